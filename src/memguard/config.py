@@ -1,0 +1,128 @@
+"""The configuration: where it lies, what it takes from the machine, and whether it can work."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from memguard.errors import ConfigError
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def config_folder() -> str:
+    """Find ``conf/``.
+
+    In a checkout's root the checkout's own folder is what runs, also when the package is installed;
+    else the one inside the installed package, or that of the checkout it is installed from.
+    """
+    here = Path.cwd()
+    in_checkout = (here / "src" / "memguard").is_dir()
+    candidates = [here / "conf"] if in_checkout else []
+    candidates += [PACKAGE / "conf", PACKAGE.parents[1] / "conf"]
+    return str(next(folder for folder in candidates if folder.is_dir()))
+
+
+def default_model() -> str:
+    """Name the published size where there is a GPU, the one for CPUs elsewhere."""
+    return "mnad" if torch.cuda.is_available() else "mnad_small"
+
+
+def default_precision() -> str:
+    """Name bf16 where the device computes in it, 32 bits elsewhere."""
+    if torch.cuda.is_available():
+        computes_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        computes_bf16 = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return "bf16-mixed" if computes_bf16 else "32-true"
+
+
+@cache
+def wandb_offline() -> bool:
+    """Whether W&B is to keep off the network: yes, unless the user is logged in or says so."""
+    if "WANDB_MODE" in os.environ:
+        return os.environ["WANDB_MODE"] != "online"
+    import wandb  # takes seconds, and only those who log to it should wait
+
+    return not wandb.login(prompt=False)
+
+
+def register_resolvers() -> None:
+    """Make the machine's answers available to the YAML files."""
+    for resolver in (default_model, default_precision, wandb_offline):
+        OmegaConf.register_new_resolver(f"memguard.{resolver.__name__}", resolver, replace=True)
+
+
+Rule = tuple[str, Callable[[Any], bool], str]
+
+
+def _at_least(low: float) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, (int, float)) and value >= low
+
+
+def _whole_at_least(low: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and value >= low
+
+
+RULES: list[Rule] = [
+    ("memory.size", _whole_at_least(2), "a whole number of at least 2, as separateness needs two"),
+    ("memory.dim", _whole_at_least(1), "a whole number of at least 1"),
+    ("model.width", _whole_at_least(1), "a whole number of at least 1"),
+    ("loss.compactness", _at_least(0), "a number of at least 0"),
+    ("loss.separateness", _at_least(0), "a number of at least 0"),
+    ("loss.margin", _at_least(0), "a number of at least 0"),
+    (
+        "guard.threshold",
+        lambda value: value == "auto" or _at_least(0)(value),
+        "auto or a number of at least 0",
+    ),
+    ("guard.quantile", lambda value: _at_least(0)(value) and value <= 1, "a number from 0 to 1"),
+    ("guard.scope", lambda value: value in ("dataset", "video"), "dataset or video"),
+    ("guard.enabled", lambda value: isinstance(value, bool), "true or false"),
+    ("scoring.weight", lambda value: _at_least(0)(value) and value <= 1, "a number from 0 to 1"),
+    (
+        "data.frame_size",
+        lambda value: _whole_at_least(8)(value) and value % 8 == 0,
+        "a multiple of 8, in pixels, as the encoder halves it three times",
+    ),
+    ("data.channels", lambda value: value in (1, 3), "1 (grey) or 3 (RGB)"),
+    ("data.batch_size", _whole_at_least(1), "a whole number of at least 1"),
+    ("data.workers", _whole_at_least(0), "a whole number of at least 0"),
+    ("data.holdout", lambda value: _at_least(0)(value) and value < 1, "a number from 0 to below 1"),
+    ("optimizer.lr", lambda value: _at_least(0)(value) and value > 0, "a number above 0"),
+    ("trainer.max_epochs", _whole_at_least(1), "a whole number of at least 1"),
+    ("seed", _whole_at_least(0), "a whole number of at least 0"),
+]
+
+
+def require_complete(config: DictConfig) -> None:
+    """Refuse a configuration in which something has no value yet.
+
+    Raises:
+        ConfigError: The message names the key.
+    """
+    for key in sorted(OmegaConf.missing_keys(config)):
+        raise ConfigError(f"{key} is not set: add {key}=… to the command.")
+
+
+def validate(config: DictConfig) -> None:
+    """Refuse what cannot work, before any work begins.
+
+    Raises:
+        ConfigError: A value is missing or impossible; the message names its key.
+    """
+    require_complete(config)
+    for key, works, wanted in RULES:
+        value = OmegaConf.select(config, key)
+        if not works(value):
+            raise ConfigError(f"{key}={value} cannot work: it must be {wanted}.")
+    if config.guard.enabled and config.guard.threshold == "auto" and config.data.holdout == 0:
+        raise ConfigError(
+            "guard.threshold=auto needs held-out normal frames, but data.holdout=0: set "
+            "data.holdout to 0.05, or guard.threshold to a number."
+        )

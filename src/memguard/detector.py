@@ -1,0 +1,235 @@
+"""The detector: encoder, memory and decoder trained together, and tested frame by frame."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from memguard import scoring
+from memguard.data.windows import ClipBatch
+from memguard.guard import MemoryGuard
+from memguard.metrics import FrameTable
+from memguard.model.autoencoder import Autoencoder
+from memguard.model.losses import compactness_loss, nearest_items, separateness_loss
+from memguard.model.memory import Memory, MemoryRead, read
+from memguard.protocols import frame_metrics
+
+COLUMNS = ["psnr", "distance", "regular", "written", "label"]
+
+
+class Detector(pl.LightningModule):
+    """Learns what is normal from normal video, and scores frames by what the memory cannot explain.
+
+    Source: Park, Noh, Ham, CVPR 2020. A window of one frame is reconstructed; of a longer one the
+    last frame is predicted from those before it.
+
+    Args:
+        autoencoder: Encoder and decoder.
+        memory: The items between them.
+        guard: Decides which test frames are written into the items.
+        compactness: Weight λc of the compactness loss.
+        separateness: Weight λs of the separateness loss.
+        margin: Of the separateness loss.
+        optimizer: Makes the optimiser from the parameters.
+        score_weight: λ, the share of the PSNR term in the anomaly score.
+        channels_last: Whether weights and frames lie in memory with the channels innermost, which
+            convolutions in bf16 need to be fast.
+
+    Attributes:
+        frames: After a test: its columns ``video``, ``frame``, ``psnr``, ``distance``, ``regular``,
+            ``written``, ``label`` (−1 unknown) and ``score``, each (frames,), ordered.
+    """
+
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        memory: Memory,
+        guard: MemoryGuard,
+        *,
+        compactness: float,
+        separateness: float,
+        margin: float,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        score_weight: float,
+        channels_last: bool,
+    ) -> None:
+        super().__init__()
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.autoencoder = autoencoder.to(memory_format=layout)
+        self.memory = memory
+        self.guard = guard
+        self.compactness = compactness
+        self.separateness = separateness
+        self.margin = margin
+        self.score_weight = score_weight
+        self.layout = layout
+        self._make_optimizer = optimizer
+        self._normal_scores: list[Tensor] = []
+        self._table = FrameTable(COLUMNS)
+        self._video: int | None = None
+        self.frames: dict[str, Tensor] = {}
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Adam, or what was asked for, with a cosine from the learning rate to 0 over all steps."""
+        optimizer = self._make_optimizer(self.autoencoder.parameters())
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = CosineAnnealingLR(optimizer, T_max=max(steps, 1))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def split(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Part windows into what goes in and what should come out.
+
+        Args:
+            clips: uint8 (B, T, C, H, W).
+
+        Returns:
+            The input (B, (T−1)·C, H, W), or (B, C, H, W) where T is 1, and the target
+            (B, C, H, W), both with values in [−1, 1].
+        """
+        signal = clips.float() / 127.5 - 1
+        past = signal[:, :-1] if signal.shape[1] > 1 else signal
+        return past.flatten(1, 2).contiguous(memory_format=self.layout), signal[:, -1]
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, MemoryRead]:
+        """Paint frames from the trained items.
+
+        Args:
+            frames: As :meth:`split` gives its input.
+
+        Returns:
+            The painted frames (B, C, H, W), values in [−1, 1], and what was read for them.
+        """
+        features, skips = self.autoencoder.encoder(frames)
+        recalled = self.memory(features)
+        return self.autoencoder.decoder(recalled.fused, skips), recalled
+
+    def training_step(self, batch: ClipBatch, _: int) -> Tensor:
+        """One step: read, paint, three losses, then the write."""
+        frames, target = self.split(batch.frames)
+        output, recalled = self(frames)
+        items = self.memory.items
+        pixel = F.mse_loss(output.float(), target)
+        compactness = compactness_loss(recalled.query, items)
+        separateness = separateness_loss(recalled.query, items, self.margin)
+        loss = pixel + self.compactness * compactness + self.separateness * separateness
+        self.memory.update(recalled.query)
+
+        psnr = scoring.psnr(output.detach(), target).mean()
+        self.log_dict({"loss": loss, "psnr": psnr}, prog_bar=True, logger=False)
+        self.log_dict(
+            {
+                "train/loss": loss,
+                "train/pixel": pixel,
+                "train/compactness": compactness,
+                "train/separateness": separateness,
+                "train/psnr": psnr,
+                **item_use(recalled.similarity),
+            }
+        )
+        return loss
+
+    def validation_step(self, batch: ClipBatch, _: int) -> None:
+        """Score held-out normal windows, with the items as trained."""
+        frames, target = self.split(batch.frames)
+        output, _recalled = self(frames)
+        self._normal_scores.append(scoring.regular_score(output, target))
+        psnr = scoring.psnr(output, target).mean()
+        self.log("val/psnr", psnr, batch_size=len(target), prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Tell the guard what is normal for the model as it is now."""
+        self.guard.calibrate(self.all_gather(torch.cat(self._normal_scores)).flatten())
+        self._normal_scores.clear()
+
+    def on_test_epoch_start(self) -> None:
+        """Hand the guard the trained items."""
+        self.guard.begin(self.memory.items)
+        self._table.reset()
+        self._video = None
+
+    def test_step(self, batch: ClipBatch, _: int) -> dict[str, Tensor]:
+        """Score successive windows of one video, in order.
+
+        The encoder does not see the memory, so all are encoded at once; then each is read, painted,
+        scored and shown to the guard before the next.
+
+        Returns:
+            ``output`` and ``target``, (B, C, H, W), and ``psnr``, (B,).
+        """
+        if self._video != (video := int(batch.video[0])):
+            self.guard.begin_video()
+            self._video = video
+        frames, target = self.split(batch.frames)
+        features, skips = self.autoencoder.encoder(frames)
+        steps = [
+            self._test_frame(features[i : i + 1], [s[i : i + 1] for s in skips], target[i : i + 1])
+            for i in range(len(target))
+        ]
+        output = torch.cat([step.pop("output") for step in steps])
+        scores = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
+        self._table.update(video=batch.video, frame=batch.frame, label=batch.label, **scores)
+        written = scores["written"].sum()
+        self.log("written", written, reduce_fx="sum", prog_bar=True, logger=False)
+        return {"output": output, "target": target, "psnr": scores["psnr"]}
+
+    def _test_frame(self, features: Tensor, skips: list[Tensor], target: Tensor) -> dict[str, Tensor]:
+        """Read, paint and score one frame, then let the guard write it; all with B = 1."""
+        items = self.guard.items
+        recalled = read(features, items)
+        output = self.autoencoder.decoder(recalled.fused, skips)
+        regular = scoring.regular_score(output, target)[0]
+        nearest = nearest_items(recalled.query, items, 1)[:, :, 0]
+        written = self.guard.observe(regular, recalled.query[0])
+        return {
+            "output": output,
+            "psnr": scoring.psnr(output, target)[0],
+            "distance": scoring.feature_distance(recalled.query, nearest)[0],
+            "regular": regular,
+            "written": torch.tensor(written, device=target.device),
+        }
+
+    def on_test_epoch_end(self) -> None:
+        """Join the frames of all processes, and say how well the scores tell them apart."""
+        frames = self._table.compute()
+        frames["score"] = scoring.anomaly_score(
+            frames["psnr"], frames["distance"], frames["video"], self.score_weight
+        )
+        self.frames = frames
+        self._warn_of_idle_guard(int(frames["written"].sum()), len(frames["frame"]))
+        self.log_dict(frame_metrics(frames, self.score_weight))
+        self.log("guard/threshold", self.guard.threshold)
+
+    def _warn_of_idle_guard(self, written: int, total: int) -> None:
+        if not self.guard.enabled or 0 < written < total:
+            return
+        some = "no frame" if written == 0 else f"all {total} frames"
+        pl.utilities.rank_zero_warn(
+            f"The guard let {some} into the memory: γ = {self.guard.threshold:.4g} does not part "
+            f"normal from anomalous here. Set guard.threshold=auto, or a value between "
+            f"{self.frames['regular'].min():.4g} and {self.frames['regular'].max():.4g}."
+        )
+
+
+def item_use(similarity: Tensor) -> dict[str, Tensor]:
+    """How the queries of a batch share the items.
+
+    Args:
+        similarity: (B, K, M), the cosine of each query with each item.
+
+    Returns:
+        ``memory/used``, the share of items that any query is nearest to, and ``memory/perplexity``,
+        how many items are in use when each counts by its share of queries: 1 to M.
+    """
+    share = F.one_hot(similarity.argmax(dim=-1), similarity.shape[-1]).float().mean(dim=(0, 1))
+    return {
+        "memory/used": share.gt(0).float().mean(),
+        "memory/perplexity": torch.special.entr(share).sum().exp(),
+    }

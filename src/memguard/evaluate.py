@@ -1,0 +1,19 @@
+"""Test a trained detector: ``python -m memguard.evaluate checkpoint=… dataset=ped2``."""
+
+import hydra
+from omegaconf import DictConfig
+
+from memguard import experiment
+from memguard.config import config_folder, register_resolvers
+
+register_resolvers()
+
+
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="evaluate")
+def main(config: DictConfig) -> None:
+    """Run the test that the command line composed."""
+    experiment.evaluate(config)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""An experiment: from a composed configuration to a trained and tested detector and its folder."""
+
+import csv
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from memguard.config import require_complete, validate
+from memguard.data.datamodule import ClipDataModule
+from memguard.detector import Detector
+from memguard.errors import CheckpointError
+from memguard.protocols import one_class_videos
+from memguard.provenance import Provenance
+
+CONFIG_KEY = "memguard_config"
+
+# What of a configuration decides on the shape of the weights and on what they were trained to do.
+SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.channels")
+
+log = logging.getLogger(__name__)
+
+
+def train(config: DictConfig) -> dict[str, float]:
+    """Train a detector, test it, and write the run folder.
+
+    Args:
+        config: As ``conf/train.yaml`` composes it.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        UserError: The configuration, a video, a label file or the checkpoint cannot be used.
+    """
+    validate(config)
+    provenance = Provenance(config.seed)
+    _quieten()
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    # The resolver's answer, not its question, goes into the checkpoint.
+    config.trainer.precision = config.trainer.precision
+    resume = config.checkpoint and _resumable(Path(config.checkpoint), config)
+    datamodule = build_datamodule(config)
+    detector = build_detector(config)
+    trainer = build_trainer(config, [RememberConfig(config)])
+    trainer.fit(detector, datamodule, ckpt_path=resume, weights_only=True)
+    return _test(trainer, detector, datamodule, provenance)
+
+
+def evaluate(config: DictConfig) -> dict[str, float]:
+    """Test the detector of a checkpoint, and write the run folder.
+
+    Args:
+        config: As ``conf/evaluate.yaml`` composes it; what is null in it stays as in training.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        UserError: The configuration, a video, a label file or the checkpoint cannot be used.
+    """
+    require_complete(config)
+    checkpoint = read_checkpoint(Path(config.checkpoint))
+    config = _as_trained(OmegaConf.create(checkpoint[CONFIG_KEY]), config)
+    validate(config)
+    provenance = Provenance(config.seed)
+    _quieten()
+    datamodule = build_datamodule(config)
+    detector = build_detector(config)
+    detector.load_state_dict(checkpoint["state_dict"])
+    trainer = build_trainer(config, [])
+    return _test(trainer, detector, datamodule, provenance)
+
+
+def build_datamodule(config: DictConfig) -> ClipDataModule:
+    """Find the dataset's videos, and make the datamodule that streams them."""
+    return instantiate(config.data, benchmark=instantiate(config.dataset))
+
+
+def build_detector(config: DictConfig) -> Detector:
+    """Put the detector together, with weights and items as the seed has them."""
+    return Detector(
+        instantiate(config.model),
+        instantiate(config.memory),
+        instantiate(config.guard),
+        compactness=config.loss.compactness,
+        separateness=config.loss.separateness,
+        margin=config.loss.margin,
+        optimizer=instantiate(config.optimizer),
+        score_weight=config.scoring.weight,
+        channels_last=config.channels_last,
+    )
+
+
+def build_trainer(config: DictConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
+    """Make the trainer, with the configured loggers and callbacks beside the given ones."""
+    loggers = [instantiate(logger) for logger in config.logger.values()]
+    for logger in loggers:
+        logger.log_hyperparams(_plain(config))
+    return instantiate(
+        config.trainer,
+        logger=loggers,
+        callbacks=callbacks + [instantiate(callback) for callback in config.callbacks.values()],
+        default_root_dir=str(run_folder()),
+    )
+
+
+class RememberConfig(pl.Callback):
+    """Puts the configuration into every checkpoint, so that it can be evaluated by itself."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self._config = {
+            key: value
+            for key, value in OmegaConf.to_container(config).items()
+            if key not in ("logger", "callbacks", "checkpoint")
+        }
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add it."""
+        checkpoint[CONFIG_KEY] = self._config
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of ours, without running anything that a file may ask for.
+
+    Raises:
+        CheckpointError: There is no such file, or it is not a whole checkpoint of memguard.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"There is no checkpoint {path}: set checkpoint to the checkpoints/last.ckpt of a "
+            f"training run's folder."
+        )
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler and zip reader meet
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or of "
+            f"another program; set checkpoint to the checkpoints/last.ckpt of a training run."
+        ) from error
+    if not isinstance(checkpoint, dict) or CONFIG_KEY not in checkpoint:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of memguard: set checkpoint to the checkpoints/last.ckpt "
+            f"of a training run's folder."
+        )
+    return checkpoint
+
+
+def _resumable(path: Path, config: DictConfig) -> str:
+    """Make sure that a checkpoint's training can go on under this configuration."""
+    trained = OmegaConf.create(read_checkpoint(path)[CONFIG_KEY])
+    for key in SHAPE_KEYS:
+        before, now = OmegaConf.select(trained, key), OmegaConf.select(config, key)
+        if before != now:
+            raise CheckpointError(
+                f"{path} was trained with {key}={before}, but this run has {key}={now}: give the "
+                f"settings it was trained with, or leave checkpoint out."
+            )
+    return str(path)
+
+
+def _as_trained(trained: DictConfig, asked: DictConfig) -> DictConfig:
+    """Lay what was asked for over what was trained; null means as trained."""
+    if "_target_" in asked.dataset:
+        trained.dataset = {}
+    return OmegaConf.merge(trained, _without_null(OmegaConf.to_container(asked)))
+
+
+def _without_null(tree: dict[str, Any]) -> dict[str, Any]:
+    pruned = {k: _without_null(v) if isinstance(v, dict) else v for k, v in tree.items()}
+    return {key: value for key, value in pruned.items() if value is not None}
+
+
+def run_folder() -> Path:
+    """Where this run writes."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    keys = [key for key in config if key not in ("logger", "callbacks", "paths")]
+    return OmegaConf.to_container(OmegaConf.masked_copy(config, keys), resolve=False)
+
+
+def _quieten() -> None:
+    """Leave out what Lightning tells its own developers."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for message in (".*does not have many workers.*", ".*isinstance.treespec.*"):
+        warnings.filterwarnings("ignore", message)
+
+
+def _test(
+    trainer: pl.Trainer, detector: Detector, datamodule: ClipDataModule, provenance: Provenance
+) -> dict[str, float]:
+    """Test, where there is something to test on, and write the run folder's files."""
+    if datamodule.benchmark.test:
+        trainer.test(detector, datamodule, verbose=False)
+        _write_scores(detector, datamodule)
+    else:
+        log.warning("%s has no test videos: nothing was tested.", datamodule.benchmark.name)
+    metrics = {
+        name: float(value)
+        for name, value in trainer.callback_metrics.items()
+        if "/" in name
+    }
+    _write_json("metrics.json", metrics)
+    _write_json("provenance.json", provenance.finish(datamodule.workers))
+    _print_summary(metrics, _names_left_out(detector, datamodule))
+    return metrics
+
+
+def _names_left_out(detector: Detector, datamodule: ClipDataModule) -> list[str]:
+    if not detector.frames:
+        return []
+    return [datamodule.benchmark.test[number].name for number in one_class_videos(detector.frames)]
+
+
+def _write_json(name: str, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    (run_folder() / name).write_text(text + "\n", encoding="utf-8")
+
+
+SCORE_COLUMNS = ("video", "frame", "psnr", "distance", "regular", "written", "score", "label")
+
+
+def _write_scores(detector: Detector, datamodule: ClipDataModule) -> None:
+    """Write a row per scored frame; an unknown label is left empty."""
+    names = [record.name for record in datamodule.benchmark.test]
+    columns = [detector.frames[name].tolist() for name in SCORE_COLUMNS]
+    with (run_folder() / "scores.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(SCORE_COLUMNS)
+        for video, frame, *numbers, written, score, label in zip(*columns, strict=True):
+            known = int(label) if label >= 0 else ""
+            row = [names[int(video)], int(frame), *(f"{x:.8g}" for x in numbers)]
+            writer.writerow([*row, int(written), f"{score:.8g}", known])
+
+
+def _print_summary(metrics: dict[str, float], left_out: list[str]) -> None:
+    console = Console()
+    table = Table(title="Test", title_justify="left")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in metrics.items():
+        if name.startswith(("test/", "guard/")):
+            table.add_row(name, f"{value:.0f}" if "frames" in name else f"{value:.4f}")
+    console.print(table)
+    if left_out:
+        console.print(
+            f"test/auroc_macro leaves out {', '.join(left_out)}: their frames are all of one class."
+        )
+    for path in sorted(run_folder().rglob("*")):
+        if path.suffix in (".json", ".csv", ".png", ".ckpt"):
+            console.print(str(path), soft_wrap=True, highlight=False)

@@ -1,0 +1,191 @@
+"""How well scores tell anomalous frames from normal ones, as torchmetrics classes.
+
+Each gathers its frames over all processes before it counts, so that a result does not depend on
+how the frames were spread.
+"""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.functional.classification import (
+    binary_auroc,
+    binary_average_precision,
+    binary_roc,
+)
+from torchmetrics.utilities import dim_zero_cat
+
+
+class FrameTable(Metric):
+    """Columns with one value per frame, joined over batches and processes.
+
+    State: a list of tensors per column, concatenated over processes.
+
+    Args:
+        columns: Names of the columns beside ``video`` and ``frame``.
+
+    Example:
+        >>> table = FrameTable(["psnr"])
+        >>> table.update(video=torch.tensor([0, 0]), frame=torch.tensor([5, 4]),
+        ...              psnr=torch.tensor([31.0, 30.0]))
+        >>> table.compute()["psnr"]
+        tensor([30., 31.], dtype=torch.float64)
+    """
+
+    full_state_update = False
+
+    def __init__(self, columns: list[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.columns = ["video", "frame", *columns]
+        for column in self.columns:
+            self.add_state(column, default=[], dist_reduce_fx="cat")
+
+    def update(self, **values: Tensor) -> None:
+        """Add frames.
+
+        Args:
+            **values: (N,) for each column.
+        """
+        for column in self.columns:
+            getattr(self, column).append(values[column].double().flatten())
+
+    def compute(self) -> dict[str, Tensor]:
+        """Give each column, (frames,) in double precision, ordered by video and frame.
+
+        A frame that came in more than once, as padded batches of several processes may do, counts
+        once.
+        """
+        rows = torch.stack([dim_zero_cat(getattr(self, name)) for name in self.columns], dim=1)
+        _, place = rows[:, :2].unique(dim=0, return_inverse=True)
+        first = torch.full((int(place.max()) + 1,), len(rows), device=rows.device)
+        first.scatter_reduce_(0, place, torch.arange(len(rows), device=rows.device), "amin")
+        return dict(zip(self.columns, rows[first].unbind(dim=1), strict=True))
+
+
+class FrameMetric(Metric):
+    """What the frame-level metrics share: the score, label and video of each frame.
+
+    State: three lists of tensors, concatenated over processes.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+    score: list[Tensor]
+    label: list[Tensor]
+    video: list[Tensor]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name in ("score", "label", "video"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, score: Tensor, label: Tensor, video: Tensor) -> None:
+        """Add frames.
+
+        Args:
+            score: (N,), the higher, the more anomalous; any range.
+            label: (N,), 1 anomalous, 0 normal.
+            video: (N,), a number for each frame's video.
+        """
+        self.score.append(score.double().flatten())
+        self.label.append(label.long().flatten())
+        self.video.append(video.long().flatten())
+
+    def _frames(self) -> tuple[Tensor, Tensor, Tensor]:
+        score = dim_zero_cat(self.score)
+        # torchmetrics takes values outside [0, 1] for logits, and its sigmoid would tie large ones.
+        spread = (score.max() - score.min()).clamp(min=torch.finfo(score.dtype).tiny)
+        return (score - score.min()) / spread, dim_zero_cat(self.label), dim_zero_cat(self.video)
+
+
+def _has_both_classes(label: Tensor) -> bool:
+    return bool(label.min() != label.max())
+
+
+class FrameAUROC(FrameMetric):
+    """Area under the ROC curve of frames.
+
+    Args:
+        average: ``micro`` counts all frames of all videos together, as the field reports it;
+            ``macro`` is the mean over videos. A video with one class only has no ROC curve and is
+            left out of the macro average; :meth:`one_class_videos` names it.
+
+    Example:
+        >>> metric = FrameAUROC()
+        >>> metric.update(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]),
+        ...               torch.tensor([0, 0, 1, 1]))
+        >>> metric.compute()
+        tensor(0.7500)
+    """
+
+    def __init__(self, average: Literal["micro", "macro"] = "micro", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.average = average
+
+    def compute(self) -> Tensor:
+        """Give the area, in [0, 1]; NaN where no frame or no video has both classes."""
+        score, label, video = self._frames()
+        if self.average == "micro":
+            groups = [torch.ones_like(label, dtype=torch.bool)]
+        else:
+            groups = [video == number for number in video.unique()]
+        areas = [
+            binary_auroc(score[group], label[group])
+            for group in groups
+            if _has_both_classes(label[group])
+        ]
+        return torch.stack(areas).mean() if areas else torch.tensor(torch.nan, device=score.device)
+
+    def one_class_videos(self) -> list[int]:
+        """Name the videos whose frames are all normal or all anomalous."""
+        _, label, video = self._frames()
+        return [int(v) for v in video.unique() if not _has_both_classes(label[video == v])]
+
+
+class FrameAP(FrameMetric):
+    """Average precision of frames, all videos together; NaN with one class only.
+
+    Example:
+        >>> metric = FrameAP()
+        >>> metric.update(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]),
+        ...               torch.zeros(4))
+        >>> metric.compute()
+        tensor(0.8333)
+    """
+
+    def compute(self) -> Tensor:
+        """Give the average precision, in [0, 1]."""
+        score, label, _ = self._frames()
+        if not _has_both_classes(label):
+            return torch.tensor(torch.nan, device=score.device)
+        return binary_average_precision(score, label)
+
+
+class FrameEER(FrameMetric):
+    """Equal error rate: where as large a share of normal frames is flagged as anomalous are missed.
+
+    Between two points of the ROC curve it is interpolated; NaN with one class only.
+
+    Example:
+        >>> metric = FrameEER()
+        >>> metric.update(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]),
+        ...               torch.zeros(4))
+        >>> metric.compute()
+        tensor(0.5000)
+    """
+
+    higher_is_better = False
+
+    def compute(self) -> Tensor:
+        """Give the rate, in [0, 1]."""
+        score, label, _ = self._frames()
+        if not _has_both_classes(label):
+            return torch.tensor(torch.nan, device=score.device)
+        flagged, found, _ = binary_roc(score, label)
+        excess = flagged - (1 - found)  # climbs from −1 to 1 along the curve
+        after = int((excess >= 0).nonzero()[0, 0])
+        before = max(after - 1, 0)
+        climb = excess[after] - excess[before]
+        part = -excess[before] / climb if climb > 0 else excess.new_zeros(())
+        return flagged[before] + part * (flagged[after] - flagged[before])

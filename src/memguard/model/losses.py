@@ -1,0 +1,60 @@
+"""The two losses that shape the feature space around the items.
+
+Source: Park, Noh, Ham, "Learning Memory-guided Normality for Anomaly Detection", CVPR 2020,
+section 3.3, equations 9-12.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def nearest_items(query: Tensor, items: Tensor, count: int) -> Tensor:
+    """Fetch each query's nearest items.
+
+    Args:
+        query: (B, K, C), unit rows.
+        items: (M, C) or (B, M, C), unit rows.
+        count: How many items for each query, at most M.
+
+    Returns:
+        (B, K, count, C), the most alike first, without gradient.
+    """
+    with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
+        index = (query @ items.mT).topk(count, dim=-1).indices  # (B, K, count)
+        items = items.expand(query.shape[0], *items.shape[-2:])
+        rows = torch.arange(query.shape[0], device=query.device).view(-1, 1, 1)
+        return items[rows, index]
+
+
+def compactness_loss(query: Tensor, items: Tensor) -> Tensor:
+    """Draw each query to its nearest item: their mean squared error (equation 9).
+
+    Args:
+        query: (B, K, C), unit rows.
+        items: (M, C) or (B, M, C); takes no gradient.
+
+    Example:
+        >>> compactness_loss(torch.tensor([[[0.6, 0.8]]]), torch.eye(2))
+        tensor(0.2000)
+    """
+    return F.mse_loss(query, nearest_items(query, items, 1)[:, :, 0])
+
+
+def separateness_loss(query: Tensor, items: Tensor, margin: float = 1.0) -> Tensor:
+    """Keep each query nearer to its nearest item than to the second nearest (equations 10-12).
+
+    A triplet margin loss: the nearest item is the positive, the second nearest the negative. It
+    keeps the items apart, so that the memory holds different patterns.
+
+    Args:
+        query: (B, K, C), unit rows.
+        items: (M, C) or (B, M, C) with M ≥ 2; takes no gradient.
+        margin: By how much, in Euclidean distance.
+
+    Example:
+        >>> separateness_loss(torch.tensor([[[0.6, 0.8]]]), torch.eye(2))
+        tensor(0.7380)
+    """
+    nearest = nearest_items(query, items, 2)
+    return F.triplet_margin_loss(query, nearest[:, :, 0], nearest[:, :, 1], margin=margin)

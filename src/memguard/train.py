@@ -1,0 +1,19 @@
+"""Train and test a detector: ``python -m memguard.train dataset=ped2 task=pred``."""
+
+import hydra
+from omegaconf import DictConfig
+
+from memguard import experiment
+from memguard.config import config_folder, register_resolvers
+
+register_resolvers()
+
+
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="train")
+def main(config: DictConfig) -> None:
+    """Run the experiment that the command line composed."""
+    experiment.train(config)
+
+
+if __name__ == "__main__":
+    main()
