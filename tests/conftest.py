@@ -1,9 +1,17 @@
 """What all tests share."""
 
 import os
+import shutil
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure.
+settings.register_profile("memguard", deadline=None)
+settings.load_profile("memguard")
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +21,45 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("set MEMGUARD_TEST_DATA to a folder that holds ped2/, avenue/ and labels/")
     return Path(folder)
+
+
+def write_video(path: Path, frames: np.ndarray) -> Path:
+    """Write uint8 (N, H, W, 3) as lossless H.264, so that tests know every value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=25, options={"qp": "0"})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "rgb24"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def moving_square(frames: int, *, speed: int = 1, seed: int = 0) -> np.ndarray:
+    """A bright square that crosses a noisy ground: uint8 (frames, 48, 64, 3)."""
+    rng = np.random.default_rng(seed)
+    clip = rng.integers(60, 80, (frames, 48, 64, 1), dtype=np.uint8).repeat(3, axis=3)
+    for number in range(frames):
+        left = number * speed % 52
+        clip[number, 18:30, left : left + 12] = 220
+    return clip
+
+
+@pytest.fixture(scope="session")
+def shared_scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset in the `folder` layout, to read only: slow is normal, fast is anomalous."""
+    root = tmp_path_factory.mktemp("scene")
+    for number in range(2):
+        write_video(root / "train" / f"{number}.mp4", moving_square(24, seed=number))
+    for number in range(2):
+        slow, fast = moving_square(10, seed=8 + number), moving_square(10, speed=5, seed=number)
+        write_video(root / "test" / f"{number}.mp4", np.concatenate([slow, fast]))
+    (root / "labels.csv").write_text("video,start,end\n0,10,19\n1,10,19\n")
+    return root
+
+
+@pytest.fixture
+def scene(shared_scene: Path, tmp_path: Path) -> Path:
+    """A copy of it, to do as one likes with."""
+    return Path(shutil.copytree(shared_scene, tmp_path / "scene"))

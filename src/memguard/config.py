@@ -37,7 +37,7 @@ def default_precision() -> str:
     if torch.cuda.is_available():
         computes_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+        capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
         computes_bf16 = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return "bf16-mixed" if computes_bf16 else "32-true"
 

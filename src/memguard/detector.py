@@ -1,11 +1,11 @@
 """The detector: encoder, memory and decoder trained together, and tested frame by frame."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
@@ -60,7 +60,7 @@ class Detector(pl.LightningModule):
     ) -> None:
         super().__init__()
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.autoencoder = autoencoder.to(memory_format=layout)
+        self.autoencoder = autoencoder.to(memory_format=layout)  # type: ignore[call-overload]
         self.memory = memory
         self.guard = guard
         self.compactness = compactness
@@ -74,7 +74,7 @@ class Detector(pl.LightningModule):
         self._video: int | None = None
         self.frames: dict[str, Tensor] = {}
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam, or what was asked for, with a cosine from the learning rate to 0 over all steps."""
         optimizer = self._make_optimizer(self.autoencoder.parameters())
         steps = int(self.trainer.estimated_stepping_batches)
@@ -111,7 +111,7 @@ class Detector(pl.LightningModule):
         recalled = self.memory(features)
         return self.autoencoder.decoder(recalled.fused, skips), recalled
 
-    def training_step(self, batch: ClipBatch, _: int) -> Tensor:
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """One step: read, paint, three losses, then the write."""
         frames, target = self.split(batch.frames)
         output, recalled = self(frames)
@@ -136,7 +136,7 @@ class Detector(pl.LightningModule):
         )
         return loss
 
-    def validation_step(self, batch: ClipBatch, _: int) -> None:
+    def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Score held-out normal windows, with the items as trained."""
         frames, target = self.split(batch.frames)
         output, _recalled = self(frames)
@@ -146,7 +146,8 @@ class Detector(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Tell the guard what is normal for the model as it is now."""
-        self.guard.calibrate(self.all_gather(torch.cat(self._normal_scores)).flatten())
+        scores = self.all_gather(torch.cat(self._normal_scores))
+        self.guard.calibrate(scores.flatten())  # type: ignore[union-attr]
         self._normal_scores.clear()
 
     def on_test_epoch_start(self) -> None:
@@ -155,7 +156,7 @@ class Detector(pl.LightningModule):
         self._table.reset()
         self._video = None
 
-    def test_step(self, batch: ClipBatch, _: int) -> dict[str, Tensor]:
+    def test_step(self, batch: ClipBatch, batch_idx: int) -> dict[str, Tensor]:
         """Score successive windows of one video, in order.
 
         The encoder does not see the memory, so all are encoded at once; then each is read, painted,
@@ -176,11 +177,13 @@ class Detector(pl.LightningModule):
         output = torch.cat([step.pop("output") for step in steps])
         scores = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
         self._table.update(video=batch.video, frame=batch.frame, label=batch.label, **scores)
-        written = scores["written"].sum()
+        written = scores["written"].float().sum()
         self.log("written", written, reduce_fx="sum", prog_bar=True, logger=False)
         return {"output": output, "target": target, "psnr": scores["psnr"]}
 
-    def _test_frame(self, features: Tensor, skips: list[Tensor], target: Tensor) -> dict[str, Tensor]:
+    def _test_frame(
+        self, features: Tensor, skips: list[Tensor], target: Tensor
+    ) -> dict[str, Tensor]:
         """Read, paint and score one frame, then let the guard write it; all with B = 1."""
         items = self.guard.items
         recalled = read(features, items)

@@ -5,7 +5,7 @@ import json
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -118,11 +118,7 @@ class RememberConfig(pl.Callback):
     """Puts the configuration into every checkpoint, so that it can be evaluated by itself."""
 
     def __init__(self, config: DictConfig) -> None:
-        self._config = {
-            key: value
-            for key, value in OmegaConf.to_container(config).items()
-            if key not in ("logger", "callbacks", "checkpoint")
-        }
+        self._config = _plain(config)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -174,10 +170,11 @@ def _as_trained(trained: DictConfig, asked: DictConfig) -> DictConfig:
     """Lay what was asked for over what was trained; null means as trained."""
     if "_target_" in asked.dataset:
         trained.dataset = {}
-    return OmegaConf.merge(trained, _without_null(OmegaConf.to_container(asked)))
+    merged = OmegaConf.merge(trained, _without_null(OmegaConf.to_container(asked)))
+    return cast(DictConfig, merged)
 
 
-def _without_null(tree: dict[str, Any]) -> dict[str, Any]:
+def _without_null(tree: Any) -> dict[str, Any]:
     pruned = {k: _without_null(v) if isinstance(v, dict) else v for k, v in tree.items()}
     return {key: value for key, value in pruned.items() if value is not None}
 
@@ -188,15 +185,20 @@ def run_folder() -> Path:
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
-    keys = [key for key in config if key not in ("logger", "callbacks", "paths")]
-    return OmegaConf.to_container(OmegaConf.masked_copy(config, keys), resolve=False)
+    """What describes the experiment and not the run, in plain types, interpolations kept."""
+    tree = cast(dict[str, Any], OmegaConf.to_container(config))
+    return {k: v for k, v in tree.items() if k not in ("logger", "callbacks", "checkpoint")}
 
 
 def _quieten() -> None:
-    """Leave out what Lightning tells its own developers."""
+    """Leave out the advice of Lightning that does not hold here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*isinstance.treespec.*"):
-        warnings.filterwarnings("ignore", message)
+    for advice in (
+        ".*does not have many workers.*",  # one or two keep up
+        ".*has `__len__` defined.*",  # the stream deals windows out to workers, and counts them
+        ".*smaller than the logging interval.*",  # small sets may have short epochs
+    ):
+        warnings.filterwarnings("ignore", advice)
 
 
 def _test(
@@ -209,9 +211,7 @@ def _test(
     else:
         log.warning("%s has no test videos: nothing was tested.", datamodule.benchmark.name)
     metrics = {
-        name: float(value)
-        for name, value in trainer.callback_metrics.items()
-        if "/" in name
+        name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name
     }
     _write_json("metrics.json", metrics)
     _write_json("provenance.json", provenance.finish(datamodule.workers))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from memguard import scoring
-from memguard.metrics import FrameAP, FrameAUROC, FrameEER
+from memguard.metrics import FrameAP, FrameAUROC, FrameEER, FrameMetric
 
 
 def frame_metrics(frames: dict[str, Tensor], weight: float) -> dict[str, float]:
@@ -42,18 +42,17 @@ def frame_metrics(frames: dict[str, Tensor], weight: float) -> dict[str, float]:
     unnormalised = scoring.anomaly_score(psnr, distance, torch.zeros_like(video), weight)
     psnr_alone = scoring.anomaly_score(psnr, distance, video, weight=1.0)
     distance_alone = scoring.anomaly_score(psnr, distance, video, weight=0.0)
-    # The frames are those of all processes already.
-    here = {"sync_on_compute": False}
-    protocols = {
-        "test/auroc": (FrameAUROC(**here), published),
-        "test/auroc_macro": (FrameAUROC(average="macro", **here), published),
-        "test/auroc_unnormalised": (FrameAUROC(**here), unnormalised),
-        "test/auroc_psnr": (FrameAUROC(**here), psnr_alone),
-        "test/auroc_distance": (FrameAUROC(**here), distance_alone),
-        "test/ap": (FrameAP(**here), published),
-        "test/eer": (FrameEER(**here), published),
+    protocols: dict[str, tuple[FrameMetric, Tensor]] = {
+        "test/auroc": (FrameAUROC(), published),
+        "test/auroc_macro": (FrameAUROC(average="macro"), published),
+        "test/auroc_unnormalised": (FrameAUROC(), unnormalised),
+        "test/auroc_psnr": (FrameAUROC(), psnr_alone),
+        "test/auroc_distance": (FrameAUROC(), distance_alone),
+        "test/ap": (FrameAP(), published),
+        "test/eer": (FrameEER(), published),
     }
     for metric, score in protocols.values():
+        metric.sync_on_compute = False  # the frames are those of all processes already
         metric.to(score.device).update(score, label, video)
     return counts | {name: float(metric.compute()) for name, (metric, _) in protocols.items()}
 

@@ -87,17 +87,16 @@ def normalise_per_video(values: Values, videos: Sequence[Any] | np.ndarray | Ten
         >>> normalise_per_video(np.array([1.0, 3.0, 2.0, 7.0]), ["a", "a", "a", "b"])
         array([0. , 1. , 0.5, 0. ])
     """
-    is_tensor = isinstance(values, Tensor)
-    plain = values.detach().cpu().numpy() if is_tensor else np.asarray(values)
+    if isinstance(values, Tensor):
+        plain = values.detach().cpu().numpy()
+        return torch.from_numpy(normalise_per_video(plain, videos)).to(values.device)
     names = videos.cpu().numpy() if isinstance(videos, Tensor) else np.asarray(videos)
-    result = np.zeros(plain.shape, dtype=np.result_type(plain.dtype, np.float32))
+    result = np.zeros(values.shape, dtype=np.result_type(values.dtype, np.float32))
     for name in np.unique(names):
         of_video = names == name
-        low, high = plain[of_video].min(), plain[of_video].max()
+        low, high = values[of_video].min(), values[of_video].max()
         if high > low:
-            result[of_video] = (plain[of_video] - low) / (high - low)
-    if is_tensor:
-        return torch.from_numpy(result).to(values.device)
+            result[of_video] = (values[of_video] - low) / (high - low)
     return result
 
 

@@ -1,0 +1,1 @@
+"""Videos, and where their labels are, to batches of clip windows."""

@@ -1,7 +1,7 @@
-"""Where a data set's videos, labels and masks lie on disk.
+"""Where a dataset's videos, labels and masks lie on disk.
 
 One function per layout turns a root folder into a `Benchmark`; nothing else knows about folders.
-Frames are counted from 0, whatever a data set's own files do.
+Frames are counted from 0, whatever a dataset's own files do.
 """
 
 import csv
@@ -13,6 +13,7 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from memguard.data.street import generate, is_complete
 from memguard.data.video import Video, frame_images, natural_order
 from memguard.errors import DataError
 
@@ -26,7 +27,7 @@ FRAME_HEADER = ("video", "frame", "label")
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """One video of a data set.
+    """One video of a dataset.
 
     Attributes:
         name: What the video is called in results, e.g. "01".
@@ -43,7 +44,7 @@ class VideoRecord:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A data set: videos to train on, all normal, and videos to test on."""
+    """A dataset: videos to train on, all normal, and videos to test on."""
 
     name: str
     train: tuple[VideoRecord, ...]
@@ -89,6 +90,17 @@ def ped2(root: Path | str) -> Benchmark:
     )
 
 
+def street(root: Path | str) -> Benchmark:
+    """Read the generated street scene, and generate it first where it is not there yet.
+
+    See `memguard.data.street` for what it shows and the tree it writes, which is that of `folder`.
+    """
+    root = Path(root)
+    if not is_complete(root):
+        generate(root)
+    return folder(root, name="street")
+
+
 def folder(root: Path | str, name: str = "folder") -> Benchmark:
     """Read any videos from a folder of this form.
 
@@ -112,7 +124,7 @@ def folder(root: Path | str, name: str = "folder") -> Benchmark:
 
     Args:
         root: The folder.
-        name: What the data set is called in results.
+        name: What the dataset is called in results.
 
     Raises:
         DataError: There are no videos, two have one name, or the labels do not fit the videos.
@@ -190,7 +202,7 @@ def _dataset_root(root: Path | str) -> Path:
     root = Path(root)
     if not root.is_dir():
         raise DataError(
-            f"{root}: there is no such folder; set dataset.root to the folder with the data set"
+            f"{root}: there is no such folder; set dataset.root to the folder with the dataset"
         )
     return root
 
@@ -223,7 +235,7 @@ def _ped2_intervals(path: Path) -> list[list[tuple[int, int]]]:
     except (OSError, KeyError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
         raise DataError(
             f"{path}: expected a MATLAB file (up to version 7) with a cell array 'gt' of one 2×n "
-            f"array per test video, found {error!r}; restore it from the data set"
+            f"array per test video, found {error!r}; restore it from the dataset"
         ) from error
 
 

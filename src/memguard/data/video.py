@@ -17,9 +17,9 @@ import av
 import decord
 import numpy as np
 import torch
+import torch.nn.functional as F
 from av.video.reformatter import ColorRange
 from PIL import Image
-from torch.nn.functional import interpolate
 
 from memguard.errors import DataError
 
@@ -56,7 +56,6 @@ class Video:
     """
 
     def __init__(self, path: Path, *, frame_size: int | None = None, channels: int = 3) -> None:
-        """Keep the path and the settings; the file is not opened yet."""
         if not path.is_file():
             raise DataError(f"{path}: there is no such video file; correct the path or restore it")
         self.path = path
@@ -185,9 +184,9 @@ def _resize(frames: torch.Tensor, size: int) -> torch.Tensor:
     """Resize to (size, size) as OpenCV's INTER_LINEAR does, within one level; uint8 NCHW."""
     # The fastest kernel for RGB as decord lays it out takes uint8, that for one plane float.
     if frames.shape[1] == 1:
-        resized = interpolate(frames.float(), (size, size), mode="bilinear")
+        resized = F.interpolate(frames.float(), (size, size), mode="bilinear")
         return resized.round_().to(torch.uint8)
-    return interpolate(frames, (size, size), mode="bilinear")
+    return F.interpolate(frames, (size, size), mode="bilinear")
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:

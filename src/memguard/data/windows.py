@@ -65,9 +65,7 @@ def _batch(segment: Segment, starts: range, length: int) -> ClipBatch:
     """Decode successive windows of a segment, each frame once."""
     frames = segment.video.frames(range(starts.start, starts.stop - 1 + length))
     last = np.arange(starts.start, starts.stop) + length - 1
-    label = (
-        np.full(len(last), UNLABELLED) if segment.labels is None else segment.labels[last]
-    )
+    label = np.full(len(last), UNLABELLED) if segment.labels is None else segment.labels[last]
     return ClipBatch(
         # unfold puts the window's frames last: (B, C, H, W, T)
         frames=frames.unfold(0, length, 1).movedim(-1, 1),

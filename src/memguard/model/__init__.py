@@ -1,0 +1,1 @@
+"""The network, its memory and its losses: torch alone, no training loop."""

@@ -100,8 +100,7 @@ class Decoder(nn.Module):
             for inputs, outputs in zip([features, *scales[:2]], ups, strict=True)
         )
         self.blocks = nn.ModuleList(
-            conv_block(inputs, outputs)
-            for inputs, outputs in zip(joined, scales, strict=True)
+            conv_block(inputs, outputs) for inputs, outputs in zip(joined, scales, strict=True)
         )
         self.head = nn.Sequential(nn.Conv2d(width, outputs, 3, padding=1), nn.Tanh())
 

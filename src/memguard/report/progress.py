@@ -1,9 +1,12 @@
-"""Progress bars that show the score of what is under way."""
+"""Progress: bars for those who watch, and a line per epoch for those who read the log later."""
 
+import logging
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
+
+log = logging.getLogger(__name__)
 
 
 class ProgressBar(RichProgressBar):
@@ -21,3 +24,14 @@ class ProgressBar(RichProgressBar):
         """Move the bar on and show the metrics beside it."""
         super().on_test_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
         self._update_metrics(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say how far the training is."""
+        super().on_train_epoch_end(trainer, pl_module)
+        known = ("train/loss", "train/psnr", "val/psnr")
+        values = [
+            f"{n} {trainer.callback_metrics[n]:.4g}" for n in known if n in trainer.callback_metrics
+        ]
+        log.info(
+            "Epoch %d of %d: %s", trainer.current_epoch + 1, trainer.max_epochs, ", ".join(values)
+        )

@@ -144,9 +144,10 @@ class Walker:
 
     def strokes(self, frame: float) -> list[Stroke]:
         """Returns the person mid-step, with a shadow."""
-        return self._drawn(frame, fallen=0.0)
+        return self.drawn(frame, fallen=0.0)
 
-    def _drawn(self, frame: float, fallen: float) -> list[Stroke]:
+    def drawn(self, frame: float, fallen: float) -> list[Stroke]:
+        """Returns the person at a frame, upright (`fallen` is 0) to lying on the back (1)."""
         velocity, at = self.route.velocity, self.foot(frame)
         scale = self.look.size * depth_scale(at)
         cycles = frame * abs(velocity) / (self.gait.stride * scale)
@@ -184,7 +185,7 @@ class Faller:
     def strokes(self, frame: float) -> list[Stroke]:
         """Returns the person upright, falling or lying."""
         fallen = min((frame - self.falls) / self.FALLING, (self.rises - frame) / self.FALLING)
-        return self.walker._drawn(self._walked(frame), fallen=min(max(fallen, 0.0), 1.0))
+        return self.walker.drawn(self._walked(frame), fallen=min(max(fallen, 0.0), 1.0))
 
     def _walked(self, frame: float) -> float:
         """Returns the frame at which the walker, had there been no fall, is as far."""

@@ -26,7 +26,7 @@ VERSION = 1  # to be raised with every change of the pictures
 MARKER = "street.json"
 
 FRAMES_PER_SECOND = Fraction(25, 2)
-ENCODER = {"preset": "veryfast", "crf": "25", "g": "25", "threads": "1"}
+ENCODER = {"preset": "veryfast", "crf": "24", "g": "25", "threads": "1"}
 
 VISIBLE = 12  # pixels: the part of a figure at the picture's edge below which it is not labelled
 _MOST_WORKERS = 8
@@ -168,9 +168,7 @@ def _film(job: _Job) -> list[Interval]:
     return _intervals(job.name, scene, owners)
 
 
-def _shoot(
-    scene: Scene, owners: Owners, rng: np.random.Generator
-) -> Iterator[NDArray[np.uint8]]:
+def _shoot(scene: Scene, owners: Owners, rng: np.random.Generator) -> Iterator[NDArray[np.uint8]]:
     """Yields the pictures of a scene, and fills in whose their pixels are."""
     for frame, owned in enumerate(owners):
         picture, owned[:] = scene.render(frame, rng)

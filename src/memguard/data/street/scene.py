@@ -45,21 +45,25 @@ CROSSERS = 0.25  # share of the walkers who cross the promenade
 CLOTHES_LUMA = (52.0, 102.0)  # brightness of clothes; the pavement has about 150
 
 # The events.
-CYCLIST_SPEED = (3.4, 4.2)
-CART_SPEED = (1.5, 1.8)
-RUNNER_SPEED = (2.6, 3.2)
-TRESPASSER_SPEED = (1.4, 1.7)
+CYCLIST_SPEED = (3.8, 4.8)
+CART_SPEED = (1.6, 2.0)
+RUNNER_SPEED = (2.8, 3.4)
+TRESPASSER_SPEED = (1.6, 2.0)
 LYING = (34, 46)  # frames from the beginning of a fall until the person stands again
-BRIGHT_TOPS: tuple[Colour, ...] = ((204.0, 188.0, 80.0), (206.0, 104.0, 70.0), (192.0, 194.0, 190.0))
+BRIGHT_TOPS: tuple[Colour, ...] = (
+    (224.0, 212.0, 92.0),
+    (232.0, 150.0, 70.0),
+    (212.0, 214.0, 210.0),
+)
 CART_STRIPES: tuple[Colour, Colour] = ((194.0, 190.0, 180.0), (96.0, 116.0, 138.0))
 
 # The camera.
-NOISE = 2.0  # standard deviation of the sensor noise, of 255
+NOISE = 1.2  # standard deviation of the sensor noise, of 255
 DRIFT = 0.06  # largest share by which clouds change the brightness
 DRIFT_PERIOD = (70.0, 220.0)  # frames
-FLICKER = 0.03  # largest share by which the mains, beating with the shutter, change it
+FLICKER = 0.05  # largest share by which the mains, beating with the shutter, change it
 FLICKER_PERIOD = 3.0  # frames; fixed, so that the past tells the next frame
-FLICKER_SPELL = (60.0, 140.0)  # frames from one spell of flicker to the next
+FLICKER_SPELL = (80.0, 180.0)  # frames in which the flicker swells twice
 
 # The place.
 PROMENADE = (62.0, 128.0)  # rows between which people walk along
@@ -89,10 +93,10 @@ class Happening:
 
 @dataclass(frozen=True)
 class Light:
-    """Changing brightness: clouds, and mains that beat with the shutter now and then.
+    """Changing brightness: clouds, and mains that beat with the shutter.
 
     Attributes:
-        periods: Frames from cloud to cloud, for two waves, and from spell to spell of flicker.
+        periods: Frames from cloud to cloud, for two waves, and of the flicker's swelling.
         phases: Where in each of these three, and in the flicker itself, frame 0 is; radians.
     """
 
@@ -103,7 +107,7 @@ class Light:
         """Returns the factor by which the light changes the picture at a frame."""
         beats = zip((*self.periods, FLICKER_PERIOD), self.phases, strict=True)
         cloud, veil, spell, swing = (math.sin(2 * math.pi * frame / p + at) for p, at in beats)
-        return 1.0 + DRIFT / 2 * (cloud + veil) + FLICKER * max(0.0, spell) * swing
+        return 1.0 + DRIFT / 2 * (cloud + veil) + FLICKER * spell * swing
 
     @staticmethod
     def drawn(rng: np.random.Generator) -> "Light":
@@ -225,10 +229,10 @@ def _promenade_route(
 def _crossing_route(rng: np.random.Generator, time: float) -> Route:
     """Returns a way across the promenade that enters the picture at `time`."""
     left, right = CROSSING
-    column = rng.uniform(left + 3, right - 9)
+    column = rng.uniform(left + 4, right - 12)
     down = rng.random() < 0.5
     enter = complex(column, -2.0 if down else PICTURE_HEIGHT + 1.5 * EDGE)
-    heading = complex(rng.uniform(-0.05, 0.05), 1.0 if down else -1.0)
+    heading = complex(rng.uniform(-0.02, 0.02), 1.0 if down else -1.0)
     # Seen from above at a slant, ways towards the camera look shorter.
     return Route(enter, 0.75 * rng.uniform(*WALK_SPEED) * heading, time)
 
@@ -246,7 +250,7 @@ def _look(rng: np.random.Generator) -> Look:
 
 def _bright_look(rng: np.random.Generator, size: float = 1.05) -> Look:
     top = BRIGHT_TOPS[rng.integers(len(BRIGHT_TOPS))]
-    return Look(top, (72.0, 76.0, 92.0), (70.0, 60.0, 56.0), size)
+    return Look(top, (58.0, 62.0, 78.0), (60.0, 52.0, 48.0), size)
 
 
 # ------------------------------------------------------------------------------ the events
@@ -309,9 +313,9 @@ def paint_ground(rng: np.random.Generator) -> Canvas:
     (top, bottom), (left, right) = PROMENADE, CROSSING
     promenade = (rows >= top) & (rows < bottom) & (columns >= 0)
     path = (columns >= left) & (columns < right) & (rows >= 0)
-    grass = np.array((104.0, 124.0, 88.0)) + np.array((1.0, 1.1, 0.8)) * _texture(rng, 9.0, 7.0)
+    grass = np.array((104.0, 124.0, 88.0)) + np.array((1.0, 1.1, 0.8)) * _texture(rng, 9.0, 4.5)
     paved = np.array((152.0, 149.0, 143.0)) + _texture(rng, 5.0, 2.5)
-    gravel = np.array((140.0, 134.0, 124.0)) + _texture(rng, 5.0, 4.0)
+    gravel = np.array((140.0, 134.0, 124.0)) + _texture(rng, 5.0, 3.0)
     # The slabs become longer towards the camera, as everything does.
     joints = np.isin(rows, np.cumsum(np.linspace(6, 13, 14)).astype(int))
     joints = joints | ((columns + rows // 2) % 24 == 0)

@@ -1,0 +1,43 @@
+"""Record a finished run in a study: ``python experiments/record.py RUN_FOLDER STUDY_FOLDER NAME``.
+
+Adds the run's metrics, provenance and resolved configuration to the study's ``results.json`` under
+NAME, and copies its figures to ``figures/NAME_*.png``. A name that is there already is replaced.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import yaml
+
+SETTINGS = ("task", "model", "memory", "loss", "guard", "scoring", "data", "optimizer", "trainer")
+
+
+def record(run: Path, study: Path, name: str) -> None:
+    """Add one run to a study.
+
+    Args:
+        run: A run folder with ``metrics.json`` and ``provenance.json``.
+        study: Where ``results.json`` and ``figures/`` are.
+        name: Of the entry, such as ``pred_seed0``.
+    """
+    config = yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
+    entry = {
+        "metrics": json.loads((run / "metrics.json").read_text(encoding="utf-8")),
+        "provenance": json.loads((run / "provenance.json").read_text(encoding="utf-8")),
+        "config": {key: config[key] for key in SETTINGS if key in config},
+    }
+    results = study / "results.json"
+    known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
+    (study / "figures").mkdir(parents=True, exist_ok=True)
+    text = json.dumps(known | {name: entry}, indent=2, ensure_ascii=False)
+    results.write_text(text + "\n", encoding="utf-8")
+    for figure in (run / "figures").glob("*.png"):
+        shutil.copy(figure, study / "figures" / f"{name}_{figure.name}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    record(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

@@ -1,0 +1,151 @@
+"""Figures: arrays in, matplotlib figures out.
+
+Colours are those of Okabe and Ito, which people with any kind of colour vision tell apart; what
+matters differs in lightness or form as well, so that it survives print in grey.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
+PAGE_WIDTH = 7.2  # inches, the text width of a two-column paper
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 200,
+}
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """The scores of one video.
+
+    Attributes:
+        name: The video's name.
+        frame: (N,), 0-based frame numbers.
+        score: (N,), anomaly scores in [0, 1].
+        label: (N,), 1 anomalous, 0 normal, −1 unknown.
+        written: (N,), whether the guard wrote the frame into the memory.
+    """
+
+    name: str
+    frame: np.ndarray
+    score: np.ndarray
+    label: np.ndarray
+    written: np.ndarray
+
+
+@dataclass(frozen=True)
+class PaintedFrame:
+    """A frame, what the model made of it, and its place in the test.
+
+    Attributes:
+        title: What to write beside it.
+        target: uint8 (C, H, W), what was there.
+        output: uint8 (C, H, W), what was painted.
+    """
+
+    title: str
+    target: np.ndarray
+    output: np.ndarray
+
+
+def score_timelines(videos: Sequence[VideoScores]) -> Figure:
+    """Draw a chart per video: the score over its frames, anomalous stretches shaded.
+
+    A tick below the line marks each frame that the guard wrote into the memory.
+    """
+    columns = min(3, len(videos))
+    rows = -(-len(videos) // columns)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 1.15 * rows + 0.5))
+        grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+        for axes, video in zip(grid.flat, videos, strict=False):
+            _draw_timeline(axes, video)
+        for axes in grid.flat[len(videos) :]:
+            axes.set_visible(False)
+        figure.supxlabel("frame", fontsize=8)
+        figure.supylabel("anomaly score", fontsize=8)
+        figure.legend(
+            handles=_timeline_legend(videos), loc="outside upper center", ncols=3, frameon=False
+        )
+    return figure
+
+
+def _draw_timeline(axes: Axes, video: VideoScores) -> None:
+    for start, stop in _stretches(video.label == 1):
+        edges = video.frame[start] - 0.5, video.frame[stop - 1] + 0.5
+        axes.axvspan(*edges, color=VERMILION, alpha=0.22, linewidth=0)
+    axes.plot(video.frame, video.score, color=BLUE, linewidth=1)
+    written = video.frame[video.written.astype(bool)]
+    axes.vlines(written, -0.12, -0.04, color=GREEN, linewidth=0.5)
+    axes.set_title(video.name, loc="left", pad=2)
+    axes.set_xlim(video.frame[0], max(video.frame[-1], video.frame[0] + 1))
+    axes.set_ylim(-0.14, 1.04)
+    axes.set_yticks([0, 0.5, 1])
+
+
+def _timeline_legend(videos: Sequence[VideoScores]) -> list[Line2D | Patch]:
+    handles: list[Line2D | Patch] = [Line2D([], [], color=BLUE, label="score")]
+    if any((video.label == 1).any() for video in videos):
+        handles.append(Patch(color=VERMILION, alpha=0.22, linewidth=0, label="anomalous"))
+    if any(video.written.any() for video in videos):
+        tick = Line2D(
+            [], [], color=GREEN, marker="|", linestyle="", label="written into the memory"
+        )
+        handles.append(tick)
+    return handles
+
+
+def _stretches(mask: np.ndarray) -> list[tuple[int, int]]:
+    """Start and stop (one past the end) of each run of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def painted_frames(frames: Sequence[PaintedFrame]) -> Figure:
+    """Draw a row per frame: what was there, what was painted, and where the two differ.
+
+    The error maps share one scale, so that rows compare.
+    """
+    errors = [_error_map(frame) for frame in frames]
+    largest = max(max(float(error.max()) for error in errors), 1e-6)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 2.35 * len(frames) + 0.2))
+        grid = figure.subplots(len(frames), 3, squeeze=False)
+        for row, frame, error in zip(grid, frames, errors, strict=True):
+            row[0].imshow(_picture(frame.target), cmap="gray", vmin=0, vmax=255)
+            row[1].imshow(_picture(frame.output), cmap="gray", vmin=0, vmax=255)
+            map_ = row[2].imshow(error, cmap="inferno", vmin=0, vmax=largest)
+            row[0].set_ylabel(frame.title)
+            for axes in row:
+                axes.set(xticks=[], yticks=[])
+                axes.spines[:].set_visible(False)
+        for axes, title in zip(grid[0], ("input", "output", "squared error"), strict=True):
+            axes.set_title(title)
+        figure.colorbar(map_, ax=grid[:, 2], shrink=0.8, aspect=30, pad=0.03)
+    return figure
+
+
+def _error_map(frame: PaintedFrame) -> np.ndarray:
+    """Squared error of each pixel, (H, W), of values in [0, 1]."""
+    difference = (frame.output.astype(np.float32) - frame.target.astype(np.float32)) / 255
+    return np.square(difference).mean(axis=0)
+
+
+def _picture(image: np.ndarray) -> np.ndarray:
+    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)

@@ -1,0 +1,66 @@
+"""The datamodule: what it holds out, and what it refuses before work begins."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memguard.data.datamodule import ClipDataModule
+from memguard.data.layouts import Benchmark, VideoRecord, folder
+from memguard.data.windows import ClipBatch
+from memguard.errors import DataError
+
+
+def datamodule(benchmark: Benchmark, tmp_path: Path, **settings: object) -> ClipDataModule:
+    defaults = {
+        "cache_dir": tmp_path / "cache", "past": 4, "frame_size": 32, "channels": 1,
+        "batch_size": 4, "workers": 0, "holdout": 0.25, "seed": 0,
+    }  # fmt: skip
+    return ClipDataModule(benchmark, **(defaults | settings))  # type: ignore[arg-type]
+
+
+def places(batches: Iterable[ClipBatch]) -> set[tuple[int, int]]:
+    return {(int(v), int(f)) for b in batches for v, f in zip(b.video, b.frame, strict=True)}
+
+
+def test_each_videos_tail_is_held_out_and_no_window_crosses(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    data = datamodule(folder(shared_scene), tmp_path)
+    data.setup()
+    assert places(data.train_dataloader()) == {(v, f) for v in range(2) for f in range(4, 18)}
+    assert places(data.val_dataloader()) == {(v, f) for v in range(2) for f in range(22, 24)}
+
+
+def test_without_holdout_everything_is_trained_on(shared_scene: Path, tmp_path: Path) -> None:
+    data = datamodule(folder(shared_scene), tmp_path, holdout=0)
+    data.setup()
+    assert len(data.val_dataloader()) == 0
+    assert sum(len(b.frame) for b in data.train_dataloader()) == 2 * 20
+
+
+def test_test_windows_skip_the_first_four_frames_and_so_do_the_labels(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    data = datamodule(folder(shared_scene), tmp_path)
+    data.setup("test")
+    batches = list(data.test_dataloader())
+    frame = np.concatenate([b.frame for b in batches])
+    label = np.concatenate([b.label for b in batches])
+    assert frame.tolist() == list(range(4, 20)) * 2
+    assert label.tolist() == ([0] * 6 + [1] * 10) * 2
+
+
+def test_a_video_shorter_than_a_window_is_named(shared_scene: Path, tmp_path: Path) -> None:
+    data = datamodule(folder(shared_scene), tmp_path, past=30)
+    with pytest.raises(DataError, match=r"0\.mp4 has 24 frames, fewer than the 31"):
+        data.setup()
+
+
+def test_labels_of_another_length_are_named(shared_scene: Path, tmp_path: Path) -> None:
+    whole = folder(shared_scene)
+    record = VideoRecord("0", whole.test[0].source, np.zeros(19, np.uint8))
+    data = datamodule(Benchmark("scene", whole.train, (record,)), tmp_path)
+    with pytest.raises(DataError, match=r"0\.mp4 has 20 frames but 19 labels"):
+        data.setup("test")

@@ -1,0 +1,237 @@
+"""Whole commands, as users type them, on small real video files."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+# A network that trains in a second; everything else is as users have it.
+SMALL = [
+    "dataset=folder", "model=mnad_tiny", "model.width=4", "memory.dim=32", "memory.size=4",
+    "data.frame_size=32", "data.workers=1", "trainer.max_epochs=2", "logger=csv",
+]  # fmt: skip
+
+
+def memguard(module: str, *overrides: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder of its own, and read what it says."""
+    folder.mkdir(exist_ok=True)
+    return subprocess.run(
+        [sys.executable, "-m", f"memguard.{module}", f"hydra.run.dir={folder}", *overrides],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def train(scene: Path, folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return memguard("train", *SMALL, f"dataset.root={scene}", *overrides, folder=folder)
+
+
+def metrics_of(folder: Path) -> dict[str, float]:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def weights_of(path: Path) -> dict[str, Any]:
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, shared_scene: Path) -> Path:
+    """The folder of one training run, with the checkpoint of each epoch kept."""
+    folder = tmp_path_factory.mktemp("run")
+    done = train(
+        shared_scene, folder,
+        "callbacks.checkpoint.filename='{epoch}'",
+        "+callbacks.checkpoint.auto_insert_metric_name=false",
+        "+callbacks.checkpoint.save_top_k=-1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_run_leaves_everything_in_its_folder(run: Path) -> None:
+    names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    expected = {
+        "metrics.json", "scores.csv", "provenance.json", "curves/metrics.csv", "train.log",
+        "figures/scores.png", "figures/worst_frames.png", ".hydra/config.yaml",
+    }  # fmt: skip
+    assert expected <= names
+    assert not [name for name in names if "=" in name]
+
+
+def test_scores_have_a_row_for_each_frame_that_has_a_past(run: Path) -> None:
+    with (run / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "video", "frame", "psnr", "distance", "regular", "written", "score", "label",
+    ]  # fmt: skip
+    assert [(row["video"], int(row["frame"])) for row in rows] == [
+        (video, frame) for video in ("0", "1") for frame in range(4, 20)
+    ]
+    assert [int(row["label"]) for row in rows] == ([0] * 6 + [1] * 10) * 2
+    metrics = metrics_of(run)
+    assert sum(int(row["written"]) for row in rows) == metrics["test/frames_written"]
+    below = [float(row["regular"]) < metrics["guard/threshold"] for row in rows]
+    assert below == [row["written"] == "1" for row in rows]
+
+
+def test_the_score_in_the_file_is_the_published_one(run: Path) -> None:
+    with (run / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for video in ("0", "1"):
+        psnr, distance, score = (
+            np.array([float(row[name]) for row in rows if row["video"] == video])
+            for name in ("psnr", "distance", "score")
+        )
+        unlike = (psnr.max() - psnr) / np.ptp(psnr)
+        far = (distance - distance.min()) / np.ptp(distance)
+        assert np.allclose(score, 0.6 * unlike + 0.4 * far, atol=1e-5)
+
+
+def test_provenance_stands_beside_the_figures(run: Path) -> None:
+    provenance = json.loads((run / "provenance.json").read_text())
+    assert provenance["seed"] == 0
+    assert provenance["command"].startswith("python -m memguard.train")
+    assert provenance["minutes"] > 0
+    assert 0.1 < provenance["peak_memory_gib"] < 8
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(
+    run: Path, shared_scene: Path, tmp_path: Path
+) -> None:
+    assert train(shared_scene, tmp_path / "same").returncode == 0
+    assert metrics_of(tmp_path / "same") == metrics_of(run)
+    assert train(shared_scene, tmp_path / "other", "seed=1").returncode == 0
+    assert metrics_of(tmp_path / "other") != metrics_of(run)
+
+
+def test_evaluation_gives_the_training_runs_test_exactly(run: Path, tmp_path: Path) -> None:
+    done = memguard("evaluate", f"checkpoint={run}/checkpoints/1.ckpt", folder=tmp_path / "again")
+    assert done.returncode == 0, done.stderr
+    trained = metrics_of(run)
+    assert metrics_of(tmp_path / "again") == {
+        name: value for name, value in trained.items() if name.startswith(("test/", "guard/"))
+    }
+    assert (tmp_path / "again" / "scores.csv").read_text() == (run / "scores.csv").read_text()
+
+
+def test_evaluation_changes_only_what_is_asked(run: Path, tmp_path: Path) -> None:
+    done = memguard(
+        "evaluate", f"checkpoint={run}/checkpoints/1.ckpt", "guard.enabled=false",
+        folder=tmp_path / "closed",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert metrics_of(tmp_path / "closed")["test/frames_written"] == 0
+
+
+def test_scope_video_scores_a_video_alike_whatever_came_before(
+    run: Path, shared_scene: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "alone"
+    (alone / "test").mkdir(parents=True)
+    shutil.copy(shared_scene / "test" / "1.mp4", alone / "test")
+    for name, root in (("both", shared_scene), ("one", alone)):
+        done = memguard(
+            "evaluate", f"checkpoint={run}/checkpoints/1.ckpt", f"dataset.root={root}",
+            "guard.scope=video", folder=tmp_path / name,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    def rows_of_video_1(name: str) -> list[list[str]]:
+        lines = (tmp_path / name / "scores.csv").read_text().splitlines()
+        return [line.split(",")[:7] for line in lines if line.startswith("1,")]
+
+    assert rows_of_video_1("both") == rows_of_video_1("one")
+    assert len(rows_of_video_1("one")) == 16
+
+
+def test_a_resumed_run_ends_as_one_that_was_not_interrupted(
+    run: Path, shared_scene: Path, tmp_path: Path
+) -> None:
+    done = train(shared_scene, tmp_path / "resumed", f"checkpoint={run}/checkpoints/0.ckpt")
+    assert done.returncode == 0, done.stderr
+    whole = weights_of(run / "checkpoints" / "1.ckpt")
+    resumed = weights_of(tmp_path / "resumed" / "checkpoints" / "last.ckpt")
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_training_on_cpu_resolves_a_multirun(shared_scene: Path, tmp_path: Path) -> None:
+    done = memguard(
+        "train", "-m", *SMALL, f"dataset.root={shared_scene}", "trainer.max_epochs=1",
+        "memory.size=3,4", f"hydra.sweep.dir={tmp_path}/sweep", folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    jobs = sorted(path.parent.name for path in (tmp_path / "sweep").rglob("metrics.json"))
+    assert len(jobs) == 2
+    assert not [job for job in jobs if "=" in job]
+    assert "memory.size-3" in jobs[0]
+
+
+def test_reconstruction_scores_every_frame(shared_scene: Path, tmp_path: Path) -> None:
+    done = train(shared_scene, tmp_path / "recon", "task=recon", "trainer.max_epochs=1")
+    assert done.returncode == 0, done.stderr
+    assert metrics_of(tmp_path / "recon")["test/frames"] == 40
+
+
+def test_unlabelled_videos_are_scored(scene: Path, tmp_path: Path) -> None:
+    (scene / "labels.csv").unlink()
+    done = train(scene, tmp_path / "run", "trainer.max_epochs=1")
+    assert done.returncode == 0, done.stderr
+    assert "test/auroc" not in metrics_of(tmp_path / "run")
+    assert (tmp_path / "run" / "scores.csv").read_text().splitlines()[1].endswith(",")
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("dataset.root=/nowhere/at/all", "/nowhere/at/all: there is no such folder"),
+        ("memory.size=1", "memory.size=1 cannot work"),
+        ("checkpoint=/no/last.ckpt", "There is no checkpoint /no/last.ckpt"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_no_traceback(
+    shared_scene: Path, tmp_path: Path, override: str, sentence: str
+) -> None:
+    done = train(shared_scene, tmp_path / "run", override)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_truncated_video_stops_before_training(scene: Path, tmp_path: Path) -> None:
+    damaged = scene / "train" / "1.mp4"
+    damaged.write_bytes(damaged.read_bytes()[:-2000])
+    done = train(scene, tmp_path / "run")
+    assert done.returncode != 0
+    assert str(damaged) in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("override", ["memory.size=5", "task=recon"])
+def test_a_checkpoint_of_another_shape_or_task_is_refused(
+    run: Path, shared_scene: Path, tmp_path: Path, override: str
+) -> None:
+    checkpoint = run / "checkpoints" / "0.ckpt"
+    done = train(shared_scene, tmp_path / "run", f"checkpoint={checkpoint}", override)
+    assert done.returncode != 0
+    assert f"{checkpoint} was trained with" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.ckpt"
+    torch.save({"state_dict": {}}, foreign)
+    done = memguard("evaluate", f"checkpoint={foreign}", folder=tmp_path)
+    assert done.returncode != 0
+    assert f"{foreign} is not a checkpoint of memguard" in done.stderr

@@ -1,0 +1,70 @@
+"""What the configuration composes to, and what it refuses."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from memguard.config import config_folder, register_resolvers, require_complete, validate
+from memguard.errors import ConfigError
+
+
+def composed(*overrides: str, name: str = "train") -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        return compose(name, list(overrides))
+
+
+@pytest.mark.parametrize(
+    ("task", "compactness", "rate", "threshold", "weight", "past"),
+    [("pred", 0.1, 2e-4, 0.01, 0.6, 4), ("recon", 0.01, 2e-5, 0.015, 0.7, 0)],
+)
+def test_each_task_at_the_published_size_has_the_published_settings(
+    task: str, compactness: float, rate: float, threshold: float, weight: float, past: int
+) -> None:
+    config = composed(f"task={task}", "model=mnad")
+    assert config.loss.compactness == config.loss.separateness == compactness
+    assert config.optimizer.lr == rate
+    assert config.guard.threshold == threshold
+    assert config.scoring.weight == weight
+    assert config.data.past == config.task.past == past
+    assert (config.data.frame_size, config.data.channels, config.data.batch_size) == (256, 3, 4)
+    assert (config.memory.size, config.memory.dim, config.trainer.max_epochs) == (10, 512, 60)
+    validate(config)
+
+
+@pytest.mark.parametrize(
+    "order", [("task=recon", "model=mnad_small"), ("model=mnad_small", "task=recon")]
+)
+def test_the_small_model_finds_its_own_gate_for_both_tasks(order: tuple[str, str]) -> None:
+    config = composed(*order)
+    assert config.guard.threshold == "auto"
+    assert (config.optimizer.lr, config.model.width, config.memory.dim) == (2e-5, 32, 256)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("memory.size=1", r"memory\.size=1 cannot work: it must be a whole number of at least 2"),
+        ("guard.threshold=-0.1", r"guard\.threshold=-0\.1 cannot work: .* auto or a number"),
+        ("guard.threshold=low", r"guard\.threshold=low"),
+        ("guard.scope=camera", r"guard\.scope=camera cannot work: it must be dataset or video"),
+        ("guard.quantile=1.5", r"guard\.quantile=1\.5"),
+        ("loss.compactness=-1", r"loss\.compactness=-1"),
+        ("scoring.weight=2", r"scoring\.weight=2"),
+        ("data.frame_size=100", r"data\.frame_size=100 .* multiple of 8"),
+        ("data.channels=2", r"data\.channels=2"),
+        ("trainer.max_epochs=0", r"trainer\.max_epochs=0"),
+        ("optimizer.lr=0", r"optimizer\.lr=0"),
+        ("data.holdout=0", r"guard\.threshold=auto needs held-out normal frames"),
+        ("dataset=folder", r"dataset\.root is not set"),
+    ],
+)
+def test_what_cannot_work_is_one_sentence_that_names_the_key(override: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as error:
+        validate(composed("model=mnad_small", override))
+    assert "\n" not in str(error.value)
+
+
+def test_evaluation_asks_for_a_checkpoint() -> None:
+    with pytest.raises(ConfigError, match="checkpoint is not set"):
+        require_complete(composed(name="evaluate"))
