@@ -22,7 +22,7 @@ from memguard.data.street.paint import PICTURE_HEIGHT, PICTURE_WIDTH, Owners
 from memguard.data.street.scene import Scene, compose
 from memguard.errors import DataError
 
-VERSION = 1  # to be raised with every change of the pictures
+VERSION = 2  # to be raised with every change of the pictures
 MARKER = "street.json"
 
 FRAMES_PER_SECOND = Fraction(25, 2)
@@ -66,7 +66,7 @@ STREET = Plan(
         Video(150, (("lying", 60),)),
         Video(170, (("cart", 95),)),
         Video(150),
-        Video(170, (("trespasser", 40),)),
+        Video(160, (("trespasser", 60),)),
         Video(150, (("cyclist", 30), ("runner", 45))),
         Video(150, (("cyclist", 15), ("cyclist", 100))),
     ),

@@ -48,7 +48,7 @@ CLOTHES_LUMA = (52.0, 102.0)  # brightness of clothes; the pavement has about 15
 CYCLIST_SPEED = (3.8, 4.8)
 CART_SPEED = (1.6, 2.0)
 RUNNER_SPEED = (2.8, 3.4)
-TRESPASSER_SPEED = (1.6, 2.0)
+TRESPASSER_SPEED = (1.9, 2.3)
 LYING = (34, 46)  # frames from the beginning of a fall until the person stands again
 BRIGHT_TOPS: tuple[Colour, ...] = (
     (224.0, 212.0, 92.0),
@@ -61,7 +61,7 @@ CART_STRIPES: tuple[Colour, Colour] = ((194.0, 190.0, 180.0), (96.0, 116.0, 138.
 NOISE = 1.2  # standard deviation of the sensor noise, of 255
 DRIFT = 0.06  # largest share by which clouds change the brightness
 DRIFT_PERIOD = (70.0, 220.0)  # frames
-FLICKER = 0.05  # largest share by which the mains, beating with the shutter, change it
+FLICKER = 0.04  # largest share by which the mains, beating with the shutter, change it
 FLICKER_PERIOD = 3.0  # frames; fixed, so that the past tells the next frame
 FLICKER_SPELL = (80.0, 180.0)  # frames in which the flicker swells twice
 
@@ -281,7 +281,7 @@ def _lying(rng: np.random.Generator, start: int) -> Happening:
 
 def _trespasser(rng: np.random.Generator, start: int) -> Happening:
     """Crosses the lawn before the promenade, from the left edge to the bottom edge."""
-    way = complex(rng.uniform(120, 140), rng.uniform(36, 46))
+    way = complex(rng.uniform(120, 140), rng.uniform(52, 62))
     pace = rng.uniform(*TRESPASSER_SPEED)
     route = Route(complex(-8.0, PROMENADE[1] + 12.0), pace * way / abs(way), start)
     return Happening("trespasser", Walker(route, _bright_look(rng), 0.0))
