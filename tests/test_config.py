@@ -2,7 +2,7 @@
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from memguard.config import config_folder, register_resolvers, require_complete, validate
 from memguard.errors import ConfigError
@@ -11,7 +11,9 @@ from memguard.errors import ConfigError
 def composed(*overrides: str, name: str = "train") -> DictConfig:
     register_resolvers()
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        return compose(name, list(overrides))
+        config = compose(name, list(overrides))
+    # These name the run folder, which only a running command has.
+    return OmegaConf.masked_copy(config, [k for k in config if k not in ("logger", "callbacks")])
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def memguard(module: str, *overrides: str, folder: Path) -> subprocess.Completed
     """Run a command in a folder of its own, and read what it says."""
     folder.mkdir(exist_ok=True)
     return subprocess.run(
-        [sys.executable, "-m", f"memguard.{module}", f"hydra.run.dir={folder}", *overrides],
+        [sys.executable, "-m", f"memguard.{module}", *overrides, f"hydra.run.dir={folder}"],
         cwd=folder,
         capture_output=True,
         text=True,
