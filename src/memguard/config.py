@@ -43,18 +43,18 @@ def default_precision() -> str:
 
 
 @cache
-def wandb_offline() -> bool:
-    """Whether W&B is to keep off the network: yes, unless the user is logged in or says so."""
+def wandb_mode() -> str:
+    """Name W&B's mode: what the user says, else online where they are logged in, else offline."""
     if "WANDB_MODE" in os.environ:
-        return os.environ["WANDB_MODE"] != "online"
+        return os.environ["WANDB_MODE"]
     import wandb  # takes seconds, and only those who log to it should wait
 
-    return not wandb.login(prompt=False)
+    return "online" if wandb.login(prompt=False) else "offline"
 
 
 def register_resolvers() -> None:
     """Make the machine's answers available to the YAML files."""
-    for resolver in (default_model, default_precision, wandb_offline):
+    for resolver in (default_model, default_precision, wandb_mode):
         OmegaConf.register_new_resolver(f"memguard.{resolver.__name__}", resolver, replace=True)
 
 

@@ -177,6 +177,20 @@ def test_training_on_cpu_resolves_a_multirun(shared_scene: Path, tmp_path: Path)
     assert "memory.size-3" in jobs[0]
 
 
+def test_wandb_logs_offline_unless_logged_in(
+    shared_scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    done = train(shared_scene, tmp_path / "run", "logger=wandb", "trainer.max_epochs=1")
+    assert done.returncode == 0, done.stderr
+    records = list((tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert len(records) == 1
+    pictures = {path.stem.split("_")[0] for path in (tmp_path / "run").rglob("media/**/*.png")}
+    assert pictures == {"scores", "worst"}
+
+
 def test_reconstruction_scores_every_frame(shared_scene: Path, tmp_path: Path) -> None:
     done = train(shared_scene, tmp_path / "recon", "task=recon", "trainer.max_epochs=1")
     assert done.returncode == 0, done.stderr

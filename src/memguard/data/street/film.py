@@ -22,7 +22,7 @@ from memguard.data.street.paint import PICTURE_HEIGHT, PICTURE_WIDTH, Owners
 from memguard.data.street.scene import Scene, compose
 from memguard.errors import DataError
 
-VERSION = 2  # to be raised with every change of the pictures
+VERSION = 3  # to be raised with every change of the pictures
 MARKER = "street.json"
 
 FRAMES_PER_SECOND = Fraction(25, 2)
