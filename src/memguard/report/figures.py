@@ -135,16 +135,16 @@ def painted_frames(frames: Sequence[PaintedFrame]) -> Figure:
             for axes in row:
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
-        for axes, title in zip(grid[0], ("input", "output", "squared error"), strict=True):
+        for axes, title in zip(grid[0], ("input", "output", "absolute error"), strict=True):
             axes.set_title(title)
         figure.colorbar(map_, ax=grid[:, 2], shrink=0.8, aspect=30, pad=0.03)
     return figure
 
 
 def _error_map(frame: PaintedFrame) -> np.ndarray:
-    """Squared error of each pixel, (H, W), of values in [0, 1]."""
+    """Absolute error of each pixel, (H, W), of values in [0, 1]; squared, little would show."""
     difference = (frame.output.astype(np.float32) - frame.target.astype(np.float32)) / 255
-    return np.square(difference).mean(axis=0)
+    return np.abs(difference).mean(axis=0)
 
 
 def _picture(image: np.ndarray) -> np.ndarray:
