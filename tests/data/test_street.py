@@ -61,6 +61,20 @@ def test_one_seed_always_gives_the_same_bytes(tmp_path: Path) -> None:
     assert _files(tmp_path / "once") == _files(tmp_path / "again")
 
 
+def test_bytes_do_not_depend_on_what_was_in_memory(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    composed = compose(np.random.default_rng(1), np.random.default_rng(2), 60, ())
+    pictures = [composed.render(frame, rng)[0] for frame in range(60)]
+    encoded = set()
+    for number in range(8):
+        litter = [rng.bytes(int(size)) for size in rng.integers(1_000, 400_000, 40)]
+        del litter[::2]
+        path = tmp_path / f"{number}.mp4"
+        film._encode(path, pictures)
+        encoded.add(path.read_bytes())
+    assert len(encoded) == 1
+
+
 def test_another_seed_gives_another_street(tmp_path: Path) -> None:
     for seed in (3, 4):
         generate(tmp_path / str(seed), seed=seed, plan=TINY)
