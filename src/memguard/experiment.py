@@ -197,6 +197,7 @@ def _quieten() -> None:
         ".*does not have many workers.*",  # one or two keep up
         ".*has `__len__` defined.*",  # the stream deals windows out to workers, and counts them
         ".*smaller than the logging interval.*",  # small sets may have short epochs
+        ".*LeafSpec.*is deprecated.*",  # how Lightning speaks to torch is not the user's to mend
     ):
         warnings.filterwarnings("ignore", advice)
 

@@ -98,9 +98,9 @@ def test_a_frame_is_labelled_if_and_only_if_its_mask_has_a_pixel(street: Path) -
         np.testing.assert_array_equal(labelled, _masks(street, name).any(axis=(1, 2)), name)
 
 
-def test_only_videos_with_planned_events_are_labelled(street: Path) -> None:
-    for video, labelled in zip(PART.test, _labels(street).values(), strict=True):
-        assert labelled.any() == bool(video.events)
+def test_every_test_video_is_labelled_in_part(street: Path) -> None:
+    for labelled in _labels(street).values():
+        assert labelled.any()
         assert not labelled.all()
 
 
@@ -177,7 +177,7 @@ def test_without_events_everyone_walks_where_people_walk() -> None:
     assert not composed.render(100, course)[1].any()
 
 
-def test_default_plan_has_normal_videos_and_all_kinds() -> None:
-    assert sum(not video.events for video in STREET.test) >= 2
+def test_default_plan_has_all_kinds_of_events() -> None:
+    assert all(video.events for video in STREET.test)
     kinds = {kind for video in STREET.test for kind, _ in video.events}
     assert kinds == {"cyclist", "runner", "cart", "lying", "trespasser"}

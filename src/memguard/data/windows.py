@@ -7,14 +7,12 @@ reconstructed or predicted, and scored.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
-
-from memguard.data.video import Video
 
 UNLABELLED = -1
 
@@ -22,6 +20,18 @@ UNLABELLED = -1
 # in some 600 decoded frames (38 MB grey, 113 MB RGB at 256×256).
 STRETCH_WINDOWS = 32
 BLOCK_STRETCHES = 16
+
+
+class Frames(Protocol):
+    """What windows need of a video, be it decoded or kept."""
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        ...
+
+    def frames(self, indices: range) -> Tensor:
+        """Return frames by number: uint8 (N, C, H, W)."""
+        ...
 
 
 class ClipBatch(NamedTuple):
@@ -45,13 +55,13 @@ class Segment:
     """A part of a video that windows are taken from.
 
     Attributes:
-        video: The video.
+        video: Its frames.
         number: Its number in the dataset's split.
         span: The frames that windows may touch.
         labels: (frames of the whole video,), or None.
     """
 
-    video: Video
+    video: Frames
     number: int
     span: range
     labels: np.ndarray | None = None

@@ -22,7 +22,7 @@ from memguard.data.street.paint import PICTURE_HEIGHT, PICTURE_WIDTH, Owners
 from memguard.data.street.scene import Scene, compose
 from memguard.errors import DataError
 
-VERSION = 3  # to be raised with every change of the pictures
+VERSION = 4  # to be raised with every change of the pictures
 MARKER = "street.json"
 
 FRAMES_PER_SECOND = Fraction(25, 2)
@@ -63,16 +63,18 @@ class Plan:
     test: tuple[Video, ...]
 
 
+# As in the benchmarks that it stands in for, something happens in every test video: the published
+# protocol stretches each video's scores over the whole range, also those of a video all normal.
 STREET = Plan(
     train=(200,) * 8,
     test=(
         Video(150, (("cyclist", 60),)),
-        Video(150),
+        Video(150, (("trespasser", 40),)),
         Video(160, (("cart", 80),)),
         Video(170, (("runner", 20), ("cyclist", 125))),
         Video(150, (("lying", 60),)),
         Video(170, (("cart", 95),)),
-        Video(150),
+        Video(150, (("runner", 75),)),
         Video(160, (("trespasser", 60),)),
         Video(150, (("cyclist", 30), ("runner", 45))),
         Video(150, (("cyclist", 15), ("cyclist", 100))),

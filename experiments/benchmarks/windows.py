@@ -1,0 +1,145 @@
+"""How fast windows come: ``python experiments/benchmarks/windows.py PED2_ROOT [WORKERS]``.
+
+Windows of 5 frames at 256×256 grey from Ped2's training half, in batches of 4, side by side:
+
+- ``opencv``: as published code loads them: each window's five JPEGs read and resized by OpenCV,
+- ``decord``: a random window straight from a video with a key frame every 12 frames,
+- ``stream``, ``disk``, ``memory``: memguard's, with ``dataset.cache`` none, disk and memory.
+
+The loaders take turns, several times each, so that what else the machine does meets them all.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from memguard.data.kept import keep_in_memory, keep_on_disk
+from memguard.data.video import Video, as_video, frame_images
+from memguard.data.windows import Frames, Segment, ShuffledWindows
+
+LENGTH, SIZE, BATCH, ROUNDS = 5, 256, 4, 3
+SECONDS = 6.0  # each loader runs so long in each round, after its workers are up
+
+Place = tuple[Path, int]
+
+
+class OpenCVWindows(Dataset[Tensor]):
+    """A window by reading and resizing each of its images, every time anew."""
+
+    def __init__(self, folders: list[Path]) -> None:
+        self.windows = [
+            images[start : start + LENGTH]
+            for images in map(frame_images, folders)
+            for start in range(len(images) - LENGTH + 1)
+        ]
+
+    def __len__(self) -> int:
+        """Count the windows."""
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Read one window."""
+        frames = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in self.windows[index]]
+        return torch.from_numpy(np.stack([cv2.resize(frame, (SIZE, SIZE)) for frame in frames]))
+
+
+class DecordWindows(Dataset[Tensor]):
+    """A window by seeking to it in its video."""
+
+    def __init__(self, videos: list[Video]) -> None:
+        self.places = [(v, start) for v in videos for start in range(len(v) - LENGTH + 1)]
+
+    def __len__(self) -> int:
+        """Count the windows."""
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Decode one window."""
+        video, start = self.places[index]
+        return video.frames(range(start, start + LENGTH))
+
+
+def naive(windows: Dataset[Tensor], workers: int) -> Iterator[Tensor]:
+    """Yield a naive loader's batches for ever."""
+    while True:
+        yield from DataLoader(windows, batch_size=BATCH, shuffle=True, num_workers=workers)
+
+
+def ours(videos: list[Frames], workers: int) -> Iterator[Tensor]:
+    """Yield memguard's batches for ever, epoch after epoch."""
+    segments = [Segment(video, n, range(len(video))) for n, video in enumerate(videos)]
+    epoch = 0
+    while True:
+        windows = ShuffledWindows(
+            segments, length=LENGTH, batch_size=BATCH, seed=0, epoch=epoch, workers=workers
+        )
+        for batch in DataLoader(windows, batch_size=None, num_workers=workers):
+            yield batch.frames
+        epoch += 1
+
+
+def windows_per_second(batches: Iterator[Tensor]) -> float:
+    """Count what a running loader hands over, its start and its first batches left out."""
+    for _ in islice(batches, 8):
+        pass
+    count, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < SECONDS:
+        count += len(next(batches))
+    return count / elapsed
+
+
+def measure(root: Path, workers: int) -> dict[str, list[float]]:
+    """Time each loader in turn, and all of them several times."""
+    folders = sorted(path for path in (root / "training" / "frames").iterdir() if path.is_dir())
+    with tempfile.TemporaryDirectory() as scratch:
+        cache = Path(scratch)
+        videos = [Video(as_video(folder, cache), frame_size=SIZE, channels=1) for folder in folders]
+        disk = [keep_on_disk(video, cache) for video in videos]
+        memory = [keep_in_memory(video) for video in videos]
+        loaders: dict[str, Callable[[], Iterator[Tensor]]] = {
+            "opencv": lambda: naive(OpenCVWindows(folders), workers),
+            "decord": lambda: naive(DecordWindows(videos), workers),
+            "stream": lambda: ours(list(videos), workers),
+            "disk": lambda: ours(list(disk), workers),
+            "memory": lambda: ours(list(memory), workers),
+        }
+        speeds: dict[str, list[float]] = {name: [] for name in loaders}
+        for _ in range(ROUNDS):
+            for name, loader in loaders.items():
+                speeds[name].append(windows_per_second(loader()))
+    return speeds
+
+
+def main() -> None:
+    """Print the table."""
+    if not 2 <= len(sys.argv) <= 3:
+        sys.exit(__doc__)
+    workers = int(sys.argv[2]) if len(sys.argv) == 3 else 2
+    speeds = measure(Path(sys.argv[1]), workers)
+    table = Table(title=f"{LENGTH}-frame windows at {SIZE}×{SIZE}, {workers} workers")
+    for column in ("loader", "windows/s", "lowest", "highest", "× opencv", "× decord"):
+        table.add_column(column, justify="left" if column == "loader" else "right")
+    for name, values in speeds.items():
+        ratios = [
+            median(a / b for a, b in zip(values, speeds[other], strict=True))
+            for other in ("opencv", "decord")
+        ]
+        numbers = (median(values), min(values), max(values))
+        table.add_row(name, *(f"{n:.0f}" for n in numbers), *(f"{ratio:.2f}" for ratio in ratios))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
