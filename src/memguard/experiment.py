@@ -261,5 +261,7 @@ def _print_summary(metrics: dict[str, float], left_out: list[str]) -> None:
             f"test/auroc_macro leaves out {', '.join(left_out)}: their frames are all of one class."
         )
     for path in sorted(run_folder().rglob("*")):
-        if path.suffix in (".json", ".csv", ".png", ".ckpt"):
+        # W&B keeps copies in a folder of its own, and says itself where.
+        ours = path.relative_to(run_folder()).parts[0] != "wandb"
+        if ours and path.suffix in (".json", ".csv", ".png", ".ckpt"):
             console.print(str(path), soft_wrap=True, highlight=False)

@@ -12,6 +12,13 @@ log = logging.getLogger(__name__)
 class ProgressBar(RichProgressBar):
     """Lightning's bars, with the frames that the guard wrote shown during a test as well."""
 
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Leave out the logger's number of the run: the folder's name says which it is."""
+        metrics = super().get_metrics(trainer, pl_module)
+        return {name: value for name, value in metrics.items() if name != "v_num"}
+
     def on_test_batch_end(
         self,
         trainer: pl.Trainer,
