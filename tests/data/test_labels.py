@@ -284,11 +284,6 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
     return bytes(changed[:cut])
 
 
-def one(read: Callable[[Path, Sequence[str]], dict[str, Labels]]) -> Callable[[Path], Labels]:
-    """Use a reader for files of many videos with those of one."""
-    return lambda path: read(path, ["01"])["01"]
-
-
 def ped2_video(path: Path) -> Labels:
     return read_matlab_intervals(path, list(PED2_FRAMES))["12"]
 
@@ -301,6 +296,15 @@ def script_video(path: Path) -> Labels:
     return read_matlab_script(path, ["1", "2", "3", "4"])["2"]
 
 
+def hdf5_video(path: Path) -> Labels:
+    return read_matlab_intervals(path, ["01"])["01"]
+
+
+def csv_video(path: Path) -> Labels:
+    unlabelled = Intervals(())
+    return read_csv(path, ["01"]).get("01", unlabelled)
+
+
 def mask_image(path: Path) -> Labels:
     return MaskImages(path.parent)
 
@@ -311,13 +315,13 @@ def mask_image(path: Path) -> Labels:
     [
         ("ped2.mat", ped2_video, 180),
         ("8_label.mat", MaskCells, 36),
-        ("v73.mat", one(read_matlab_intervals), 180),
+        ("v73.mat", hdf5_video, 180),
         ("v73_label.mat", MaskCells, 2),
         ("frame_labels_ped2.npy", ped2_part, 180),
         ("01_0014.npy", FrameArray, 40),
         ("UCSDped1.m", script_video, 200),
-        ("intervals.csv", one(read_csv), 180),
-        ("frames.csv", one(read_csv), 6),
+        ("intervals.csv", csv_video, 180),
+        ("frames.csv", csv_video, 6),
         ("001.bmp", mask_image, 1),
     ],
 )
