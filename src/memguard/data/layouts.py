@@ -120,7 +120,8 @@ def ped2(root: Path | str) -> Benchmark:
 def avenue(root: Path | str, labels: str | None = None) -> Benchmark:
     """Read CUHK Avenue: 16 videos to train on and 21 to test on, 640×360.
 
-    As released; the two parts may also lie in a folder `Avenue Dataset`, or the second beside it:
+    As released; the videos may also lie in `root/Avenue Dataset`, and `ground_truth_demo` in the
+    same folder as the videos' folders or beside it:
 
     ```
     root/training_videos/NN.avi
@@ -142,7 +143,7 @@ def avenue(root: Path | str, labels: str | None = None) -> Benchmark:
     - `masks`: the release's own; a frame is anomalous if its mask marks a pixel. Videos 08 and 18
       are anomalous throughout.
     - `intervals`: frame by frame annotation (Hasan et al., CVPR 2016), in `avenue.mat` and
-      `frame_labels_avenue.npy` alike, 3867 of the 15324 frames. Most papers use it.
+      `frame_labels_avenue.npy` alike: 3867 of the 15324 frames. It circulates with papers.
 
     Args:
         root: The folder.
@@ -317,10 +318,8 @@ def _ucsd(root: Path, name: str) -> Benchmark:
         root / f"{name}.mat",
         root / f"frame_labels_{name}.npy",
     )
-    if all(masks.values()) and not _first_existing(*label_files):
-        labels: Mapping[str, Labels] = {
-            v: MaskImages(folder) for v, folder in masks.items() if folder
-        }
+    if _first_existing(*label_files) is None and all(masks.values()):
+        labels: dict[str, Labels] = {v: MaskImages(path) for v, path in masks.items() if path}
     else:
         labels = _read_labels(_label_source(tree, *label_files), test)
     return Benchmark(name, _records(train), _records(test, labels=labels, masks=masks))
