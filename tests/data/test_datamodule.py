@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from memguard.data.datamodule import ClipDataModule
+from memguard.data.labels import FrameLabels
 from memguard.data.layouts import Benchmark, VideoRecord, folder
 from memguard.data.windows import ClipBatch
 from memguard.errors import DataError
@@ -60,7 +61,8 @@ def test_a_video_shorter_than_a_window_is_named(shared_scene: Path, tmp_path: Pa
 
 def test_labels_of_another_length_are_named(shared_scene: Path, tmp_path: Path) -> None:
     whole = folder(shared_scene)
-    record = VideoRecord("0", whole.test[0].source, np.zeros(19, np.uint8))
+    labels = FrameLabels(np.zeros(19, np.uint8), "labels.npy")
+    record = VideoRecord("0", whole.test[0].source, labels)
     data = datamodule(Benchmark("scene", whole.train, (record,)), tmp_path)
-    with pytest.raises(DataError, match=r"0\.mp4 has 20 frames but 19 labels"):
+    with pytest.raises(DataError, match=r"labels\.npy: found 19 labels, .* 20 frames"):
         data.setup("test")

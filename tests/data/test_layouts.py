@@ -1,17 +1,30 @@
+"""Layouts: what is found of a dataset in each of the trees that it comes in, and what is told."""
+
+import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import savemat
 
-from memguard.data.layouts import VIDEO_SUFFIXES, Benchmark, folder, labels_from_intervals, ped2
+from memguard.data.labels import MaskImages
+from memguard.data.layouts import (
+    VIDEO_SUFFIXES,
+    Benchmark,
+    VideoRecord,
+    avenue,
+    count_frames,
+    folder,
+    ped1,
+    ped2,
+    shanghaitech,
+)
 from memguard.data.video import as_video, frame_images
-from memguard.errors import DataError
+from memguard.errors import ConfigError, DataError
 
 
 def write_frames(path: Path, count: int, suffix: str = ".jpg") -> Path:
@@ -21,21 +34,314 @@ def write_frames(path: Path, count: int, suffix: str = ".jpg") -> Path:
     return path
 
 
+def write_masks(path: Path, marked: Sequence[int], name: str = "{:03d}.bmp") -> None:
+    path.mkdir(parents=True)
+    for number, mark in enumerate(marked, 1):
+        Image.new("L", (64, 48), 255 * mark).save(path / name.format(number))
+
+
+def write_avi(path: Path, count: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for level in range(count):
+            pixels = np.full((48, 64, 3), level, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_cells(path: Path, name: str, arrays: Sequence[np.ndarray]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cells = np.empty((1, len(arrays)), object)
+    for number, array in enumerate(arrays):
+        cells[0, number] = array
+    savemat(path, {name: cells})
+
+
 def write_intervals(path: Path, videos: list[list[list[int]]]) -> None:
     """Write 2×n intervals per video, as bytes, as the data set does."""
-    cells = np.empty((1, len(videos)), object)
-    for number, spans in enumerate(videos):
-        cells[0, number] = np.array(spans, np.uint8)
-    savemat(path, {"gt": cells})
+    write_cells(path, "gt", [np.array(spans, np.uint8) for spans in videos])
+
+
+def labels_of(record: VideoRecord) -> list[int] | None:
+    return record.labels(count_frames(record.source)).tolist() if record.labels else None
+
+
+def all_labels(benchmark: Benchmark) -> dict[str, list[int] | None]:
+    return {record.name: labels_of(record) for record in benchmark.test}
 
 
 @pytest.fixture
 def ped2_root(tmp_path: Path) -> Path:
+    """Ped2 as papers use it."""
     write_frames(tmp_path / "training" / "frames" / "01", 3)
     write_frames(tmp_path / "testing" / "frames" / "01", 5)
     write_frames(tmp_path / "testing" / "frames" / "02", 4)
     write_intervals(tmp_path / "ped2.mat", [[[1, 4], [2, 5]], [[2], [3]]])
     return tmp_path
+
+
+PED2_LABELS = {"01": [1, 1, 0, 1, 1], "02": [0, 1, 1, 0]}
+
+
+def write_ucsd_release(place: Path) -> None:
+    """Write UCSD's release of two test videos, with the litter that its archive holds."""
+    name = place.name
+    write_frames(place / "Train" / "Train001", 3, ".tif")
+    write_frames(place / "Test" / "Test001", 5, ".tif")
+    write_frames(place / "Test" / "Test002", 4, ".tif")
+    write_masks(place / "Test" / "Test001_gt", [1, 1, 0, 1, 1])
+    write_masks(place / "Test" / "Test002_gt", [0, 1, 1, 0], "frame{:03d}.bmp")
+    (place / "Test" / f"{name}.m").write_text(
+        "TestVideoFile = {};\n"
+        "TestVideoFile{end+1}.gt_frame = [1:2, 4:5];\n"
+        "TestVideoFile{end+1}.gt_frame = [2:3];\n"
+    )
+    for folder_ in (place / "Train", place / "Test", place / "Test" / "Test001"):
+        for litter in (".DS_Store", "._001.tif", "Thumbs.db"):
+            (folder_ / litter).write_bytes(b"litter")
+
+
+UCSD_RELEASED = {"Test001": [1, 1, 0, 1, 1], "Test002": [0, 1, 1, 0]}
+
+
+@pytest.mark.parametrize("layout", [ped1, ped2])
+@pytest.mark.parametrize("place", ["{}", "UCSD_Anomaly_Dataset.v1p2/{}", "."])
+def test_ucsd_release_is_found_in_and_below_the_root(
+    tmp_path: Path, layout: Callable[[Path], Benchmark], place: str
+) -> None:
+    name = f"UCSD{layout.__name__}"
+    root = tmp_path / name if place == "." else tmp_path
+    write_ucsd_release(root / place.format(name))
+    benchmark = layout(root)
+    assert benchmark.name == layout.__name__
+    assert [record.name for record in benchmark.train] == ["Train001"]
+    assert all_labels(benchmark) == UCSD_RELEASED
+    assert [r.masks and r.masks.name for r in benchmark.test] == ["Test001_gt", "Test002_gt"]
+
+
+def test_ucsd_release_without_intervals_is_labelled_by_its_masks(tmp_path: Path) -> None:
+    write_ucsd_release(tmp_path / "UCSDped2")
+    (tmp_path / "UCSDped2" / "Test" / "UCSDped2.m").unlink()
+    assert all_labels(ped2(tmp_path)) == UCSD_RELEASED
+    shutil.rmtree(tmp_path / "UCSDped2" / "Test" / "Test002_gt")
+    with pytest.raises(DataError, match=r"UCSDped2\.m: the labels are missing; set dataset\.root"):
+        ped2(tmp_path)
+
+
+def test_real_ped2_agrees_with_the_labels_in_circulation(real_data: Path) -> None:
+    benchmark = ped2(real_data / "ped2")
+    assert (len(benchmark.train), len(benchmark.test)) == (16, 12)
+    assert sum(len(frame_images(record.source)) for record in benchmark.train) == 2550
+    assert all(record.labels is None for record in benchmark.train)
+    labels = np.concatenate([labels_of(record) for record in benchmark.test])
+    assert (len(labels), labels.sum()) == (2010, 1648)
+    expected = np.load(real_data / "labels" / "frame_labels_ped2.npy").ravel()
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_real_ped2_agrees_with_its_masks(real_data: Path) -> None:
+    for record in ped2(real_data / "ped2").test:
+        assert record.masks is not None
+        marked = MaskImages(record.masks)(count_frames(record.source)).tolist()
+        assert labels_of(record) == marked, record.name
+
+
+def test_ped2_of_papers(ped2_root: Path) -> None:
+    write_frames(ped2_root / "testing" / "masks" / "02", 4, suffix=".png")
+    benchmark = ped2(str(ped2_root))
+    assert benchmark.name == "ped2"
+    assert [record.name for record in benchmark.train] == ["01"]
+    assert all_labels(benchmark) == PED2_LABELS
+    masks = [record.masks for record in benchmark.test]
+    assert masks == [None, ped2_root / "testing" / "masks" / "02"]
+
+
+def test_ped2_takes_the_array_where_the_intervals_are_missing(ped2_root: Path) -> None:
+    (ped2_root / "ped2.mat").unlink()
+    np.save(ped2_root / "frame_labels_ped2.npy", [PED2_LABELS["01"] + PED2_LABELS["02"]])
+    assert all_labels(ped2(ped2_root)) == PED2_LABELS
+
+
+@pytest.mark.parametrize("spans", [[[0], [2]], [[2], [6]], [[3], [2]]])
+def test_interval_outside_its_video_is_told_of_that_video_alone(
+    ped2_root: Path, spans: list[list[int]]
+) -> None:
+    write_intervals(ped2_root / "ped2.mat", [spans, [[2], [3]]])
+    first, second = ped2(ped2_root).test
+    with pytest.raises(DataError, match=r"ped2\.mat, video 01: .*video of 5 frames"):
+        labels_of(first)
+    assert labels_of(second) == PED2_LABELS["02"]
+
+
+def test_ped2_number_of_videos_is_compared(ped2_root: Path) -> None:
+    write_intervals(ped2_root / "ped2.mat", [[[1], [2]]])
+    with pytest.raises(DataError, match=r"ped2\.mat: .*for 1 videos, expected 2.*dataset\.root"):
+        ped2(ped2_root)
+
+
+@pytest.mark.parametrize("part", ["ped2.mat", "training", "testing/frames"])
+def test_ped2_missing_part_is_told(ped2_root: Path, part: str) -> None:
+    gone = ped2_root / part
+    if gone.is_dir():
+        shutil.rmtree(gone)
+    else:
+        gone.unlink()
+    with pytest.raises(
+        DataError, match=r"dataset\.root.*UCSDped2/Train.*training/frames/NN"
+    ) as told:
+        ped2(ped2_root)
+    assert str(ped2_root) in str(told.value)
+
+
+def write_avenue_release(root: Path, truth: Path) -> None:
+    write_avi(root / "training_videos" / "01.avi", 3)
+    marked = {"08": [1, 1, 1], "10": [0, 1, 0, 0]}
+    for video, marks in marked.items():
+        write_avi(root / "testing_videos" / f"{video}.avi", len(marks))
+        masks = [np.full((6, 8), mark, np.uint8) for mark in marks]
+        path = truth / "ground_truth_demo" / "testing_label_mask" / f"{int(video)}_label.mat"
+        write_cells(path, "volLabel", masks)
+
+
+AVENUE_MASKS = {"08": [1, 1, 1], "10": [0, 1, 0, 0]}
+AVENUE_INTERVALS = {"08": [0, 1, 1], "10": [1, 0, 0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("videos", "truth"),
+    [(".", "."), (".", ".."), ("Avenue Dataset", "."), ("Avenue Dataset", "Avenue Dataset")],
+)
+def test_avenue_release_is_found_however_it_is_nested(
+    tmp_path: Path, videos: str, truth: str
+) -> None:
+    root = tmp_path / "avenue"
+    root.mkdir()
+    write_avenue_release(root / videos, root / truth)
+    benchmark = avenue(root)
+    assert (benchmark.name, benchmark.label_set) == ("avenue", "masks")
+    assert [record.source.name for record in benchmark.train] == ["01.avi"]
+    assert all_labels(benchmark) == AVENUE_MASKS
+    assert [r.masks and r.masks.name for r in benchmark.test] == ["8_label.mat", "10_label.mat"]
+
+
+def test_real_avenue_release(real_data: Path) -> None:
+    benchmark = avenue(real_data / "avenue")
+    assert [record.name for record in benchmark.train] == ["12"]
+    assert all_labels(benchmark) == {"08": [1] * 36}
+
+
+@pytest.mark.parametrize("file", ["avenue.mat", "frame_labels_avenue.npy"])
+def test_avenue_has_two_label_sets(tmp_path: Path, file: str) -> None:
+    write_avenue_release(tmp_path, tmp_path)
+    if file == "avenue.mat":
+        write_intervals(tmp_path / file, [[[2], [3]], [[1, 4], [1, 4]]])
+    else:
+        np.save(tmp_path / file, AVENUE_INTERVALS["08"] + AVENUE_INTERVALS["10"])
+    for asked, labels in (
+        ("masks", AVENUE_MASKS), ("intervals", AVENUE_INTERVALS), (None, AVENUE_INTERVALS)
+    ):  # fmt: skip
+        benchmark = avenue(tmp_path, labels=asked)
+        assert all_labels(benchmark) == labels
+        assert benchmark.label_set == (asked or "intervals")
+
+
+def test_avenue_of_papers(tmp_path: Path) -> None:
+    write_frames(tmp_path / "training" / "frames" / "01", 3)
+    for video, labels in AVENUE_INTERVALS.items():
+        write_frames(tmp_path / "testing" / "frames" / video, len(labels))
+    write_intervals(tmp_path / "avenue.mat", [[[2], [3]], [[1, 4], [1, 4]]])
+    benchmark = avenue(tmp_path)
+    assert benchmark.label_set == "intervals"
+    assert all_labels(benchmark) == AVENUE_INTERVALS
+    with pytest.raises(DataError, match=r"testing_label_mask: the labels are missing"):
+        avenue(tmp_path, labels="masks")
+
+
+def test_avenue_knows_no_other_label_set(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.labels=pixels .* intervals or masks"):
+        avenue(tmp_path, labels="pixels")
+
+
+def test_avenue_masks_of_no_video_are_told_and_missing_ones_where_they_are_used(
+    tmp_path: Path,
+) -> None:
+    write_avenue_release(tmp_path, tmp_path)
+    (tmp_path / "testing_videos" / "08.avi").rename(tmp_path / "testing_videos" / "09.avi")
+    with pytest.raises(DataError, match=r"/8_label\.mat: found labels for a video that is not th"):
+        avenue(tmp_path)
+    (tmp_path / "ground_truth_demo" / "testing_label_mask" / "8_label.mat").unlink()
+    missing, whole = avenue(tmp_path).test
+    assert missing.masks is None
+    with pytest.raises(DataError, match=r"/9_label\.mat: .*restore it"):
+        labels_of(missing)
+    assert labels_of(whole) == AVENUE_MASKS["10"]
+
+
+SHANGHAITECH_LABELS = {"01_0014": [0, 1, 1], "12_0142": [1, 0, 0, 0]}
+
+
+@pytest.fixture
+def shanghaitech_root(tmp_path: Path) -> Path:
+    write_avi(tmp_path / "training" / "videos" / "01_001.avi", 3)
+    testing = tmp_path / "testing"
+    for part in ("test_frame_mask", "test_pixel_mask"):
+        (testing / part).mkdir(parents=True)
+    for video, labels in SHANGHAITECH_LABELS.items():
+        write_frames(testing / "frames" / video, len(labels))
+        np.save(testing / "test_frame_mask" / f"{video}.npy", np.array(labels, np.int8))
+    np.save(testing / "test_pixel_mask" / "12_0142.npy", np.zeros((4, 48, 64), np.int8))
+    return tmp_path
+
+
+def test_shanghaitech_release(shanghaitech_root: Path) -> None:
+    benchmark = shanghaitech(shanghaitech_root)
+    assert [(r.name, r.scene, r.source.suffix) for r in benchmark.train] == [
+        ("01_001", "01", ".avi")
+    ]
+    assert [record.scene for record in benchmark.test] == ["01", "12"]
+    assert [r.masks and r.masks.name for r in benchmark.test] == [None, "12_0142.npy"]
+    assert all_labels(benchmark) == SHANGHAITECH_LABELS
+
+
+def test_shanghaitech_of_papers(shanghaitech_root: Path) -> None:
+    shutil.rmtree(shanghaitech_root / "training" / "videos")
+    write_frames(shanghaitech_root / "training" / "frames" / "01_001", 3)
+    shutil.rmtree(shanghaitech_root / "testing" / "test_frame_mask")
+    array = [label for labels in SHANGHAITECH_LABELS.values() for label in labels]
+    np.save(shanghaitech_root / "frame_labels_shanghai.npy", array)
+    benchmark = shanghaitech(shanghaitech_root)
+    assert [record.source.name for record in benchmark.train] == ["01_001"]
+    assert all_labels(benchmark) == SHANGHAITECH_LABELS
+
+
+def test_shanghaitech_label_file_of_no_video_is_told(shanghaitech_root: Path) -> None:
+    shutil.rmtree(shanghaitech_root / "testing" / "frames" / "01_0014")
+    with pytest.raises(
+        DataError, match=r"01_0014\.npy: found labels for a video that is not there"
+    ):
+        shanghaitech(shanghaitech_root)
+
+
+def test_layouts_open_no_video(tmp_path: Path, shanghaitech_root: Path) -> None:
+    write_avenue_release(tmp_path / "avenue", tmp_path / "avenue")
+    (tmp_path / "avenue" / "testing_videos" / "08.avi").write_bytes(b"damaged")
+    (shanghaitech_root / "training" / "videos" / "01_001.avi").write_bytes(b"damaged")
+    for benchmark in (avenue(tmp_path / "avenue"), shanghaitech(shanghaitech_root)):
+        assert pickle.loads(pickle.dumps(benchmark)) == benchmark
+
+
+@pytest.mark.parametrize("layout", [ped1, ped2, avenue, shanghaitech, folder])
+def test_missing_root_is_told(tmp_path: Path, layout: Callable[[Path], Benchmark]) -> None:
+    with pytest.raises(DataError, match=r"gone: there is no such folder; set dataset\.root"):
+        layout(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("layout", [ped1, ped2, avenue, shanghaitech])
+def test_root_without_videos_is_told(tmp_path: Path, layout: Callable[[Path], Benchmark]) -> None:
+    with pytest.raises(DataError, match=r"found no videos here; set dataset\.root to the folder"):
+        layout(tmp_path)
 
 
 @pytest.fixture
@@ -50,103 +356,7 @@ def folder_root(tmp_path: Path) -> Path:
 
 def folder_labels(root: Path, text: str) -> dict[str, list[int] | None]:
     (root / "labels.csv").write_text(text, encoding="utf-8")
-    records = folder(root).test
-    return {r.name: None if r.labels is None else r.labels.tolist() for r in records}
-
-
-@given(st.data(), st.integers(1, 300))
-def test_interval_labels_mark_exactly_the_union(data: st.DataObject, frames: int) -> None:
-    starts, lengths = st.integers(0, frames - 1), st.integers(0, frames)
-    spans = data.draw(st.lists(st.tuples(starts, lengths), max_size=5))
-    intervals = [(start, min(start + length, frames - 1)) for start, length in spans]
-    labels = labels_from_intervals(intervals, frames, "here")
-    marked = {frame for start, end in intervals for frame in range(start, end + 1)}
-    assert labels.dtype == np.uint8
-    assert set(np.flatnonzero(labels)) == marked
-    assert (len(labels), labels.sum()) == (frames, len(marked))
-
-
-@pytest.mark.parametrize("interval", [(-1, 3), (4, 3), (0, 10), (10, 10)])
-def test_interval_outside_its_video_is_told(interval: tuple[int, int]) -> None:
-    with pytest.raises(DataError, match=r"^here: .*expected 0 <= start <= end <= 9"):
-        labels_from_intervals([interval], 10, "here")
-
-
-def test_real_ped2_agrees_with_the_labels_in_circulation(real_data: Path) -> None:
-    benchmark = ped2(real_data / "ped2")
-    assert (len(benchmark.train), len(benchmark.test)) == (16, 12)
-    assert sum(len(frame_images(record.source)) for record in benchmark.train) == 2550
-    assert all(record.labels is None for record in benchmark.train)
-    labels = np.concatenate([record.labels for record in benchmark.test])
-    assert (len(labels), labels.sum()) == (2010, 1648)
-    expected = np.load(real_data / "labels" / "frame_labels_ped2.npy").ravel()
-    np.testing.assert_array_equal(labels, expected)
-
-
-def test_real_ped2_agrees_with_its_masks(real_data: Path) -> None:
-    for record in ped2(real_data / "ped2").test:
-        assert record.masks is not None
-        marked = [np.asarray(Image.open(mask)).any() for mask in frame_images(record.masks)]
-        np.testing.assert_array_equal(record.labels, marked, err_msg=record.name)
-
-
-def test_ped2_counts_frames_from_zero(ped2_root: Path) -> None:
-    write_frames(ped2_root / "testing" / "masks" / "02", 4, suffix=".png")
-    benchmark = ped2(str(ped2_root))
-    assert benchmark.name == "ped2"
-    assert [record.name for record in benchmark.train] == ["01"]
-    first, second = benchmark.test
-    np.testing.assert_array_equal(first.labels, [1, 1, 0, 1, 1])
-    np.testing.assert_array_equal(second.labels, [0, 1, 1, 0])
-    assert first.masks is None
-    assert second.masks == ped2_root / "testing" / "masks" / "02"
-
-
-@pytest.mark.parametrize("spans", [[[0], [2]], [[2], [6]], [[3], [2]]])
-def test_ped2_interval_outside_its_video_is_told(ped2_root: Path, spans: list[list[int]]) -> None:
-    write_intervals(ped2_root / "ped2.mat", [spans, [[2], [3]]])
-    with pytest.raises(DataError, match=r"ped2\.mat, test video 01: .*video of 5 frames"):
-        ped2(ped2_root)
-
-
-def test_ped2_number_of_videos_is_compared(ped2_root: Path) -> None:
-    write_intervals(ped2_root / "ped2.mat", [[[1], [2]]])
-    with pytest.raises(DataError, match=r"ped2\.mat: .*for 1 videos, expected 2 .*dataset\.root"):
-        ped2(ped2_root)
-
-
-@pytest.mark.parametrize("part", ["ped2.mat", "training", "testing/frames"])
-def test_ped2_missing_part_is_told(ped2_root: Path, part: str) -> None:
-    gone = ped2_root / part
-    if gone.is_dir():
-        shutil.rmtree(gone)
-    else:
-        gone.unlink()
-    with pytest.raises(DataError, match=rf"{part}.*dataset\.root.*training/frames/NN") as error:
-        ped2(ped2_root)
-    assert str(error.value).startswith(str(ped2_root))
-
-
-@pytest.mark.parametrize("content", [b"", b"not a MATLAB file\n" * 20])
-def test_ped2_unreadable_labels_are_told(ped2_root: Path, content: bytes) -> None:
-    (ped2_root / "ped2.mat").write_bytes(content)
-    with pytest.raises(DataError, match=r"ped2\.mat: expected a MATLAB file"):
-        ped2(ped2_root)
-
-
-def test_ped2_labels_of_another_form_are_told(ped2_root: Path) -> None:
-    savemat(ped2_root / "ped2.mat", {"gt": np.arange(3)})
-    with pytest.raises(DataError, match=r"ped2\.mat: .*'gt'"):
-        ped2(ped2_root)
-    savemat(ped2_root / "ped2.mat", {"labels": np.arange(3)})
-    with pytest.raises(DataError, match=r"ped2\.mat: .*'gt'"):
-        ped2(ped2_root)
-
-
-@pytest.mark.parametrize("layout", [ped2, folder])
-def test_missing_root_is_told(tmp_path: Path, layout: Callable[[Path], Benchmark]) -> None:
-    with pytest.raises(DataError, match=r"gone: there is no such folder; set dataset\.root"):
-        layout(tmp_path / "gone")
+    return all_labels(folder(root))
 
 
 def test_folder_takes_files_and_frame_folders_in_natural_order(folder_root: Path) -> None:
@@ -249,17 +459,25 @@ def test_wrong_interval_rows_are_told(folder_root: Path, rows: str, message: str
     ("rows", "message"),
     [
         ("z,0,1", r", line 2: found the video 'z'"),
-        ("a,0,0\na,6,1", r", line 3: found frame 6 of the video 'a', expected 0 to 5"),
+        ("a,0,0\na,6,1", r", line 3: found frame 6, expected 0 to 5"),
         ("a,-1,1", r", line 2: found frame -1"),
         ("a,0,2", r", line 2: found label 2, expected 0 or 1"),
         ("a,0,x", r", line 2: label is 'x', expected a whole number"),
-        ("a,0,0\na,0,0", r", line 3: found frame 0 of the video 'a' a second time"),
-        ("a,0,0\na,1,1", r": found 2 labels for the video 'a', expected .* its 6 frames"),
+        ("a,0,0\na,0,0", r", line 3: found frame 0 a second time"),
+        ("a,0,0\na,1,1", r", video a: found 2 labels, expected .* the 6 frames"),
     ],
 )
 def test_wrong_frame_rows_are_told(folder_root: Path, rows: str, message: str) -> None:
     with pytest.raises(DataError, match=rf"labels\.csv{message}"):
         folder_labels(folder_root, f"video,frame,label\n{rows}\n")
+
+
+def test_wrong_row_is_told_of_its_video_alone(folder_root: Path) -> None:
+    (folder_root / "labels.csv").write_text("video,start,end\na,0,6\nb,0,1\n")
+    first, second, _ = folder(folder_root).test
+    with pytest.raises(DataError, match=r"labels\.csv, line 2"):
+        labels_of(first)
+    assert labels_of(second) == [1, 1, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("header", ["", "video;start;end", "name,start,end", "a,0,1"])

@@ -73,8 +73,8 @@ class ClipDataModule(pl.LightningDataModule):
         """Open and check every video that the stage needs.
 
         Raises:
-            DataError: A video cannot be decoded, is shorter than a window, or has another number of
-                frames than labels.
+            DataError: A video cannot be decoded or is shorter than a window, or its labels cannot
+                be read or do not fit it.
         """
         if stage in ("fit", "validate", None) and not self._train:
             for number, record in enumerate(self.benchmark.train):
@@ -86,7 +86,8 @@ class ClipDataModule(pl.LightningDataModule):
         if stage in ("test", None) and not self._test:
             for number, record in enumerate(self.benchmark.test):
                 video = self._open(record)
-                self._test.append(Segment(video, number, range(len(video)), record.labels))
+                labels = record.labels(len(video)) if record.labels else None
+                self._test.append(Segment(video, number, range(len(video)), labels))
 
     def _open(self, record: VideoRecord) -> Video:
         video = Video(
@@ -99,11 +100,6 @@ class ClipDataModule(pl.LightningDataModule):
             raise DataError(
                 f"{record.source} has {len(video)} frames, fewer than the {self.length} of one "
                 f"window: take it out of the dataset, or use task=recon."
-            )
-        if record.labels is not None and len(record.labels) != len(video):
-            raise DataError(
-                f"{record.source} has {len(video)} frames but {len(record.labels)} labels: "
-                f"correct the dataset's label file."
             )
         return video
 

@@ -1,28 +1,42 @@
 """Where a dataset's videos, labels and masks lie on disk.
 
-One function per layout turns a root folder into a `Benchmark`; nothing else knows about folders.
-Frames are counted from 0, whatever a dataset's own files do.
+One function per dataset turns a root folder into a `Benchmark`, whichever of the layouts in
+circulation it finds there; nothing else knows about folders. `labels` knows what is in the files.
 """
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
-
+from memguard.data.labels import (
+    FrameArray,
+    Labels,
+    MaskCells,
+    MaskImages,
+    read_concatenated,
+    read_csv,
+    read_matlab_intervals,
+    read_matlab_script,
+)
 from memguard.data.street import generate, is_complete
 from memguard.data.video import Video, frame_images, natural_order
-from memguard.errors import DataError
+from memguard.errors import ConfigError, DataError
 
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
 )
-PED2_TREE = "training/frames/NN/*.jpg, testing/frames/NN/*.jpg and ped2.mat"
-INTERVAL_HEADER = ("video", "start", "end")
-FRAME_HEADER = ("video", "frame", "label")
+UCSD_TREE = (
+    "{0}/Train, {0}/Test and {0}/Test/{0}.m (as released) or training/frames/NN, "
+    "testing/frames/NN and {1}.mat (as in papers)"
+)
+AVENUE_TREE = (
+    "training_videos, testing_videos and ground_truth_demo (as released) or training/frames/NN, "
+    "testing/frames/NN and avenue.mat (as in papers)"
+)
+SHANGHAITECH_TREE = "training/videos, testing/frames and testing/test_frame_mask"
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -32,60 +46,177 @@ class VideoRecord:
     Attributes:
         name: What the video is called in results, e.g. "01".
         source: A video file or a folder of frames.
-        labels: (frames,) uint8, 1 = anomalous; None: unlabelled.
+        labels: Which frames are anomalous, once their number is known; None: unlabelled.
         masks: Pixel ground truth, where there is one.
+        scene: The place that the video shows, in datasets of several.
     """
 
     name: str
     source: Path
-    labels: np.ndarray | None = None
+    labels: Labels | None = None
     masks: Path | None = None
+    scene: str | None = None
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A dataset: videos to train on, all normal, and videos to test on."""
+    """A dataset: videos to train on, all normal, and videos to test on.
+
+    Attributes:
+        name: What it is called in results.
+        train: The videos to train on.
+        test: The videos to test on.
+        label_set: Which of the label sets in circulation is in use, where there are several.
+    """
 
     name: str
     train: tuple[VideoRecord, ...]
     test: tuple[VideoRecord, ...]
+    label_set: str | None = None
+
+
+def ped1(root: Path | str) -> Benchmark:
+    """Read UCSD Ped1: 34 videos to train on and 36 to test on, of 200 frames of 238×158.
+
+    The layouts are those of `ped2`, with `ped1` in the names.
+
+    Raises:
+        DataError: Videos or labels are missing, or they do not agree.
+    """
+    return _ucsd(_dataset_root(root), "ped1")
 
 
 def ped2(root: Path | str) -> Benchmark:
-    """Read UCSD Ped2 in the layout that the field's papers use.
+    """Read UCSD Ped2: 16 videos to train on and 12 to test on, of 120 to 180 frames of 360×240.
+
+    As released, where the root is the folder UCSDped2, one that holds it, or one that holds
+    UCSD_Anomaly_Dataset.v1p2:
+
+    ```
+    UCSDped2/Train/Train001/001.tif
+    UCSDped2/Test/Test001/001.tif
+    UCSDped2/Test/Test001_gt/001.bmp         where there is pixel ground truth
+    UCSDped2/Test/UCSDped2.m                 a line with intervals per test video, from 1
+    ```
+
+    As papers use it:
 
     ```
     root/training/frames/NN/FFF.jpg
     root/testing/frames/NN/FFF.jpg
-    root/testing/masks/NN/FFF.png      where there is pixel ground truth
-    root/ped2.mat                      gt: one 2×n array of intervals per test video, from 1
+    root/testing/masks/NN/FFF.png            where there is pixel ground truth
+    root/ped2.mat                            gt: one 2×n array of intervals per test video, from 1
     ```
 
+    Where the file with the intervals is missing, `root/frame_labels_ped2.npy` takes its place (a 0
+    or 1 for every test frame, end to end); else the masks do, where every test video has some.
+
     Raises:
-        DataError: A part of this tree is missing, or labels and videos do not agree.
+        DataError: Videos or labels are missing, or they do not agree.
+    """
+    return _ucsd(_dataset_root(root), "ped2")
+
+
+def avenue(root: Path | str, labels: str | None = None) -> Benchmark:
+    """Read CUHK Avenue: 16 videos to train on and 21 to test on, 640×360.
+
+    As released; the videos may also lie in `root/Avenue Dataset`, and `ground_truth_demo` in the
+    same folder as the videos' folders or beside it:
+
+    ```
+    root/training_videos/NN.avi
+    root/testing_videos/NN.avi
+    root/ground_truth_demo/testing_label_mask/N_label.mat    volLabel: a mask per frame
+    ```
+
+    As papers use it:
+
+    ```
+    root/training/frames/NN/FFF.jpg
+    root/testing/frames/NN/FFF.jpg
+    root/avenue.mat                  gt: one 2×n array of intervals per test video, from 1; or
+    root/frame_labels_avenue.npy     a 0 or 1 for every test frame, end to end
+    ```
+
+    Two label sets are in circulation, and results on one do not compare with those on the other:
+
+    - `masks`: the release's own; a frame is anomalous if its mask marks a pixel. Videos 08 and 18
+      are anomalous throughout.
+    - `intervals`: frame by frame annotation (Hasan et al., CVPR 2016), in `avenue.mat` and
+      `frame_labels_avenue.npy` alike: 3867 of the 15324 frames. It circulates with papers.
+
+    Args:
+        root: The folder.
+        labels: `masks` or `intervals`; None: what is there, intervals before masks.
+
+    Raises:
+        ConfigError: There is no label set of this name.
+        DataError: Videos or labels are missing, or they do not agree.
+    """
+    if labels not in (None, "intervals", "masks"):
+        raise ConfigError(f"dataset.labels={labels} cannot work: it must be intervals or masks.")
+    root = _dataset_root(root)
+    train, test, test_folder = _splits(
+        AVENUE_TREE,
+        *(
+            (place / "training_videos", place / "testing_videos")
+            for place in (root, root / "Avenue Dataset")
+        ),
+        _frame_folders(root),
+    )
+    interval_files = root / "avenue.mat", root / "frame_labels_avenue.npy"
+    mask_folders = (
+        place / "ground_truth_demo" / "testing_label_mask"
+        for place in (test_folder.parent, test_folder.parent.parent)
+    )
+    label_set = labels or ("intervals" if _first_existing(*interval_files) else "masks")
+    if label_set == "masks":
+        masks = _avenue_masks(_label_source(AVENUE_TREE, *mask_folders), test)
+        by_video: Mapping[str, Labels] = {video: MaskCells(path) for video, path in masks.items()}
+    else:
+        masks = _avenue_masks(_first_existing(*mask_folders), test)
+        by_video = _read_labels(_label_source(AVENUE_TREE, *interval_files), test)
+    return Benchmark(
+        name="avenue",
+        train=_records(train),
+        test=_records(test, labels=by_video, masks=masks),
+        label_set=label_set,
+    )
+
+
+def shanghaitech(root: Path | str) -> Benchmark:
+    """Read ShanghaiTech Campus: 330 videos to train on and 107 to test on, 856×480, of 13 scenes.
+
+    ```
+    root/training/videos/SS_NNN.avi              as released, or
+    root/training/frames/SS_NNN/FFF.jpg          as papers use it
+    root/testing/frames/SS_NNNN/FFF.jpg
+    root/testing/test_frame_mask/SS_NNNN.npy     a 0 or 1 per frame
+    root/testing/test_pixel_mask/SS_NNNN.npy     where there is pixel ground truth
+    ```
+
+    A video's name begins with the number of its scene, SS. Where `test_frame_mask` is missing,
+    `root/frame_labels_shanghai.npy` takes its place: a 0 or 1 for every test frame, end to end.
+
+    Raises:
+        DataError: Videos or labels are missing, or they do not agree.
     """
     root = _dataset_root(root)
-    train, test = (_ped2_videos(root / split / "frames") for split in ("training", "testing"))
-    labels_file = root / "ped2.mat"
-    intervals = _ped2_intervals(labels_file)
-    if len(intervals) != len(test):
-        raise DataError(
-            f"{labels_file}: found intervals for {len(intervals)} videos, expected {len(test)} as "
-            f"in {root / 'testing' / 'frames'}; restore what is missing under dataset.root"
-        )
+    train_frames, test_frames = _frame_folders(root)
+    train, test, _ = _splits(
+        SHANGHAITECH_TREE,
+        (root / "training" / "videos", test_frames),
+        (train_frames, test_frames),
+    )
+    masks = {video: root / "testing" / "test_pixel_mask" / f"{video}.npy" for video in test}
     return Benchmark(
-        name="ped2",
-        train=tuple(VideoRecord(source.name, source) for source in train),
-        test=tuple(
-            VideoRecord(
-                name=source.name,
-                source=source,
-                labels=labels_from_intervals(
-                    spans, count_frames(source), f"{labels_file}, test video {source.name}"
-                ),
-                masks=_first_existing(root / "testing" / "masks" / source.name),
-            )
-            for source, spans in zip(test, intervals, strict=True)
+        name="shanghaitech",
+        train=_records(train, scenes=_scenes(train)),
+        test=_records(
+            test,
+            labels=_shanghaitech_labels(root, test),
+            masks=masks,
+            scenes=_scenes(test),
         ),
     )
 
@@ -127,7 +258,7 @@ def folder(root: Path | str, name: str = "folder") -> Benchmark:
         name: What the dataset is called in results.
 
     Raises:
-        DataError: There are no videos, two have one name, or the labels do not fit the videos.
+        DataError: There are no videos, two have one name, or the labels cannot be read.
     """
     root = _dataset_root(root)
     train, test = _named_videos(root / "train"), _named_videos(root / "test")
@@ -136,48 +267,16 @@ def folder(root: Path | str, name: str = "folder") -> Benchmark:
             f"{root / 'train'}: found no video here, expected video files or folders of frames; "
             "add some or correct dataset.root"
         )
-    labels = _read_labels(root / "labels.csv", test)
+    table = root / "labels.csv"
+    masks = {
+        video: _first_existing(root / "masks" / f"{video}.npz", root / "masks" / video)
+        for video in test
+    }
     return Benchmark(
         name=name,
-        train=tuple(VideoRecord(video, source) for video, source in train.items()),
-        test=tuple(
-            VideoRecord(
-                name=video,
-                source=source,
-                labels=labels.get(video),
-                masks=_first_existing(root / "masks" / f"{video}.npz", root / "masks" / video),
-            )
-            for video, source in test.items()
-        ),
+        train=_records(train),
+        test=_records(test, labels=read_csv(table, test) if table.is_file() else NONE, masks=masks),
     )
-
-
-def labels_from_intervals(
-    intervals: Iterable[tuple[int, int]], frames: int, where: str
-) -> np.ndarray:
-    """Mark intervals of anomalous frames.
-
-    Args:
-        intervals: First and last frame of each, from 0, both included.
-        frames: Length of the video.
-        where: The place the intervals come from, as an error names it.
-
-    Returns:
-        (frames,) uint8, 1 = anomalous.
-
-    Raises:
-        DataError: An interval is not within the video, or ends before it starts.
-    """
-    labels = np.zeros(frames, np.uint8)
-    for start, end in intervals:
-        if not 0 <= start <= end < frames:
-            raise DataError(
-                f"{where}: found the interval {start} to {end} (frames from 0, both ends "
-                f"included), expected 0 <= start <= end <= {frames - 1} in a video of {frames} "
-                "frames; correct the interval or restore the missing frames"
-            )
-        labels[start : end + 1] = 1
-    return labels
 
 
 def count_frames(source: Path) -> int:
@@ -187,15 +286,6 @@ def count_frames(source: Path) -> int:
         DataError: The file cannot be decoded, or the folder holds no image.
     """
     return len(frame_images(source)) if source.is_dir() else len(Video(source))
-
-
-def subfolders(parent: Path) -> list[Path]:
-    """List the folders in a folder, in natural order; none where there is no such folder."""
-    return natural_order(path for path in _entries(parent) if path.is_dir())
-
-
-def _entries(parent: Path) -> Iterable[Path]:
-    return parent.iterdir() if parent.is_dir() else ()
 
 
 def _dataset_root(root: Path | str) -> Path:
@@ -211,38 +301,132 @@ def _first_existing(*candidates: Path) -> Path | None:
     return next((path for path in candidates if path.exists()), None)
 
 
-def _ped2_videos(parent: Path) -> list[Path]:
-    videos = subfolders(parent)
-    if not videos:
-        raise DataError(
-            f"{parent}: found no folders of frames here; set dataset.root to the folder that "
-            f"holds {PED2_TREE}"
-        )
-    return videos
+def _ucsd(root: Path, name: str) -> Benchmark:
+    released = f"UCSD{name}"
+    tree = UCSD_TREE.format(released, name)
+    places = root, root / released, root / "UCSD_Anomaly_Dataset.v1p2" / released
+    train, found, test_folder = _splits(
+        tree, *((place / "Train", place / "Test") for place in places), _frame_folders(root)
+    )
+    test = {video: source for video, source in found.items() if not video.endswith("_gt")}
+    masks = {
+        video: _first_existing(test_folder / f"{video}_gt", root / "testing" / "masks" / video)
+        for video in test
+    }
+    label_files = (
+        test_folder / f"{released}.m",
+        root / f"{name}.mat",
+        root / f"frame_labels_{name}.npy",
+    )
+    if _first_existing(*label_files) is None and all(masks.values()):
+        labels: dict[str, Labels] = {v: MaskImages(path) for v, path in masks.items() if path}
+    else:
+        labels = _read_labels(_label_source(tree, *label_files), test)
+    return Benchmark(name, _records(train), _records(test, labels=labels, masks=masks))
 
 
-def _ped2_intervals(path: Path) -> list[list[tuple[int, int]]]:
-    """Read the intervals of each test video and count their frames from 0."""
-    if not path.is_file():
-        raise DataError(
-            f"{path}: the file with the labels is missing; set dataset.root to the folder that "
-            f"holds {PED2_TREE}"
+def _avenue_masks(folder: Path | None, test: Iterable[str]) -> dict[str, Path]:
+    """Find the masks of each test video; those of 08.avi are in 8_label.mat."""
+    names = {video: f"{video.lstrip('0')}_label.mat" for video in test}
+    return _file_of_each(names, folder) if folder else {}
+
+
+def _shanghaitech_labels(root: Path, test: Mapping[str, Path]) -> Mapping[str, Labels]:
+    source = _label_source(
+        SHANGHAITECH_TREE, root / "testing" / "test_frame_mask", root / "frame_labels_shanghai.npy"
+    )
+    if source.is_file():
+        return _read_labels(source, test)
+    files = _file_of_each({video: f"{video}.npy" for video in test}, source)
+    return {video: FrameArray(path) for video, path in files.items()}
+
+
+def _scenes(videos: Iterable[str]) -> dict[str, str]:
+    return {video: video.partition("_")[0] for video in videos}
+
+
+def _records(
+    videos: Mapping[str, Path],
+    *,
+    labels: Mapping[str, Labels] = NONE,
+    masks: Mapping[str, Path | None] = NONE,
+    scenes: Mapping[str, str] = NONE,
+) -> tuple[VideoRecord, ...]:
+    """Put together what is known of each video; masks count where they exist."""
+    return tuple(
+        VideoRecord(
+            name=video,
+            source=source,
+            labels=labels.get(video),
+            masks=_first_existing(*filter(None, [masks.get(video)])),
+            scene=scenes.get(video),
         )
-    try:
-        videos = loadmat(path)["gt"].ravel()
-        # The file stores bytes, which would wrap around below zero.
-        return [[(int(s) - 1, int(e) - 1) for s, e in spans.T] for spans in videos]
-    except (OSError, KeyError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
+        for video, source in videos.items()
+    )
+
+
+def _frame_folders(root: Path) -> tuple[Path, Path]:
+    """Where papers keep the frames to train on and to test on."""
+    return root / "training" / "frames", root / "testing" / "frames"
+
+
+def _splits(
+    tree: str, *layouts: tuple[Path, Path]
+) -> tuple[dict[str, Path], dict[str, Path], Path]:
+    """Find the training and test videos, and the folder of the latter.
+
+    Args:
+        tree: What a root should hold, as an error says it.
+        layouts: Where the two splits may be; the first that is there counts.
+    """
+    train_folder, test_folder = next(
+        (layout for layout in layouts if layout[0].is_dir()), layouts[-1]
+    )
+    train, test = _named_videos(train_folder), _named_videos(test_folder)
+    for videos, folder in ((train, train_folder), (test, test_folder)):
+        if not videos:
+            raise DataError(
+                f"{folder}: found no videos here; set dataset.root to the folder that holds {tree}"
+            )
+    return train, test, test_folder
+
+
+def _label_source(tree: str, *candidates: Path) -> Path:
+    """Find the file or folder with the labels."""
+    found = _first_existing(*candidates)
+    if found is None:
         raise DataError(
-            f"{path}: expected a MATLAB file (up to version 7) with a cell array 'gt' of one 2×n "
-            f"array per test video, found {error!r}; restore it from the dataset"
-        ) from error
+            f"{candidates[0]}: the labels are missing; set dataset.root to the folder that holds "
+            f"{tree}"
+        )
+    return found
+
+
+def _read_labels(path: Path, videos: Mapping[str, Path]) -> dict[str, Labels]:
+    """Read a file with the labels of all videos, by what its suffix says."""
+    if path.suffix == ".npy":
+        return read_concatenated(path, {name: count_frames(p) for name, p in videos.items()})
+    read = read_matlab_script if path.suffix == ".m" else read_matlab_intervals
+    return read(path, list(videos))
+
+
+def _file_of_each(names: Mapping[str, str], folder: Path) -> dict[str, Path]:
+    """Give each video its file in a folder that holds such files alone."""
+    files = {video: folder / name for video, name in names.items()}
+    suffixes = {path.suffix for path in files.values()}
+    for path in natural_order(folder.iterdir()):
+        if path.suffix in suffixes and path not in files.values():
+            raise DataError(
+                f"{path}: found labels for a video that is not there, expected those of "
+                f"{', '.join(names)} alone; restore the video or remove the file"
+            )
+    return files
 
 
 def _named_videos(split: Path) -> dict[str, Path]:
     """Map names to the video files and frame folders of a split, in natural order."""
     videos: dict[str, Path] = {}
-    for source in natural_order(_entries(split)):
+    for source in natural_order(split.iterdir() if split.is_dir() else ()):
         if source.is_dir():
             name = source.name
         elif source.suffix.lower() in VIDEO_SUFFIXES:
@@ -256,112 +440,3 @@ def _named_videos(split: Path) -> dict[str, Path]:
             )
         videos[name] = source
     return videos
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A row of a label file: where it stands, the video's name and the two numbers after it."""
-
-    where: str
-    video: str
-    numbers: tuple[int, int]
-
-
-def _read_labels(path: Path, videos: Mapping[str, Path]) -> dict[str, np.ndarray]:
-    """Read `labels.csv`; without the file, nothing is labelled."""
-    if not path.is_file():
-        return {}
-    frames = {name: count_frames(source) for name, source in videos.items()}
-    lines = _csv_lines(path)
-    where, header = next(lines, (f"{path}", []))
-    if tuple(header) == INTERVAL_HEADER:
-        return _interval_labels(_rows(lines, INTERVAL_HEADER, frames), frames)
-    if tuple(header) == FRAME_HEADER:
-        return _frame_labels(_rows(lines, FRAME_HEADER, frames), frames, path)
-    raise DataError(
-        f"{where}: found the header {','.join(header)!r}, expected {','.join(INTERVAL_HEADER)!r} "
-        f"or {','.join(FRAME_HEADER)!r}; correct the first line"
-    )
-
-
-def _csv_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield each line's place and fields; empty lines are left out."""
-    try:
-        # Spreadsheets put a byte order mark in front, which is not part of the header.
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            for fields in reader:
-                if fields:
-                    yield f"{path}, line {reader.line_num}", [field.strip() for field in fields]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path}: this is not a CSV file in UTF-8 ({error}); save it as one"
-        ) from error
-
-
-def _rows(
-    lines: Iterable[tuple[str, list[str]]], header: tuple[str, ...], frames: Mapping[str, int]
-) -> Iterator[_Row]:
-    for where, fields in lines:
-        if len(fields) != len(header):
-            raise DataError(
-                f"{where}: found {len(fields)} fields, expected {','.join(header)!r}; "
-                "correct the line"
-            )
-        video, *texts = fields
-        if video not in frames:
-            known = ", ".join(frames) or "none"
-            raise DataError(
-                f"{where}: found the video {video!r}, expected one of test/ ({known}); "
-                "correct the name or add the video"
-            )
-        first, second = (
-            _integer(text, f"{where}: {column}")
-            for text, column in zip(texts, header[1:], strict=True)
-        )
-        yield _Row(where, video, (first, second))
-
-
-def _integer(text: str, where: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise DataError(f"{where} is {text!r}, expected a whole number; correct it") from None
-
-
-def _interval_labels(rows: Iterable[_Row], frames: Mapping[str, int]) -> dict[str, np.ndarray]:
-    labels = {video: np.zeros(length, np.uint8) for video, length in frames.items()}
-    for row in rows:
-        labels[row.video] |= labels_from_intervals([row.numbers], frames[row.video], row.where)
-    return labels
-
-
-def _frame_labels(
-    rows: Iterable[_Row], frames: Mapping[str, int], path: Path
-) -> dict[str, np.ndarray]:
-    listed: dict[str, dict[int, int]] = {}
-    for row in rows:
-        frame, label = row.numbers
-        if not 0 <= frame < frames[row.video]:
-            raise DataError(
-                f"{row.where}: found frame {frame} of the video {row.video!r}, expected 0 to "
-                f"{frames[row.video] - 1}; correct the number or restore the missing frames"
-            )
-        if label not in (0, 1):
-            raise DataError(f"{row.where}: found label {label}, expected 0 or 1; correct it")
-        if frame in listed.setdefault(row.video, {}):
-            raise DataError(
-                f"{row.where}: found frame {frame} of the video {row.video!r} a second time, "
-                "expected every frame once; remove one of the lines"
-            )
-        listed[row.video][frame] = label
-    for video, labels in listed.items():
-        if len(labels) != frames[video]:
-            raise DataError(
-                f"{path}: found {len(labels)} labels for the video {video!r}, expected one for "
-                f"each of its {frames[video]} frames; add the missing lines"
-            )
-    return {
-        video: np.array([labels[frame] for frame in range(len(labels))], np.uint8)
-        for video, labels in listed.items()
-    }
