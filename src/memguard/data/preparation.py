@@ -1,7 +1,7 @@
 """Preparation: every video of a benchmark inspected and converted, once, before work begins.
 
-Decoders may crash or hang on damaged files, so each video is inspected in a process of its own
-kind that may die or be stopped; what it found is kept in the cache folder.
+Decoders may crash or hang on damaged files, so videos are inspected in worker processes, which may
+die or be stopped; what they found is kept in the cache folder.
 """
 
 import json
@@ -22,7 +22,7 @@ from memguard.data.video import Video, as_video, clear_unfinished, fingerprint, 
 from memguard.errors import DataError
 
 # Far longer than a decoder takes on the slowest machine: seconds, and bytes per second beyond.
-SHORTEST_LIMIT = 60.0
+SHORTEST_LIMIT = 300.0
 SLOWEST_DECODING = 50_000
 
 
@@ -73,6 +73,11 @@ class Preparation:
     def problems(self) -> list[str]:
         """Every problem of every video."""
         return [problem for video in self.train + self.test for problem in video.problems]
+
+    def leaves_enough(self) -> bool:
+        """Whether a split that has videos has one without problems as well."""
+        splits = (split for split in (self.train, self.test) if split)
+        return all(any(not video.problems for video in split) for split in splits)
 
     def require_no_problem(self) -> None:
         """Refuse a benchmark with problems.
