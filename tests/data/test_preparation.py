@@ -353,7 +353,7 @@ def test_a_full_disk_is_told_and_left_clean(tmp_path: Path, small_disk: Path) ->
     for number in range(4):
         noise = np.random.default_rng(number).integers(0, 256, (128, 128, 3), np.uint8)
         Image.fromarray(noise).save(folder / f"{number}.png")
-    with pytest.raises(DataError, match=r"disk: frames cannot be converted .*paths\.cache_dir"):
+    with pytest.raises(DataError, match=r"disk: this folder cannot be written .*paths\.cache_dir"):
         inspect(folder, small_disk)
     assert list(small_disk.iterdir()) == []
 

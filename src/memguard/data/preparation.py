@@ -18,7 +18,14 @@ from pebble import ProcessExpired, ProcessPool
 from rich.progress import track
 
 from memguard.data.layouts import Benchmark, VideoRecord
-from memguard.data.video import Video, as_video, clear_unfinished, fingerprint, frame_images
+from memguard.data.video import (
+    Video,
+    as_video,
+    clear_unfinished,
+    fingerprint,
+    frame_images,
+    written_whole,
+)
 from memguard.errors import DataError
 
 # Far longer than a decoder takes on the slowest machine: seconds, and bytes per second beyond.
@@ -206,24 +213,15 @@ def _record_of(source: Path, cache_dir: Path) -> Path:
 
 
 def _remember(source: Path, cache_dir: Path, footage: Footage) -> None:
-    record = _record_of(source, cache_dir)
-    unfinished = record.with_suffix(f".{os.getpid()}")
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
+    with written_whole(_record_of(source, cache_dir)) as unfinished:
         unfinished.write_text(json.dumps(asdict(footage), default=str), encoding="utf-8")
-        os.replace(unfinished, record)
-    except OSError as error:
-        raise DataError(
-            f"{cache_dir}: findings cannot be kept in this folder ({error}); "
-            "set paths.cache_dir to a folder that can be written and has space"
-        ) from error
 
 
 def _recall(source: Path, cache_dir: Path) -> Footage | None:
     """What an earlier inspection found, if neither the source nor its video changed since."""
     try:
         record: dict[str, Any] = json.loads(_record_of(source, cache_dir).read_text("utf-8"))
-    except (OSError, DataError):
+        footage = Footage(**record | {"path": Path(record["path"])})
+    except (OSError, DataError, ValueError, TypeError, KeyError):  # inspected anew
         return None
-    footage = Footage(**record | {"path": Path(record["path"])})
     return footage if footage.path.exists() else None

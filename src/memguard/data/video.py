@@ -301,18 +301,8 @@ def as_video(source: Path, cache_dir: Path) -> Path:
     if target.exists():
         return target
     grey = _survey(source, images)
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        # A name of its own until it is whole, so that nothing takes half a video for one.
-        with tempfile.TemporaryDirectory(dir=cache_dir, prefix=_scratch(os.getpid())) as scratch:
-            unfinished = Path(scratch) / target.name
-            _write_lossless(images, unfinished, grey)
-            os.replace(unfinished, target)
-    except OSError as error:
-        raise DataError(
-            f"{cache_dir}: frames cannot be converted into this folder ({error}); "
-            "set paths.cache_dir to a folder that can be written and has space"
-        ) from error
+    with written_whole(target) as unfinished:
+        _write_lossless(images, unfinished, grey)
     return target
 
 
@@ -330,15 +320,36 @@ def fingerprint(source: Path) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Yield a path to write a file to, which takes the target's place once it is whole.
+
+    Raises:
+        DataError: The target's folder cannot be written, or is full.
+    """
+    folder = target.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_scratch(os.getpid())) as scratch:
+            unfinished = Path(scratch) / target.name
+            yield unfinished
+            os.replace(unfinished, target)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: this folder cannot be written ({error}); "
+            "set paths.cache_dir to a folder that can be written and has space"
+        ) from error
+
+
 def clear_unfinished(cache_dir: Path) -> None:
-    """Remove what conversions that were killed have left half-written in a cache folder."""
+    """Remove what runs that were killed have left half-written in a cache folder."""
     for scratch in cache_dir.glob(f"{_scratch('*')}*"):
         if not _runs(int(scratch.name.split("-")[-2])):
             shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _scratch(process: int | str) -> str:
-    """How the name of a folder begins that a process of this machine writes a video in."""
+    """How the name of a folder begins that a process of this machine writes a file in."""
     return f".converting-{platform.node()}-{process}-"
 
 
