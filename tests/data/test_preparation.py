@@ -45,7 +45,7 @@ def encode(
     return path
 
 
-def images(folder: Path, *names: str, mode: str = "L", size: tuple[int, int] = (16, 16)) -> Path:
+def images(folder: Path, *names: str, mode: str = "L", size: tuple[int, int] = (32, 32)) -> Path:
     """Write images of one grey each, and tell nothing but their names apart."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
@@ -141,7 +141,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
             r"004\.png comes after 002\.png, expected numbers in steps of 1"),
     "twice": (lambda p: images(p, "1.png", "01.png", "2.png"), "1.png comes after 01.png"),
     "mixed": (lambda p: images(p, "1.png", "2.jpg"), r"several kinds \(1 \.png, 1 \.jpg\)"),
-    "unequal": (unequal, r"2\.png: this frame has 24×16 pixels, expected 16×16 as in 1\.png"),
+    "unequal": (unequal, r"2\.png: this frame has 24×16 pixels, expected 32×32 as in 1\.png"),
     "linked": (half_linked, r"2\.png: this cannot be read \(No such file"),
     "sixteen": (sixteen_bits, r"1\.tif: .*expected 8 bits"),
 }  # fmt: skip
@@ -188,27 +188,20 @@ def test_frames_in_equal_steps_or_without_numbers_have_no_gap(
 def levels(video: Video) -> list[int]:
     """Number frames by their brightness."""
     lower = video.frames(range(len(video)))[:, 0, video.height // 2 + 4 :].float()
-    # From the 16..235 of television to the number.
-    return ((lower.mean((1, 2)) * 219 / 255) / 10).round().int().tolist()
+    return ((lower.mean((1, 2)) - 16) / 10).round().int().tolist()
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_variable_frame_rate_loses_no_frame(tmp_path: Path, suffix: str) -> None:
     times = [0, 1, 2, 10, 11, 12, 13, 30, 31, 60]
     path = encode(tmp_path / f"vfr{suffix}", frames=10, times=times)
-    try:
-        found = inspect(path, tmp_path / "cache")
-    except DataError:
-        # AVI fills the pauses with empty frames: told, rather than counted in one way or another.
-        assert suffix == ".avi"
-        return
-    assert found.frames == 10
+    assert inspect(path, tmp_path / "cache").frames == 10
     assert levels(Video(path)) == list(range(10))
 
 
 @pytest.mark.parametrize("size", [(48, 63), (47, 64), (47, 63)])
 def test_odd_sizes_are_read_as_they_are(tmp_path: Path, size: tuple[int, int]) -> None:
-    path = encode(tmp_path / "odd.mp4", size=size, frames=10)
+    path = encode(tmp_path / "odd.mp4", size=size, codec="mpeg4", frames=10)
     found = inspect(path, tmp_path / "cache")
     assert (found.frames, found.height, found.width, found.fps) == (10, *size, 25.0)
     assert levels(Video(path)) == list(range(10))
@@ -217,7 +210,7 @@ def test_odd_sizes_are_read_as_they_are(tmp_path: Path, size: tuple[int, int]) -
 def test_alpha_is_left_out(tmp_path: Path) -> None:
     folder = tmp_path / "01"
     folder.mkdir()
-    Image.new("RGBA", (16, 16), (10, 20, 30, 0)).save(folder / "1.png")
+    Image.new("RGBA", (32, 32), (10, 20, 30, 0)).save(folder / "1.png")
     found = inspect(folder, tmp_path / "cache")
     assert Video(found.path).frames([0])[0, :, 0, 0].tolist() == [10, 20, 30]
 
@@ -234,7 +227,7 @@ def test_the_finding_says_what_there_is(tmp_path: Path) -> None:
     assert inspect(path, tmp_path / "cache") == Footage(path, 20, 48, 64, 25.0)
     folder = images(tmp_path / "01", "1.png", "2.png")
     found = inspect(folder, tmp_path / "cache")
-    assert (found.frames, found.height, found.width, found.fps) == (2, 16, 16, None)
+    assert (found.frames, found.height, found.width, found.fps) == (2, 32, 32, None)
     assert found.path.parent == tmp_path / "cache"
 
 
@@ -367,7 +360,7 @@ def test_the_table_counts_each_split() -> None:
     table = preparation_table("scene", preparation.Preparation((plain,), (labelled, broken)))
     rows = list(zip(*(column.cells for column in table.columns), strict=True))
     assert rows == [
-        ("train", "1", "0", "5", "64×48", "frames", "0", "0"),
+        ("train", "1", "0", "5", "64×48", "–", "0", "0"),
         ("test", "2", "1", "10", "64×48", "25", "10", "3"),
     ]
 

@@ -156,8 +156,13 @@ def _labels(record: VideoRecord, frames: int) -> np.ndarray | None:
 
 def _inspect_all(sources: Sequence[Path], cache_dir: Path) -> list[Footage | DataError]:
     """Inspect what is not remembered, in parallel processes, and return the findings in order."""
-    known = {source: _recall(source, cache_dir) for source in sources}
-    missing = [source for source, finding in known.items() if finding is None]
+    known: dict[Path, Footage | DataError] = {}
+    missing = []
+    for source in dict.fromkeys(sources):
+        if finding := _recall(source, cache_dir):
+            known[source] = finding
+        else:
+            missing.append(source)
     if missing:
         with _process_pool(len(missing)) as pool:
             futures = [

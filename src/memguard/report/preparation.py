@@ -16,7 +16,7 @@ def preparation_table(name: str, preparation: Preparation) -> Table:
     """
     table = Table(title=name, title_justify="left")
     table.add_column("split")
-    for column in ("videos", "with problems", "frames", "size", "fps", "labelled", "anomalous"):
+    for column in ("videos", "problems", "frames", "size", "fps", "labelled", "anomalous"):
         table.add_column(column, justify="right")
     for split, videos in (("train", preparation.train), ("test", preparation.test)):
         table.add_row(split, *_cells(videos))
@@ -38,7 +38,7 @@ def _cells(videos: Sequence[PreparedVideo]) -> list[str]:
 
 
 def _rate(footage: Footage) -> str:
-    return "frames" if footage.fps is None else f"{footage.fps:.4g}"
+    return "–" if footage.fps is None else f"{footage.fps:.4g}"
 
 
 def _distinct(values: Iterable[str]) -> str:
