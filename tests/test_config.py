@@ -54,6 +54,7 @@ def test_the_small_model_finds_its_own_gate_for_both_tasks(order: tuple[str, str
         ("loss.compactness=-1", r"loss\.compactness=-1"),
         ("scoring.weight=2", r"scoring\.weight=2"),
         ("data.frame_size=100", r"data\.frame_size=100 .* multiple of 8"),
+        ("dataset.on_error=ignore", r"dataset\.on_error=ignore .* must be raise or skip"),
         ("data.channels=2", r"data\.channels=2"),
         ("trainer.max_epochs=0", r"trainer\.max_epochs=0"),
         ("optimizer.lr=0", r"optimizer\.lr=0"),

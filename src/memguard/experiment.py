@@ -17,10 +17,15 @@ from rich.table import Table
 
 from memguard.config import require_complete, validate
 from memguard.data.datamodule import ClipDataModule
+from memguard.data.download import download
+from memguard.data.layouts import Benchmark
+from memguard.data.preparation import Preparation
+from memguard.data.preparation import prepare as prepare_benchmark
 from memguard.detector import Detector
 from memguard.errors import CheckpointError
 from memguard.protocols import one_class_videos
 from memguard.provenance import Provenance
+from memguard.report.preparation import preparation_table
 
 CONFIG_KEY = "memguard_config"
 
@@ -81,9 +86,38 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     return _test(trainer, detector, datamodule, provenance)
 
 
+def prepare(config: DictConfig) -> Preparation:
+    """Fetch a dataset if asked to, inspect and convert its videos, and print what was found.
+
+    Args:
+        config: As ``conf/prepare.yaml`` composes it.
+
+    Raises:
+        UserError: The dataset cannot be fetched or found, or a video or its labels cannot be used;
+            the message has a line for each problem.
+    """
+    require_complete(config)
+    if config.download:
+        download(HydraConfig.get().runtime.choices["dataset"], Path(config.dataset.root))
+    benchmark = build_benchmark(config)
+    cache_dir = Path(config.paths.cache_dir).expanduser()
+    preparation = prepare_benchmark(benchmark, cache_dir, length=config.window)
+    Console().print(preparation_table(benchmark.name, preparation))
+    preparation.require_no_problem()
+    return preparation
+
+
 def build_datamodule(config: DictConfig) -> ClipDataModule:
     """Find the dataset's videos, and make the datamodule that streams them."""
-    return instantiate(config.data, benchmark=instantiate(config.dataset))
+    return instantiate(config.data, benchmark=build_benchmark(config))
+
+
+def build_benchmark(config: DictConfig) -> Benchmark:
+    """Find the dataset's videos and labels."""
+    dataset = cast(dict[str, Any], OmegaConf.to_container(config.dataset, resolve=True))
+    # What to do about bad files is no matter of the layout.
+    dataset.pop("on_error", None)
+    return instantiate(dataset)
 
 
 def build_detector(config: DictConfig) -> Detector:
@@ -214,6 +248,8 @@ def _test(
     metrics = {
         name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name
     }
+    if datamodule.on_error == "skip":
+        metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
     _write_json("metrics.json", metrics)
     _write_json("provenance.json", provenance.finish(datamodule.workers))
     _print_summary(metrics, _names_left_out(detector, datamodule))

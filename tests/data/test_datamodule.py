@@ -66,3 +66,38 @@ def test_labels_of_another_length_are_named(shared_scene: Path, tmp_path: Path) 
     data = datamodule(Benchmark("scene", whole.train, (record,)), tmp_path)
     with pytest.raises(DataError, match=r"labels\.npy: found 19 labels, .* 20 frames"):
         data.setup("test")
+
+
+def test_all_problems_are_told_before_work_begins(scene: Path, tmp_path: Path) -> None:
+    bad = scene / "train" / "1.mp4", scene / "test" / "0.mp4"
+    benchmark = folder(scene)
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:-2000])
+    data = datamodule(benchmark, tmp_path)
+    data.prepare_data()
+    with pytest.raises(DataError) as error:
+        data.setup("fit")
+    first, second = str(error.value).splitlines()
+    assert (str(bad[0]) in first, str(bad[1]) in second) == (True, True)
+
+
+def test_skipped_videos_are_left_out_named_and_counted_and_the_others_keep_their_numbers(
+    scene: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = scene / "train" / "0.mp4", scene / "test" / "0.mp4"
+    benchmark = folder(scene)
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:-2000])
+    data = datamodule(benchmark, tmp_path, on_error="skip", holdout=0)
+    data.setup()
+    assert places(data.train_dataloader()) == {(1, f) for f in range(4, 24)}
+    assert places(data.test_dataloader()) == {(1, f) for f in range(4, 20)}
+    assert data.skipped == {"train": 1, "test": 1}
+    assert all(f"Left out: {path}" in caplog.text for path in bad)
+
+
+def test_a_split_is_not_skipped_as_a_whole(scene: Path, tmp_path: Path) -> None:
+    for path in (scene / "train").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"0\.mp4: .*\n.*1\.mp4: "):
+        datamodule(folder(scene), tmp_path, on_error="skip").setup()

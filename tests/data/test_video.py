@@ -279,7 +279,7 @@ def test_changed_folder_converts_anew(tmp_path: Path, change: str) -> None:
     if change == "touched":
         os.utime(folder / "0.png", ns=(0, 0))
     elif change == "renamed":
-        (folder / "2.png").rename(folder / "9.png")
+        (folder / "0.png").rename(folder / "3.png")
     elif change == "added":
         shutil.copy(folder / "0.png", folder / "3.png")
     else:
@@ -336,7 +336,7 @@ def test_unreadable_image_is_told(tmp_path: Path, content: bytes | None) -> None
     bad.write_bytes(bad.read_bytes()[:700] if content is None else content)
     with pytest.raises(DataError, match=r"1\.jpg: this image cannot be read"):
         as_video(folder, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert not (tmp_path / "cache").exists()
 
 
 def test_image_of_sixteen_bits_is_told(tmp_path: Path) -> None:

@@ -249,3 +249,43 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     done = memguard("evaluate", f"checkpoint={foreign}", folder=tmp_path)
     assert done.returncode != 0
     assert f"{foreign} is not a checkpoint of memguard" in done.stderr
+
+
+def test_skipped_videos_are_counted_beside_the_figures(scene: Path, tmp_path: Path) -> None:
+    damaged = scene / "train" / "1.mp4"
+    damaged.write_bytes(damaged.read_bytes()[:-2000])
+    done = train(scene, tmp_path / "run", "dataset.on_error=skip", "trainer.max_epochs=1")
+    assert done.returncode == 0, done.stderr
+    metrics = metrics_of(tmp_path / "run")
+    assert (metrics["data/skipped_train"], metrics["data/skipped_test"]) == (1, 0)
+    assert f"Left out: {damaged}" in (tmp_path / "run" / "train.log").read_text()
+
+
+def test_preparation_prints_a_table_and_every_problem(scene: Path, tmp_path: Path) -> None:
+    command = [
+        "prepare",
+        "dataset=folder",
+        f"dataset.root={scene}",
+        f"paths.cache_dir={tmp_path}/c",
+    ]
+    done = memguard(*command, folder=tmp_path / "whole")
+    assert done.returncode == 0, done.stderr
+    assert "64×48" in done.stdout
+    assert list((tmp_path / "whole").iterdir()) == []
+    bad = scene / "train" / "0.mp4", scene / "train" / "1.mp4"
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:-2000])
+    done = memguard(*command, folder=tmp_path / "damaged")
+    assert done.returncode != 0
+    assert all(str(path) in done.stderr for path in bad)
+    assert "64×48" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_dataset_that_is_not_offered_is_told_with_its_page(tmp_path: Path) -> None:
+    done = memguard(
+        "prepare", "dataset=folder", f"dataset.root={tmp_path}/new", "download=true",
+        folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "dataset=folder cannot be downloaded" in done.stderr

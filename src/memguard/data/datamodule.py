@@ -1,24 +1,29 @@
 """The LightningDataModule: a benchmark's videos as batches of clip windows."""
 
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytorch_lightning as pl
-from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
-from memguard.data.layouts import Benchmark, VideoRecord
-from memguard.data.video import Video, as_video
+from memguard.data.layouts import Benchmark
+from memguard.data.preparation import Footage, Preparation, PreparedVideo, prepare
+from memguard.data.video import Video
 from memguard.data.windows import ClipBatch, OrderedWindows, Segment, ShuffledWindows
-from memguard.errors import DataError
 
 TEST_BATCH = 16
+
+log = logging.getLogger(__name__)
 
 
 class ClipDataModule(pl.LightningDataModule):
     """Streams the clip windows of a benchmark through decord.
 
-    Frame folders are converted to video first. The tail of each training video is held out: normal
-    windows that the model never saw, for the validation and to calibrate the guard.
+    Every video is inspected and frame folders are converted to video first. The tail of each
+    training video is held out: normal windows that the model never saw, for the validation and to
+    calibrate the guard.
 
     Args:
         benchmark: Where the videos and labels are.
@@ -30,6 +35,10 @@ class ClipDataModule(pl.LightningDataModule):
         workers: Loader processes; 0 decodes in the training process.
         holdout: Share of each training video's frames, at its end, that are held out; 0 for none.
         seed: Of the order of training windows.
+        on_error: What to do about videos that cannot be used: "raise", or "skip" them.
+
+    Attributes:
+        skipped: How many videos of each split were left out; known after `setup`.
     """
 
     def __init__(
@@ -44,6 +53,7 @@ class ClipDataModule(pl.LightningDataModule):
         workers: int,
         holdout: float,
         seed: int,
+        on_error: str = "raise",
     ) -> None:
         super().__init__()
         self.benchmark = benchmark
@@ -55,53 +65,47 @@ class ClipDataModule(pl.LightningDataModule):
         self.workers = workers
         self.holdout = holdout
         self.seed = seed
+        self.on_error = on_error
+        self.skipped: dict[str, int] = {}
+        self._preparation: Preparation | None = None
         self._train: list[Segment] = []
         self._held_out: list[Segment] = []
         self._test: list[Segment] = []
 
     def prepare_data(self) -> None:
-        """Convert frame folders to video, where that was not done before."""
-        records = self.benchmark.train + self.benchmark.test
-        for record in track(
-            [record for record in records if record.source.is_dir()],
-            description="Frames to video",
-            transient=True,
-        ):
-            as_video(record.source, self.cache_dir)
+        """Inspect every video, and convert folders of frames, where that was not done before."""
+        self._preparation = prepare(self.benchmark, self.cache_dir, length=self.length)
 
     def setup(self, stage: str | None = None) -> None:
-        """Open and check every video that the stage needs.
+        """Take up every video, or say which of them cannot be used.
 
         Raises:
-            DataError: A video cannot be decoded or is shorter than a window, or its labels cannot
-                be read or do not fit it.
+            DataError: There are problems and `on_error` is "raise", or each video of a split has
+                one. The message has a line for each problem.
         """
-        if stage in ("fit", "validate", None) and not self._train:
-            for number, record in enumerate(self.benchmark.train):
-                video = self._open(record)
-                cut = len(video) - self._held_out_frames(len(video))
-                self._train.append(Segment(video, number, range(cut)))
-                if cut < len(video):
-                    self._held_out.append(Segment(video, number, range(cut, len(video))))
-        if stage in ("test", None) and not self._test:
-            for number, record in enumerate(self.benchmark.test):
-                video = self._open(record)
-                labels = record.labels(len(video)) if record.labels else None
-                self._test.append(Segment(video, number, range(len(video)), labels))
-
-    def _open(self, record: VideoRecord) -> Video:
-        video = Video(
-            as_video(record.source, self.cache_dir),
-            frame_size=self.frame_size,
-            channels=self.channels,
+        if self._train or self._test:
+            return
+        # Only one process of a machine has prepared; the others find its findings in the cache.
+        preparation = self._preparation or prepare(
+            self.benchmark, self.cache_dir, length=self.length
         )
-        video.check()
-        if len(video) < self.length:
-            raise DataError(
-                f"{record.source} has {len(video)} frames, fewer than the {self.length} of one "
-                f"window: take it out of the dataset, or use task=recon."
-            )
-        return video
+        if self.on_error == "raise" or not preparation.leaves_enough():
+            preparation.require_no_problem()
+        for problem in preparation.problems:
+            log.warning("Left out: %s", problem)
+        self.skipped = {"train": _skipped(preparation.train), "test": _skipped(preparation.test)}
+        for number, footage, _ in _usable(preparation.train):
+            cut = footage.frames - self._held_out_frames(footage.frames)
+            video = self._video(footage)
+            self._train.append(Segment(video, number, range(cut)))
+            if cut < footage.frames:
+                self._held_out.append(Segment(video, number, range(cut, footage.frames)))
+        for number, footage, labels in _usable(preparation.test):
+            video = self._video(footage)
+            self._test.append(Segment(video, number, range(footage.frames), labels))
+
+    def _video(self, footage: Footage) -> Video:
+        return Video(footage.path, frame_size=self.frame_size, channels=self.channels)
 
     def _held_out_frames(self, frames: int) -> int:
         """How many frames at the end of a video of this many to hold out: a window at least."""
@@ -139,3 +143,16 @@ class ClipDataModule(pl.LightningDataModule):
 
     def _loader(self, windows: Dataset[ClipBatch]) -> DataLoader[ClipBatch]:
         return DataLoader(windows, batch_size=None, num_workers=self.workers)
+
+
+def _usable(
+    split: Sequence[PreparedVideo],
+) -> Iterator[tuple[int, Footage, np.ndarray | None]]:
+    """Number, footage and labels of the videos without problems; numbers count all of them."""
+    for number, video in enumerate(split):
+        if video.footage and not video.problems:
+            yield number, video.footage, video.labels
+
+
+def _skipped(split: Sequence[PreparedVideo]) -> int:
+    return sum(bool(video.problems) for video in split)

@@ -5,11 +5,15 @@ Everything downstream sees only `Video`; a folder of images becomes one through 
 
 import hashlib
 import os
+import platform
 import re
+import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +30,12 @@ from memguard.errors import DataError
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 CONVERTED_FPS = 25
 CONVERTED_KEYFRAME_INTERVAL = 12
+
+# Of the problems that the images of one folder have; how many more there are is told as well.
+LISTED_PROBLEMS = 10
+
+# A decoder paints over damage and goes on, unless it is told to stop.
+STOP_AT_DAMAGE = {"err_detect": "crccheck+explode"}
 
 # In seconds; headers are rounded, and some recorders count a frame or two too many.
 LENGTH_TOLERANCE = 0.25
@@ -109,20 +119,33 @@ class Video:
         return frames.contiguous()
 
     def check(self) -> None:
-        """Make sure that the file is whole, as far as its header, first and last frame tell.
+        """Make sure that the file is whole and sound, by decoding all of it once.
+
+        Damage after which the stream is still a valid one, such as a changed bit within a picture
+        that decodes to another picture, cannot be told.
 
         Raises:
-            DataError: The file is damaged or cut off.
+            DataError: The file cannot be read, is damaged or cut off, its frames differ in size,
+                or decord counts other frames than there are.
         """
-        if len(self) == 0:
+        with _access_told(self.path), self.path.open("rb"):
+            pass
+        with _damage_told(self.path):
+            frames = _decode_strictly(self.path)
+        if frames == 0:
             raise DataError(f"{self.path}: this video has no frames; {_REMEDY}")
-        self._decode([0, len(self) - 1])
+        if frames != len(self):
+            raise DataError(
+                f"{self.path}: this video decodes to {frames} frames, but {len(self)} are stored, "
+                f"so that labels would not meet their frames; {_REMEDY}"
+            )
+        self._decode([0, frames - 1])
         with _damage_told(self.path):
             missing = _missing_seconds(self.path)
         if missing > LENGTH_TOLERANCE:
             raise DataError(
                 f"{self.path}: this video is cut off, {missing:.2f} s of what its header declares "
-                f"are missing after {len(self)} frames; {_REMEDY}"
+                f"are missing after {frames} frames; {_REMEDY}"
             )
 
     def _decode(self, indices: Sequence[int] | range) -> np.ndarray:
@@ -153,6 +176,45 @@ def _damage_told(path: Path) -> Iterator[None]:
         yield
     except (decord.DECORDError, av.FFmpegError, RuntimeError) as error:
         raise DataError(f"{path}: this file cannot be decoded as a video; {_REMEDY}") from error
+
+
+@contextmanager
+def _access_told(path: Path) -> Iterator[None]:
+    """Turn what the system raises on a file or folder that may not be read into a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path}: this cannot be read ({error.strerror}); correct its permissions, or restore "
+            "what it links to"
+        ) from error
+
+
+def _decode_strictly(path: Path) -> int:
+    """Decode a whole file, stop at damage that decord would pass over, and count the frames."""
+    frames = 0
+    size = None
+    with av.open(str(path)) as container:
+        if not container.streams.video:
+            raise DataError(f"{path}: this file has no video stream, only sound or text; {_REMEDY}")
+        stream = container.streams.video[0]
+        stream.codec_context.options = STOP_AT_DAMAGE
+        try:
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise av.InvalidDataError(0, "a picture is damaged")
+                size = size or (frame.width, frame.height)
+                if (frame.width, frame.height) != size:
+                    raise DataError(
+                        f"{path}: frame {frames} has {frame.width}×{frame.height} pixels, expected "
+                        f"{size[0]}×{size[1]} as before; {_REMEDY}"
+                    )
+                frames += 1
+        except av.FFmpegError as error:
+            raise DataError(
+                f"{path}: this video is damaged after {frames} frames that decode; {_REMEDY}"
+            ) from error
+    return frames
 
 
 def _missing_seconds(path: Path) -> float:
@@ -203,11 +265,12 @@ def frame_images(folder: Path) -> list[Path]:
     """List the images of a frame folder in natural order, one per frame.
 
     Raises:
-        DataError: There is no such folder, or no image in it.
+        DataError: There is no such folder, it cannot be read, or there is no image in it.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder of frames; correct the path")
-    images = natural_order(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    with _access_told(folder):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: there is no such folder of frames; correct the path")
+        images = natural_order(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
     if not images:
         kinds = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
         raise DataError(
@@ -224,41 +287,83 @@ def as_video(source: Path, cache_dir: Path) -> Path:
         cache_dir: Where converted folders are kept; a folder that has changed converts anew.
 
     Raises:
-        DataError: The source is missing or empty, an image is unreadable or of another size than
-            the first one, or `cache_dir` cannot be written.
+        DataError: The source is missing or empty, its images are not one series without gaps, some
+            are unreadable or differ in size, or `cache_dir` cannot be written. The message has a
+            line for each problem.
     """
-    if source.is_file():
-        return source
+    if source.is_symlink() and not source.exists():
+        raise DataError(f"{source}: this link leads nowhere; mend it or remove it")
+    with _access_told(source):
+        if source.is_file():
+            return source
     images = frame_images(source)
-    target = cache_dir / f"{source.name}-{_fingerprint(source, images)}.mp4"
+    target = cache_dir / f"{source.name}-{fingerprint(source)}.mp4"
     if target.exists():
         return target
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        # A name of its own until it is whole, so that nothing takes half a video for one.
-        with tempfile.TemporaryDirectory(dir=cache_dir, prefix=".converting-") as scratch:
-            unfinished = Path(scratch) / target.name
-            _write_lossless(images, unfinished)
-            os.replace(unfinished, target)
-    except OSError as error:
-        raise DataError(
-            f"{cache_dir}: frames cannot be converted into this folder ({error}); "
-            "set paths.cache_dir to a folder that can be written and has space"
-        ) from error
+    grey = _survey(source, images)
+    with written_whole(target) as unfinished:
+        _write_lossless(images, unfinished, grey)
     return target
 
 
-def _fingerprint(folder: Path, images: Sequence[Path]) -> str:
-    digest = hashlib.sha256(os.fsencode(folder.absolute()))
-    for image in images:
-        stat = image.stat()
-        digest.update(os.fsencode(f"\0{image.name}\0{stat.st_size}\0{stat.st_mtime_ns}"))
+def fingerprint(source: Path) -> str:
+    """Name the present content of a video file or frame folder, by place, names, sizes and times.
+
+    Raises:
+        DataError: The source, or an image in it, cannot be read.
+    """
+    digest = hashlib.sha256(os.fsencode(source.absolute()))
+    for file in [source] if source.is_file() else frame_images(source):
+        with _access_told(file):
+            stat = file.stat()
+        digest.update(os.fsencode(f"\0{file.name}\0{stat.st_size}\0{stat.st_mtime_ns}"))
     return digest.hexdigest()
 
 
-def _write_lossless(images: Sequence[Path], target: Path) -> None:
-    # Grey frames often come as RGB images; told apart, they decode twice as fast.
-    grey = all((frame == frame[..., :1]).all() for frame in _read_frames(images))
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Yield a path to write a file to, which takes the target's place once it is whole.
+
+    Raises:
+        DataError: The target's folder cannot be written, or is full.
+    """
+    folder = target.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_scratch(os.getpid())) as scratch:
+            unfinished = Path(scratch) / target.name
+            yield unfinished
+            os.replace(unfinished, target)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: this folder cannot be written ({error}); "
+            "set paths.cache_dir to a folder that can be written and has space"
+        ) from error
+
+
+def clear_unfinished(cache_dir: Path) -> None:
+    """Remove what runs that were killed have left half-written in a cache folder."""
+    for scratch in cache_dir.glob(f"{_scratch('*')}*"):
+        if not _runs(int(scratch.name.split("-")[-2])):
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scratch(process: int | str) -> str:
+    """How the name of a folder begins that a process of this machine writes a file in."""
+    return f".converting-{platform.node()}-{process}-"
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
+
+
+def _write_lossless(images: Sequence[Path], target: Path, grey: bool) -> None:
     codec: Literal["libx264", "libx264rgb"] = "libx264" if grey else "libx264rgb"
     pixels = "gray" if grey else "rgb24"
     height, width, _ = _read_image(images[0]).shape
@@ -274,7 +379,7 @@ def _write_lossless(images: Sequence[Path], target: Path) -> None:
             # Without this, readers stretch grey from the 16..235 of television.
             color_range=ColorRange.JPEG,
         )
-        for rgb in _read_frames(images):
+        for rgb in map(_read_image, images):
             plane = np.ascontiguousarray(rgb[..., 0]) if grey else rgb
             frame = av.VideoFrame.from_ndarray(plane, format=pixels)
             frame.color_range = ColorRange.JPEG
@@ -282,19 +387,57 @@ def _write_lossless(images: Sequence[Path], target: Path) -> None:
         container.mux(stream.encode())
 
 
-def _read_frames(images: Sequence[Path]) -> Iterator[np.ndarray]:
-    """Yield each image as uint8 (H, W, 3) RGB; all have the size of the first."""
-    expected = None
+def _survey(folder: Path, images: Sequence[Path]) -> bool:
+    """Look through a frame folder before it is converted, and tell whether all of it is grey.
+
+    Grey frames often come as RGB images; told apart, they decode twice as fast.
+    """
+    problems = list(_series_problems(folder, images))
+    grey = True
+    first = None
     for path in images:
-        frame = _read_image(path)
-        height, width = frame.shape[:2]
-        expected = expected or (height, width)
-        if (height, width) != expected:
-            raise DataError(
-                f"{path}: this frame has {width}×{height} pixels, expected {expected[1]}×"
-                f"{expected[0]} as in {images[0].name}; resize it or take it out of the folder"
+        try:
+            frame = _read_image(path)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        size = frame.shape[1], frame.shape[0]
+        first = first or (path.name, size)
+        if size != first[1]:
+            problems.append(
+                f"{path}: this frame has {size[0]}×{size[1]} pixels, expected {first[1][0]}×"
+                f"{first[1][1]} as in {first[0]}; resize it or take it out of the folder"
             )
-        yield frame
+        grey = grey and bool((frame == frame[..., :1]).all())
+    if more := problems[LISTED_PROBLEMS:]:
+        problems[LISTED_PROBLEMS:] = [f"{folder}: {len(more)} more problems like these"]
+    if problems:
+        raise DataError("\n".join(problems))
+    return grey
+
+
+def _series_problems(folder: Path, images: Sequence[Path]) -> Iterator[str]:
+    """Tell from the names alone where images are not one series of frames."""
+    kinds = Counter(image.suffix.lower() for image in images)
+    if len(kinds) > 1:
+        found = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        yield (
+            f"{folder}: found images of several kinds ({found}), expected one kind; take out those "
+            "that are no frames"
+        )
+    numbered = [re.fullmatch(r"(.*?)(\d+)", image.stem) for image in images]
+    names = [(match[1], int(match[2])) for match in numbered if match]
+    # Some sets keep every n-th frame: what counts is that all steps are alike.
+    if len(names) < len(images) or len({prefix for prefix, _ in names}) > 1:
+        return
+    steps = [after - before for (_, before), (_, after) in pairwise(names)]
+    usual = min((step for step in steps if step > 0), default=1)
+    for (before, after), step in zip(pairwise(images), steps, strict=True):
+        if step != usual:
+            yield (
+                f"{folder}: {after.name} comes after {before.name}, expected numbers in steps of "
+                f"{usual}; restore the frames that are missing, or number them anew"
+            )
 
 
 def _read_image(path: Path) -> np.ndarray:

@@ -1,0 +1,19 @@
+"""Inspect and convert a dataset's videos: ``python -m memguard.prepare dataset=ped2``."""
+
+import hydra
+from omegaconf import DictConfig
+
+from memguard import experiment
+from memguard.config import config_folder, register_resolvers
+
+register_resolvers()
+
+
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="prepare")
+def main(config: DictConfig) -> None:
+    """Prepare the dataset that the command line composed."""
+    experiment.prepare(config)
+
+
+if __name__ == "__main__":
+    main()

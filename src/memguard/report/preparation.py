@@ -1,0 +1,46 @@
+"""The table of what a preparation found."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+
+from memguard.data.preparation import Footage, Preparation, PreparedVideo
+
+
+def preparation_table(name: str, preparation: Preparation) -> Table:
+    """Lay out how many videos and frames each split has, of what kind, and how they are labelled.
+
+    Args:
+        name: Of the dataset.
+        preparation: What was found. Videos that cannot be read count as videos alone.
+    """
+    table = Table(title=name, title_justify="left")
+    table.add_column("split")
+    for column in ("videos", "problems", "frames", "size", "fps", "labelled", "anomalous"):
+        table.add_column(column, justify="right")
+    for split, videos in (("train", preparation.train), ("test", preparation.test)):
+        table.add_row(split, *_cells(videos))
+    return table
+
+
+def _cells(videos: Sequence[PreparedVideo]) -> list[str]:
+    footage = [video.footage for video in videos if video.footage]
+    labels = [video.labels for video in videos if video.labels is not None]
+    return [
+        str(len(videos)),
+        str(sum(bool(video.problems) for video in videos)),
+        str(sum(video.frames for video in footage)),
+        _distinct(f"{video.width}×{video.height}" for video in footage),
+        _distinct(_rate(video) for video in footage),
+        str(sum(map(len, labels))),
+        str(sum(int(label.sum()) for label in labels)),
+    ]
+
+
+def _rate(footage: Footage) -> str:
+    return "–" if footage.fps is None else f"{footage.fps:.4g}"
+
+
+def _distinct(values: Iterable[str]) -> str:
+    """What all have in common, or each different value."""
+    return ", ".join(sorted(set(values))) or "–"
