@@ -91,6 +91,7 @@ RULES: list[Rule] = [
         "a multiple of 8, in pixels, as the encoder halves it three times",
     ),
     ("dataset.on_error", lambda value: value in ("raise", "skip"), "raise or skip"),
+    ("dataset.cache", lambda value: value in ("none", "disk", "ram"), "none, disk or ram"),
     ("data.channels", lambda value: value in (1, 3), "1 (grey) or 3 (RGB)"),
     ("data.batch_size", _whole_at_least(1), "a whole number of at least 1"),
     ("data.workers", _whole_at_least(0), "a whole number of at least 0"),

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -22,7 +23,7 @@ from memguard.data.layouts import Benchmark
 from memguard.data.preparation import Preparation
 from memguard.data.preparation import prepare as prepare_benchmark
 from memguard.detector import Detector
-from memguard.errors import CheckpointError
+from memguard.errors import CheckpointError, UserError
 from memguard.protocols import one_class_videos
 from memguard.provenance import Provenance
 from memguard.report.preparation import preparation_table
@@ -31,6 +32,9 @@ CONFIG_KEY = "memguard_config"
 
 # What of a configuration decides on the shape of the weights and on what they were trained to do.
 SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.channels")
+
+# What of a dataset's settings is about reading its files, whatever their layout.
+LOADING_KEYS = ("on_error", "cache")
 
 log = logging.getLogger(__name__)
 
@@ -115,9 +119,14 @@ def build_datamodule(config: DictConfig) -> ClipDataModule:
 def build_benchmark(config: DictConfig) -> Benchmark:
     """Find the dataset's videos and labels."""
     dataset = cast(dict[str, Any], OmegaConf.to_container(config.dataset, resolve=True))
-    # What to do about bad files is no matter of the layout.
-    dataset.pop("on_error", None)
-    return instantiate(dataset)
+    layout = {key: value for key, value in dataset.items() if key not in LOADING_KEYS}
+    try:
+        return instantiate(layout)
+    except InstantiationException as error:
+        # Hydra wraps it, and would print it as Python writes exceptions.
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise
 
 
 def build_detector(config: DictConfig) -> Detector:
@@ -251,8 +260,13 @@ def _test(
     if datamodule.on_error == "skip":
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
     _write_json("metrics.json", metrics)
-    _write_json("provenance.json", provenance.finish(datamodule.workers))
-    _print_summary(metrics, _names_left_out(detector, datamodule))
+    benchmark = datamodule.benchmark
+    dataset = {"dataset": benchmark.name, "label_set": benchmark.label_set}
+    _write_json("provenance.json", dataset | provenance.finish(datamodule.workers))
+    title = f"Test on {benchmark.name}"
+    if benchmark.label_set:
+        title += f", labels: {benchmark.label_set}"
+    _print_summary(title, metrics, _names_left_out(detector, datamodule))
     return metrics
 
 
@@ -283,9 +297,9 @@ def _write_scores(detector: Detector, datamodule: ClipDataModule) -> None:
             writer.writerow([*row, int(written), f"{score:.8g}", known])
 
 
-def _print_summary(metrics: dict[str, float], left_out: list[str]) -> None:
+def _print_summary(title: str, metrics: dict[str, float], left_out: list[str]) -> None:
     console = Console()
-    table = Table(title="Test", title_justify="left")
+    table = Table(title=title, title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in metrics.items():

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.data import DataLoader
 
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.labels import FrameLabels
@@ -39,6 +41,36 @@ def test_without_holdout_everything_is_trained_on(shared_scene: Path, tmp_path: 
     data.setup()
     assert len(data.val_dataloader()) == 0
     assert sum(len(b.frame) for b in data.train_dataloader()) == 2 * 20
+
+
+@pytest.mark.parametrize("cache", ["disk", "ram"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_kept_frames_give_the_same_batches_as_the_stream(
+    shared_scene: Path, tmp_path: Path, cache: str, workers: int
+) -> None:
+    streamed, kept = (
+        datamodule(folder(shared_scene), tmp_path, cache=how, workers=workers)
+        for how in ("none", cache)
+    )
+    streamed.setup()
+    kept.setup()
+    for one, other in (
+        (streamed.train_dataloader(), kept.train_dataloader()),
+        (streamed.val_dataloader(), kept.val_dataloader()),
+    ):
+        for batch, same in zip(one, other, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(batch, same, strict=True))
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_workers_may_be_forked_or_spawned(shared_scene: Path, tmp_path: Path, context: str) -> None:
+    data = datamodule(folder(shared_scene), tmp_path, workers=2)
+    data.setup()
+    windows = data.train_dataloader().dataset
+    loader = DataLoader(windows, batch_size=None, num_workers=2, multiprocessing_context=context)
+    batches = list(loader)
+    assert places(batches) == {(v, f) for v in range(2) for f in range(4, 18)}
+    assert sum(len(batch.frame) for batch in batches) == 28
 
 
 def test_test_windows_skip_the_first_four_frames_and_so_do_the_labels(

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -163,6 +165,24 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(
     resumed = weights_of(tmp_path / "resumed" / "checkpoints" / "last.ckpt")
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_an_interrupt_leaves_no_process_behind(shared_scene: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "memguard.train", *SMALL, f"dataset.root={shared_scene}",
+        "data.workers=2", "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}",
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        assert any("Epoch 2 of" in line for line in process.stdout)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to all of them
+        process.communicate(timeout=60)
+    assert process.returncode != 0
+    with pytest.raises(ProcessLookupError):  # nobody is left in its group
+        os.killpg(process.pid, 0)
 
 
 def test_training_on_cpu_resolves_a_multirun(shared_scene: Path, tmp_path: Path) -> None:

@@ -3,15 +3,17 @@
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
 
+from memguard.data.kept import keep
 from memguard.data.layouts import Benchmark
 from memguard.data.preparation import Footage, Preparation, PreparedVideo, prepare
 from memguard.data.video import Video
-from memguard.data.windows import ClipBatch, OrderedWindows, Segment, ShuffledWindows
+from memguard.data.windows import ClipBatch, Frames, OrderedWindows, Segment, ShuffledWindows
 
 TEST_BATCH = 16
 
@@ -36,6 +38,8 @@ class ClipDataModule(pl.LightningDataModule):
         holdout: Share of each training video's frames, at its end, that are held out; 0 for none.
         seed: Of the order of training windows.
         on_error: What to do about videos that cannot be used: "raise", or "skip" them.
+        cache: Whether training frames, once decoded and resized, are kept for the next epoch: on
+            "disk", in "ram" or not at all. It changes no result.
 
     Attributes:
         skipped: How many videos of each split were left out; known after `setup`.
@@ -53,7 +57,8 @@ class ClipDataModule(pl.LightningDataModule):
         workers: int,
         holdout: float,
         seed: int,
-        on_error: str = "raise",
+        on_error: Literal["raise", "skip"] = "raise",
+        cache: Literal["none", "disk", "ram"] = "none",
     ) -> None:
         super().__init__()
         self.benchmark = benchmark
@@ -66,6 +71,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.holdout = holdout
         self.seed = seed
         self.on_error = on_error
+        self.cache = cache
         self.skipped: dict[str, int] = {}
         self._preparation: Preparation | None = None
         self._train: list[Segment] = []
@@ -94,9 +100,10 @@ class ClipDataModule(pl.LightningDataModule):
         for problem in preparation.problems:
             log.warning("Left out: %s", problem)
         self.skipped = {"train": _skipped(preparation.train), "test": _skipped(preparation.test)}
-        for number, footage, _ in _usable(preparation.train):
+        train = list(_usable(preparation.train))
+        videos = self._kept([self._video(footage) for _, footage, _ in train])
+        for (number, footage, _), video in zip(train, videos, strict=True):
             cut = footage.frames - self._held_out_frames(footage.frames)
-            video = self._video(footage)
             self._train.append(Segment(video, number, range(cut)))
             if cut < footage.frames:
                 self._held_out.append(Segment(video, number, range(cut, footage.frames)))
@@ -106,6 +113,12 @@ class ClipDataModule(pl.LightningDataModule):
 
     def _video(self, footage: Footage) -> Video:
         return Video(footage.path, frame_size=self.frame_size, channels=self.channels)
+
+    def _kept(self, videos: list[Video]) -> Sequence[Frames]:
+        """Training videos as every epoch reads them; a test reads its own once, and streams."""
+        if self.cache == "none":
+            return videos
+        return keep(videos, self.cache, self.cache_dir)
 
     def _held_out_frames(self, frames: int) -> int:
         """How many frames at the end of a video of this many to hold out: a window at least."""

@@ -4,18 +4,19 @@ A kept video has what windows ask of a `Video`, its length and its frames by num
 same values: a run does not change by keeping frames, it only decodes less.
 """
 
-import hashlib
 import os
-import tempfile
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from rich.progress import track
 from torch import Tensor
 
-from memguard.data.video import Video
-from memguard.errors import DataError
+from memguard.data.video import Video, fingerprint, written_whole
 
 CHUNK = 256  # frames decoded at a time
 
@@ -69,55 +70,65 @@ class FramesInMemory:
         return self._frames[indices.start : indices.stop]
 
 
+def keep(
+    videos: Sequence[Video], where: Literal["disk", "ram"], cache_dir: Path
+) -> list[FramesOnDisk] | list[FramesInMemory]:
+    """Decode whole videos, several at a time, with a progress bar.
+
+    Args:
+        videos: The videos; their frame size and channels are part of what is kept.
+        where: On disk, where that was not done before, or in memory.
+        cache_dir: Where kept frames lie on disk.
+
+    Raises:
+        DataError: A file cannot be decoded, or `cache_dir` cannot be written.
+    """
+    # Threads will do: decord and torch let others run while they work.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done: Iterator[Any] = pool.map(
+            keep_in_memory if where == "ram" else partial(keep_on_disk, cache_dir=cache_dir), videos
+        )
+        return list(track(done, f"Decoding to {where}", total=len(videos), transient=True))
+
+
 def keep_in_memory(video: Video) -> FramesInMemory:
     """Decode a whole video into memory.
 
     Raises:
         DataError: The file cannot be decoded.
     """
-    return FramesInMemory(video.frames(range(len(video))))
+    return FramesInMemory(torch.cat(list(_decoded(video))))
 
 
 def keep_on_disk(video: Video, cache_dir: Path) -> FramesOnDisk:
     """Decode a whole video into a file, where that was not done before.
 
     Args:
-        video: The video; its frame size and channels are part of what is kept.
+        video: The video.
         cache_dir: Where kept frames lie; a video file that has changed is decoded anew.
 
     Raises:
         DataError: The file cannot be decoded, or `cache_dir` cannot be written.
     """
-    target = cache_dir / f"{video.path.stem}-{_fingerprint(video)}.npy"
-    if target.exists():
-        return FramesOnDisk(target)
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        # A name of its own until it is whole, so that nothing takes half of it for all.
-        with tempfile.TemporaryDirectory(dir=cache_dir, prefix=".keeping-") as scratch:
-            unfinished = Path(scratch) / target.name
+    settings = f"{video.frame_size}x{video.channels}"
+    target = cache_dir / f"{video.path.stem}-{fingerprint(video.path)}-{settings}.npy"
+    if not target.exists():
+        with written_whole(target) as unfinished:
             _decode_into(video, unfinished)
-            os.replace(unfinished, target)
-    except OSError as error:
-        raise DataError(
-            f"{cache_dir}: decoded frames cannot be kept in this folder ({error}); set "
-            "paths.cache_dir to a folder that can be written and has space, or dataset.cache=none"
-        ) from error
     return FramesOnDisk(target)
 
 
+def _decoded(video: Video) -> Iterator[Tensor]:
+    """Yield a video in parts, as full size frames of all of it may not fit into memory."""
+    for start in range(0, len(video), CHUNK):
+        yield video.frames(range(start, min(start + CHUNK, len(video))))
+
+
 def _decode_into(video: Video, path: Path) -> None:
-    # Written through a file and not through the map: a full disk then raises, and does not kill.
+    # Written through a file and not through a map: a full disk then raises, and does not kill.
     shape = (len(video), *video.frames([0]).shape[1:])
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, len(video), CHUNK):
-            frames = video.frames(range(start, min(start + CHUNK, len(video))))
+        for frames in _decoded(video):
             file.write(frames.numpy().data)
-
-
-def _fingerprint(video: Video) -> str:
-    stat = video.path.stat()
-    parts = (video.path.absolute(), stat.st_size, stat.st_mtime_ns, video.frame_size)
-    return hashlib.sha256(repr((*parts, video.channels)).encode()).hexdigest()
