@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from memguard.data import preparation
@@ -385,6 +386,7 @@ def damage(content: bytes, rng: random.Random) -> bytes:
 
 
 def read_through(path: Path) -> int:
+    torch.set_num_threads(1)  # as a loader's workers do: threads do not outlive a fork
     video = Video(path, frame_size=16, channels=1)
     return len(video.frames(range(len(video))))
 

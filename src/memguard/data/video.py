@@ -171,7 +171,7 @@ os.register_at_fork(before=_reader.cache_clear)
 
 @contextmanager
 def _damage_told(path: Path) -> Iterator[None]:
-    """Turn what decord and PyAV raise on a damaged file, text that is none too, into a DataError."""
+    """Turn what decord and PyAV raise on a damaged file into a DataError."""
     try:
         yield
     except (decord.DECORDError, av.FFmpegError, RuntimeError, ValueError, MemoryError) as error:
