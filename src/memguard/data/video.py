@@ -171,10 +171,10 @@ os.register_at_fork(before=_reader.cache_clear)
 
 @contextmanager
 def _damage_told(path: Path) -> Iterator[None]:
-    """Turn what decord raises on a damaged file into a DataError."""
+    """Turn what decord and PyAV raise on a damaged file into a DataError."""
     try:
         yield
-    except (decord.DECORDError, av.FFmpegError, RuntimeError) as error:
+    except (decord.DECORDError, av.FFmpegError, RuntimeError, ValueError, MemoryError) as error:
         raise DataError(f"{path}: this file cannot be decoded as a video; {_REMEDY}") from error
 
 
@@ -195,9 +195,9 @@ def _decode_strictly(path: Path) -> int:
     frames = 0
     size = None
     with av.open(str(path)) as container:
-        if not container.streams.video:
-            raise DataError(f"{path}: this file has no video stream, only sound or text; {_REMEDY}")
-        stream = container.streams.video[0]
+        stream = next(iter(container.streams.video), None)
+        if stream is None or stream.codec_context is None:  # a codec that nobody knows
+            raise DataError(f"{path}: this file has no video stream that decodes; {_REMEDY}")
         stream.codec_context.options = STOP_AT_DAMAGE
         try:
             for frame in container.decode(stream):
