@@ -11,6 +11,7 @@ The videos are generated, 320×240. Many names stand for few files, as what they
 
 import resource
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,7 +23,7 @@ from rich.progress import track
 from rich.table import Table
 
 from memguard.data.video import Video
-from memguard.data.windows import OrderedWindows, Segment, ShuffledWindows
+from memguard.data.windows import ClipBatch, OrderedWindows, Segment, ShuffledWindows
 
 MINUTES = 60
 
@@ -64,6 +65,7 @@ def stream_through(paths: list[Path], in_order: bool) -> list[float]:
     """
     videos = [Video(path, frame_size=128, channels=1) for path in paths]
     segments = [Segment(video, n, range(len(video))) for n, video in enumerate(videos)]
+    batches: Iterator[ClipBatch]
     if in_order:
         ordered = OrderedWindows(segments, length=5, batch_size=8)
         batches, total = (ordered[i] for i in range(len(ordered))), len(ordered)

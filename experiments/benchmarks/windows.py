@@ -51,8 +51,15 @@ class OpenCVWindows(Dataset[Tensor]):
 
     def __getitem__(self, index: int) -> Tensor:
         """Read one window."""
-        frames = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in self.windows[index]]
-        return torch.from_numpy(np.stack([cv2.resize(frame, (SIZE, SIZE)) for frame in frames]))
+        frames = [_read_resized(path) for path in self.windows[index]]
+        return torch.from_numpy(np.stack(frames))
+
+
+def _read_resized(path: Path) -> np.ndarray:
+    frame = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if frame is None:
+        raise FileNotFoundError(path)
+    return cv2.resize(frame, (SIZE, SIZE))
 
 
 class DecordWindows(Dataset[Tensor]):
