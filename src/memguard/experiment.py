@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,7 +59,7 @@ def train(config: DictConfig) -> dict[str, float]:
     # The resolver's answer, not its question, goes into the checkpoint.
     config.trainer.precision = config.trainer.precision
     resume = config.checkpoint and _resumable(Path(config.checkpoint), config)
-    datamodule = build_datamodule(config)
+    datamodule = build_datamodule(config, build_benchmark(config))
     detector = build_detector(config)
     trainer = build_trainer(config, [RememberConfig(config)])
     trainer.fit(detector, datamodule, ckpt_path=resume, weights_only=True)
@@ -83,7 +84,8 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     validate(config)
     provenance = Provenance(config.seed)
     _quieten()
-    datamodule = build_datamodule(config)
+    benchmark = replace(build_benchmark(config), train=())
+    datamodule = build_datamodule(config, benchmark)
     detector = build_detector(config)
     detector.load_state_dict(checkpoint["state_dict"])
     trainer = build_trainer(config, [])
@@ -111,9 +113,10 @@ def prepare(config: DictConfig) -> Preparation:
     return preparation
 
 
-def build_datamodule(config: DictConfig) -> ClipDataModule:
-    """Find the dataset's videos, and make the datamodule that streams them."""
-    return instantiate(config.data, benchmark=build_benchmark(config))
+def build_datamodule(config: DictConfig, benchmark: Benchmark) -> ClipDataModule:
+    """Make the datamodule that streams a dataset's videos."""
+    # Called apart from Hydra, which would turn a benchmark into a configuration.
+    return instantiate(config.data, _partial_=True)(benchmark=benchmark)
 
 
 def build_benchmark(config: DictConfig) -> Benchmark:
