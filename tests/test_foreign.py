@@ -80,7 +80,6 @@ def test_a_network_of_an_early_torch_on_a_gpu_is_read(
         (lambda marker: Asks(os.system, f"touch {marker}"), r"\w+\.system"),
         (lambda marker: Asks(builtins.eval, f"open({str(marker)!r}, 'w')"), r"\w+\.eval"),
         (lambda marker: Asks(getattr, Asks(open, str(marker), "w"), "name"), r"\w+\.getattr"),
-        (lambda marker: Asks(Path.touch, marker), r"\w+\.getattr|pathlib.*"),
         (lambda marker: Asks(torch.load, str(marker)), r"torch\.serialization\.load"),
         (lambda marker: Asks(torch.hub.load, "owner/repo", "m"), r"torch\.hub\.load"),
         (lambda marker: Asks(nn.init.zeros_, torch.ones(1)), r"torch\.nn\.init\.zeros_"),
@@ -115,11 +114,10 @@ def test_a_dotted_name_does_not_lead_out_of_a_known_module(
         b"\x8c" + bytes([len(text)]) + text for text in (module.encode(), dotted)
     )
     content += b"\x93\x8c" + bytes([len(command)]) + command + b"\x85R."
-    for path in (in_old_form(tmp_path / "old.pth", content), tmp_path / "first.pth"):
-        path.write_bytes(path.read_bytes() if path.exists() else content)
-        with pytest.raises(CheckpointError, match=rf"asks for {module}\.inspect\.os\.system"):
-            read(path)
-        assert not marker.exists()
+    path = in_old_form(tmp_path / "model.pth", content)
+    with pytest.raises(CheckpointError, match=rf"asks for {module}\.inspect\.os\.system"):
+        read(path)
+    assert not marker.exists()
     pickle.loads(content)
     assert marker.exists()  # so it does work where it is let
 
@@ -142,19 +140,19 @@ def test_the_source_code_in_an_old_file_is_not_written_out(
     assert [path.name for path in tmp_path.iterdir()] == ["model.pth"]
 
 
-def test_a_pickle_cannot_change_what_the_next_one_gets(tmp_path: Path) -> None:
-    """BUILD sets attributes of whatever it is given, functions and classes too."""
-    state = b"N}X\x0c\x00\x00\x00__defaults__NsX\x01\x00\x00\x00xNs\x86b."
-    for name in (b"torch._utils\n_rebuild_tensor_v2", b"model.any\nInert"):
-        path = in_old_form(tmp_path / "model.pth", b"\x80\x02c" + name + b"\n" + state)
-        try:
-            read(path)
-        except CheckpointError:
-            pass
-    assert torch._utils._rebuild_tensor_v2.__defaults__ == (None,)
-    assert not hasattr(torch._utils._rebuild_tensor_v2, "x")
+def test_a_pickle_cannot_change_what_is_torchs(tmp_path: Path) -> None:
+    """BUILD sets attributes of whatever it is given, of functions too."""
+    state = b"N}X\x04\x00\x00\x00evilNs\x86b."
+    function = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n"
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read(in_old_form(tmp_path / "model.pth", function + state))
+    assert not hasattr(torch._utils._rebuild_tensor_v2, "evil")
+    pickle.loads(function + state)
+    assert hasattr(torch._utils._rebuild_tensor_v2, "evil")  # so plain pickle does set it
+    del torch._utils._rebuild_tensor_v2.evil
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_torchscript_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     torch.jit.save(torch.jit.trace(nn.Tanh(), torch.ones(1)), path)
