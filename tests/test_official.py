@@ -77,7 +77,7 @@ def with_nan(name: str) -> Callable[[dict[str, Tensor]], None]:
     [
         (without("decoder.moduleDeconv1.6.bias"), r"lacks decoder\.moduleDeconv1\.6\.bias \(1 "),
         (without("encoder.moduleConv1.1.running_var"), r"lacks encoder\.moduleConv1\.1\.running_v"),
-        (lambda state: state.clear(), r"lacks decoder\.moduleConv\.0\.bias \(74 such tensors\)"),
+        (lambda state: state.clear(), r"lacks decoder\.moduleConv\.0\.bias \(\d\d such tensors\)"),
         (lambda state: state.update(other=torch.ones(1)), r"also has other \(1 such tensors\)"),
         (with_nan("decoder.moduleConv.4.running_mean"), r": decoder\.moduleConv\.4.* NaN"),
         (
@@ -121,9 +121,9 @@ def test_the_wrong_task_is_told(files: Path, published: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("items", "sentence"),
     [
-        (F.normalize(torch.ones(5, 8), dim=1), r"keys\.pt for .*model\.pth: .* is 5×8, expected 5×16"),
+        (F.normalize(torch.ones(5, 8), dim=1), r"keys\.pt for .*: .* is 5×8, expected 5×16"),
         (torch.full((5, 16), torch.nan), r"keys\.pt: the matrix of items has values that are NaN"),
-        (torch.ones(5, 16), r"keys\.pt: the items' lengths go from 4 to 4, but training keeps them"),
+        (torch.ones(5, 16), r"keys\.pt: the items' lengths go from 4 to 4, but"),
         (torch.ones(16), r"keys\.pt holds no matrix of two or more items: set items"),
         ({"items": torch.ones(5, 16)}, r"keys\.pt holds no matrix of two or more items"),
         (nn.Linear(16, 5), r"keys\.pt holds no matrix of two or more items"),
@@ -161,8 +161,8 @@ def test_a_failed_import_leaves_the_output_as_it_was(
         path.write_bytes(b"half")
         raise OSError("No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(CheckpointError, match=r"No space.*output"):
-        patch.setattr(torch, "save", disk_full)
+    monkeypatch.setattr(torch, "save", disk_full)
+    with pytest.raises(CheckpointError, match=r"No space.*output"):
         imported(files)
     assert (files / "out" / "mnad.ckpt").read_bytes() == before
     assert [path.name for path in (files / "out").iterdir()] == ["mnad.ckpt"]

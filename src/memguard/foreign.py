@@ -39,7 +39,7 @@ class Inert:
     """Holds what was saved of a module, and does nothing."""
 
 
-class _UnexpectedGlobal(Exception):
+class _UnexpectedGlobalError(Exception):
     """Names what a pickle asks for and must not get."""
 
 
@@ -54,7 +54,7 @@ class _InertUnpickler(pickle.Unpickler):
             return partial(HARMLESS[module, name])
         if _names_module(module, name):
             return type(name, (Inert,), {})
-        raise _UnexpectedGlobal(f"{module}.{name}")
+        raise _UnexpectedGlobalError(f"{module}.{name}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         # torch sets its loader of storages like this. That would also compare the source code which
@@ -101,7 +101,7 @@ def read(path: Path) -> Any:
             warnings.simplefilter("ignore")  # of old forms, which are what is expected here
             saved = _load(file)
         return _tensors(saved) if isinstance(saved, Inert) else saved
-    except _UnexpectedGlobal as error:
+    except _UnexpectedGlobalError as error:
         raise CheckpointError(
             f"{path} asks for {error}, which no saved model needs: nothing of it was run; get the "
             f"file anew from a source that you trust."

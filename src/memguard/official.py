@@ -58,15 +58,16 @@ def import_checkpoint(config: DictConfig) -> None:
             other file; or the output cannot be written.
     """
     require_complete(config)
-    weights = read_network(Path(config.model))
-    items = read_items(Path(config.items))
+    # Not by attribute, as items is also a method of every configuration.
+    model, keys, output = (Path(config[name]) for name in ("model", "items", "output"))
+    weights = read_network(model)
+    items = read_items(keys)
     settings = _settings(config.task, weights, items)
     detector = build_detector(settings)
     for name, ours in _by_their_names(detector.autoencoder).items():
-        _copy(weights[name], ours, f"{config.model} with task={config.task}: {name}")
+        _copy(weights[name], ours, f"{model} with task={config.task}: {name}")
     _turn_colours(detector.autoencoder)
-    _copy(items, detector.memory.items, f"{config.items} for {config.model}: the matrix of items")
-    output = Path(config.output)
+    _copy(items, detector.memory.items, f"{keys} for {model}: the matrix of items")
     _write({CONFIG_KEY: plain_config(settings), "state_dict": detector.state_dict()}, output)
     Console().print(f"{output} is ready for memguard.evaluate.", soft_wrap=True, highlight=False)
 

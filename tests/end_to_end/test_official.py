@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -100,10 +101,8 @@ def test_an_imported_checkpoint_scores_each_frame_as_the_authors_test(
     def column(name: str) -> list[float]:
         return [float(row[name]) for row in rows]
 
-    for name, values in zip(
-        ("psnr", "distance", "regular", "written"), zip(*sum(expected, []), strict=True),
-        strict=True,
-    ):  # fmt: skip
+    columns = zip(*chain.from_iterable(expected), strict=True)
+    for name, values in zip(("psnr", "distance", "regular", "written"), columns, strict=True):
         assert column(name) == pytest.approx(list(values), rel=1e-4), name
     assert 0 < sum(column("written")) < len(rows)
     scored = [label for label in labels if int(label.split(",")[1]) >= past]
