@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
@@ -77,7 +76,7 @@ def with_nan(name: str) -> Callable[[dict[str, Tensor]], None]:
     [
         (without("decoder.moduleDeconv1.6.bias"), r"lacks decoder\.moduleDeconv1\.6\.bias \(1 "),
         (without("encoder.moduleConv1.1.running_var"), r"lacks encoder\.moduleConv1\.1\.running_v"),
-        (lambda state: state.clear(), r"lacks decoder\.moduleConv\.0\.bias \(\d\d such tensors\)"),
+        (lambda state: state.clear(), r"lacks decoder\.moduleConv\.0\.bias \(112 such tensors\)"),
         (lambda state: state.update(other=torch.ones(1)), r"also has other \(1 such tensors\)"),
         (with_nan("decoder.moduleConv.4.running_mean"), r": decoder\.moduleConv\.4.* NaN"),
         (
@@ -142,7 +141,7 @@ def test_items_in_place_of_the_network_are_told(files: Path) -> None:
 
 
 def test_a_task_that_there_is_not_is_told(files: Path) -> None:
-    with pytest.raises(HydraException, match=r"task/predict.*\n.*'task'.*\n.*pred\n.*recon"):
+    with pytest.raises(ConfigError, match=r"task=predict cannot work: it must be pred or recon"):
         imported(files, task="predict")
 
 

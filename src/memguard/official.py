@@ -16,7 +16,7 @@ from rich.console import Console
 from torch import Tensor
 
 from memguard.config import config_folder, require_complete
-from memguard.errors import CheckpointError
+from memguard.errors import CheckpointError, ConfigError
 from memguard.experiment import CONFIG_KEY, build_detector, plain_config
 from memguard.foreign import read
 from memguard.model.autoencoder import Autoencoder
@@ -53,11 +53,13 @@ def import_checkpoint(config: DictConfig) -> None:
         config: As ``conf/import_official.yaml`` has it.
 
     Raises:
-        ConfigError: A value is missing.
+        ConfigError: A value is missing, or there is no such task.
         CheckpointError: A file cannot be read, asks for code, or does not fit the task or the
             other file; or the output cannot be written.
     """
     require_complete(config)
+    if config.task not in ("pred", "recon"):
+        raise ConfigError(f"task={config.task} cannot work: it must be pred or recon.")
     # Not by attribute, as items is also a method of every configuration.
     model, keys, output = (Path(config[name]) for name in ("model", "items", "output"))
     weights = read_network(model)
