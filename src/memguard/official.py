@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 from rich.console import Console
 from torch import Tensor
@@ -164,6 +165,7 @@ def _turn_colours(autoencoder: Autoencoder) -> None:
 
 def _settings(task: str, weights: dict[str, Tensor], items: Tensor) -> DictConfig:
     """Compose the published settings of a task, with the sizes of what was read."""
+    GlobalHydra.instance().clear()  # of the command that imports; its own configuration stands
     with initialize_config_dir(config_folder(), version_base="1.3"):
         settings = compose("train", ["model=mnad", f"task={task}"])
     # Known only to whoever evaluates.
