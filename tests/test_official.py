@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from memguard.config import register_resolvers
+from memguard.config import register_resolvers, require_complete
 from memguard.errors import CheckpointError, ConfigError
 from memguard.experiment import CONFIG_KEY, read_checkpoint
 from memguard.official import import_checkpoint
@@ -61,6 +61,12 @@ def test_sizes_are_those_of_the_file_down_to_grey_frames(
     config = OmegaConf.create(imported(files, task="recon")[CONFIG_KEY])
     assert (config.model.width, config.data.channels, config.data.past) == (2, 1, 0)
     assert (config.guard.threshold, config.scoring.weight) == (0.015, 0.7)
+
+
+def test_the_dataset_is_left_to_whoever_evaluates(files: Path) -> None:
+    config = OmegaConf.create(imported(files)[CONFIG_KEY])
+    with pytest.raises(ConfigError, match=r"^dataset is not set: add dataset=… to the command"):
+        require_complete(config)
 
 
 def without(name: str) -> Callable[[dict[str, Tensor]], None]:

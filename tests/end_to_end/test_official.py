@@ -127,3 +127,16 @@ def test_a_file_that_asks_for_code_is_one_sentence_and_writes_nothing(tmp_path: 
     assert "model.pth asks for os.system, which no saved model needs" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["model.pth"]
+
+
+def test_no_training_goes_on_from_an_imported_checkpoint(
+    published: ModuleType, tmp_path: Path
+) -> None:
+    torch.save(published.convAE("pred", width=2, features=8, size=3), tmp_path / "model.pth")
+    torch.save(F.normalize(torch.rand(3, 8), dim=1), tmp_path / "keys.pt")
+    files = ["model=model.pth", "items=keys.pt", "output=m.ckpt"]
+    assert memguard("import_official", *files, folder=tmp_path).returncode == 0
+    done = memguard("train", "checkpoint=m.ckpt", "logger=csv", folder=tmp_path)
+    assert done.returncode == 1
+    assert "m.ckpt was imported, so that no training can go on from it" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
