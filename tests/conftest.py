@@ -2,7 +2,10 @@
 
 import os
 import shutil
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import av
 import numpy as np
@@ -63,3 +66,17 @@ def shared_scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scene(shared_scene: Path, tmp_path: Path) -> Path:
     """A copy of it, to do as one likes with."""
     return Path(shutil.copytree(shared_scene, tmp_path / "scene"))
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The authors' network and test, under a name as their pickles have it."""
+    path = Path(__file__).with_name("published.py")
+    spec = spec_from_file_location("model.published", path)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "model", ModuleType("model"))
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    return module

@@ -109,6 +109,7 @@ def require_complete(config: DictConfig) -> None:
         ConfigError: The message names the key.
     """
     for key in sorted(OmegaConf.missing_keys(config)):
+        key = key.removesuffix("._target_")  # what a group's choice sets
         raise ConfigError(f"{key} is not set: add {key}=… to the command.")
 
 

@@ -151,7 +151,7 @@ def build_trainer(config: DictConfig, callbacks: list[pl.Callback]) -> pl.Traine
     """Make the trainer, with the configured loggers and callbacks beside the given ones."""
     loggers = [instantiate(logger) for logger in config.logger.values()]
     for logger in loggers:
-        logger.log_hyperparams(_plain(config))
+        logger.log_hyperparams(plain_config(config))
     return instantiate(
         config.trainer,
         logger=loggers,
@@ -164,7 +164,7 @@ class RememberConfig(pl.Callback):
     """Puts the configuration into every checkpoint, so that it can be evaluated by itself."""
 
     def __init__(self, config: DictConfig) -> None:
-        self._config = _plain(config)
+        self._config = plain_config(config)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -201,7 +201,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def _resumable(path: Path, config: DictConfig) -> str:
     """Make sure that a checkpoint's training can go on under this configuration."""
-    trained = OmegaConf.create(read_checkpoint(path)[CONFIG_KEY])
+    checkpoint = read_checkpoint(path)
+    if "optimizer_states" not in checkpoint:
+        raise CheckpointError(
+            f"{path} was imported, so that no training can go on from it: evaluate it, or leave "
+            f"checkpoint out."
+        )
+    trained = OmegaConf.create(checkpoint[CONFIG_KEY])
     for key in SHAPE_KEYS:
         before, now = OmegaConf.select(trained, key), OmegaConf.select(config, key)
         if before != now:
@@ -230,7 +236,7 @@ def run_folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
+def plain_config(config: DictConfig) -> dict[str, Any]:
     """What describes the experiment and not the run, in plain types, interpolations kept."""
     tree = cast(dict[str, Any], OmegaConf.to_container(config))
     return {k: v for k, v in tree.items() if k not in ("logger", "callbacks", "checkpoint")}
