@@ -16,8 +16,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from memguard.data.frames import as_video
 from memguard.data.kept import keep_in_memory
-from memguard.data.video import Video, as_video
+from memguard.data.video import Video
 from memguard.data.windows import Segment, ShuffledWindows
 
 LENGTH, SIZE, SECOND = 5, 32, 25

@@ -25,8 +25,9 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from memguard.data.frames import as_video, frame_images
 from memguard.data.kept import keep_in_memory, keep_on_disk
-from memguard.data.video import Video, as_video, frame_images
+from memguard.data.video import Video
 from memguard.data.windows import Frames, Segment, ShuffledWindows
 
 LENGTH, SIZE, BATCH, ROUNDS = 5, 256, 4, 3

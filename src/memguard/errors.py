@@ -1,5 +1,9 @@
 """Errors that a user can mend, told in one sentence."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from hydra.errors import CompactHydraException
 
 
@@ -21,3 +25,15 @@ class DataError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint that cannot be used for what is asked; the message names the file."""
+
+
+@contextmanager
+def access_told(path: Path) -> Iterator[None]:
+    """Turn what the system raises on a file or folder that may not be read into a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path}: this cannot be read ({error.strerror}); correct its permissions, or restore "
+            "what it links to"
+        ) from error

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from memguard.data.frames import as_video, frame_images
 from memguard.data.labels import MaskImages
 from memguard.data.layouts import (
     VIDEO_SUFFIXES,
@@ -23,7 +24,6 @@ from memguard.data.layouts import (
     ped2,
     shanghaitech,
 )
-from memguard.data.video import as_video, frame_images
 from memguard.errors import ConfigError, DataError
 
 

@@ -17,10 +17,11 @@ import torch
 from PIL import Image
 
 from memguard.data import preparation
+from memguard.data.frames import frame_images
 from memguard.data.labels import FrameLabels
 from memguard.data.layouts import Benchmark, VideoRecord
 from memguard.data.preparation import Footage, PreparedVideo, inspect, prepare
-from memguard.data.video import Video, frame_images
+from memguard.data.video import Video
 from memguard.errors import DataError
 from memguard.report.preparation import preparation_table
 

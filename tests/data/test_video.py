@@ -14,7 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from memguard.data.video import Video, as_video, frame_images, natural_order
+from memguard.data.frames import as_video, frame_images, natural_order
+from memguard.data.video import Video
 from memguard.errors import DataError
 
 FRAMES = 50

@@ -16,7 +16,9 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from memguard.data.video import Video, fingerprint, written_whole
+from memguard.data.cache import written_whole
+from memguard.data.frames import fingerprint
+from memguard.data.video import Video
 
 CHUNK = 256  # frames decoded at a time
 

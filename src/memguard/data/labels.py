@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import loadmat
 
-from memguard.data.video import frame_images
+from memguard.data.frames import frame_images
 from memguard.errors import DataError
 
 INTERVAL_HEADER = ("video", "start", "end")

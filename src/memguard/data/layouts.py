@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from memguard.data.frames import frame_images, natural_order
 from memguard.data.labels import (
     FrameArray,
     Labels,
@@ -21,7 +22,7 @@ from memguard.data.labels import (
     read_matlab_script,
 )
 from memguard.data.street import generate, is_complete
-from memguard.data.video import Video, frame_images, natural_order
+from memguard.data.video import Video
 from memguard.errors import ConfigError, DataError
 
 VIDEO_SUFFIXES = frozenset(

@@ -17,15 +17,10 @@ import numpy as np
 from pebble import ProcessExpired, ProcessPool
 from rich.progress import track
 
+from memguard.data.cache import clear_unfinished, written_whole
+from memguard.data.frames import as_video, fingerprint, frame_images
 from memguard.data.layouts import Benchmark, VideoRecord
-from memguard.data.video import (
-    Video,
-    as_video,
-    clear_unfinished,
-    fingerprint,
-    frame_images,
-    written_whole,
-)
+from memguard.data.video import Video
 from memguard.errors import DataError
 
 # Far longer than a decoder takes on the slowest machine: seconds, and bytes per second beyond.

@@ -1,0 +1,54 @@
+"""The cache folder: files that are there whole or not at all."""
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from memguard.errors import DataError
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Yield a path to write a file to, which takes the target's place once it is whole.
+
+    Raises:
+        DataError: The target's folder cannot be written, or is full.
+    """
+    folder = target.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_scratch(os.getpid())) as scratch:
+            unfinished = Path(scratch) / target.name
+            yield unfinished
+            os.replace(unfinished, target)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: this folder cannot be written ({error}); "
+            "set paths.cache_dir to a folder that can be written and has space"
+        ) from error
+
+
+def clear_unfinished(cache_dir: Path) -> None:
+    """Remove what runs that were killed have left half-written in a cache folder."""
+    for scratch in cache_dir.glob(f"{_scratch('*')}*"):
+        if not _runs(int(scratch.name.split("-")[-2])):
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scratch(process: int | str) -> str:
+    """How the name of a folder begins that a process of this machine writes a file in."""
+    return f".converting-{platform.node()}-{process}-"
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
