@@ -18,7 +18,7 @@ from torch import Tensor
 
 from memguard.config import config_folder, require_complete
 from memguard.errors import CheckpointError, ConfigError
-from memguard.experiment import CONFIG_KEY, build_detector, plain_config
+from memguard.experiment import CONFIG_KEY, LOADING_KEYS, build_detector, plain_config
 from memguard.foreign import read
 from memguard.model.autoencoder import Autoencoder
 
@@ -168,8 +168,9 @@ def _settings(task: str, weights: dict[str, Tensor], items: Tensor) -> DictConfi
     GlobalHydra.instance().clear()  # of the command that imports; its own configuration stands
     with initialize_config_dir(config_folder(), version_base="1.3"):
         settings = compose("train", ["model=mnad", f"task={task}"])
-    # Known only to whoever evaluates.
-    settings.dataset = {"_target_": "???"}
+    # Known only to whoever evaluates; how its files are read stays.
+    loading = {key: settings.dataset[key] for key in LOADING_KEYS}
+    settings.dataset = {"_target_": "???", **loading}
     settings.model.width = weights["encoder.moduleConv1.0.bias"].numel()
     settings.memory.size = len(items)
     settings.memory.dim = weights["encoder.moduleConv4.3.bias"].numel()
