@@ -216,8 +216,9 @@ class Detector(pl.LightningModule):
         some = "no frame" if written == 0 else f"all {total} frames"
         pl.utilities.rank_zero_warn(
             f"The guard let {some} into the memory: γ = {self.guard.threshold:.4g} does not part "
-            f"normal from anomalous here. Set guard.threshold=auto, or a value between "
-            f"{self.frames['regular'].min():.4g} and {self.frames['regular'].max():.4g}."
+            f"normal from anomalous here. The regular scores go from "
+            f"{self.frames['regular'].min():.4g} to {self.frames['regular'].max():.4g}: set "
+            f"guard.threshold to a number between, or to auto with another guard.quantile."
         )
 
 

@@ -108,7 +108,7 @@ def prepare(config: DictConfig) -> Preparation:
     benchmark = build_benchmark(config)
     cache_dir = Path(config.paths.cache_dir).expanduser()
     preparation = prepare_benchmark(benchmark, cache_dir, length=config.window)
-    Console().print(preparation_table(benchmark.name, preparation))
+    Console().print(preparation_table(benchmark.title, preparation))
     preparation.require_no_problem()
     return preparation
 
@@ -272,10 +272,7 @@ def _test(
     benchmark = datamodule.benchmark
     dataset = {"dataset": benchmark.name, "label_set": benchmark.label_set}
     _write_json("provenance.json", dataset | provenance.finish(datamodule.workers))
-    title = f"Test on {benchmark.name}"
-    if benchmark.label_set:
-        title += f", labels: {benchmark.label_set}"
-    _print_summary(title, metrics, _names_left_out(detector, datamodule))
+    _print_summary(f"Test on {benchmark.title}", metrics, _names_left_out(detector, datamodule))
     return metrics
 
 
@@ -315,7 +312,9 @@ def _print_summary(title: str, metrics: dict[str, float], left_out: list[str]) -
         if name.startswith(("test/", "guard/")):
             table.add_row(name, f"{value:.0f}" if "frames" in name else f"{value:.4f}")
     console.print(table)
-    if left_out:
+    if "test/frames_anomalous" in metrics and "test/auroc" not in metrics:
+        console.print("There is no AUROC: the labelled frames are all of one class.")
+    elif left_out:
         console.print(
             f"test/auroc_macro leaves out {', '.join(left_out)}: their frames are all of one class."
         )

@@ -4,6 +4,8 @@ The published one comes first; the others stand beside it, so that no number goe
 being made.
 """
 
+from math import isnan
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,9 @@ def frame_metrics(frames: dict[str, Tensor], weight: float) -> dict[str, float]:
         weight: λ, the share of the PSNR term in the score.
 
     Returns:
-        ``test/frames`` and ``test/frames_written``; and, where there are labels, in [0, 1]:
+        ``test/frames``, ``test/frames_written`` and, where there are labels,
+        ``test/frames_anomalous``; and, in [0, 1], what the labels' classes allow (without frames
+        of both there is no AUROC):
 
         - ``test/auroc``: micro, terms normalised per video; the published protocol,
         - ``test/auroc_macro``: the mean over videos that have both classes,
@@ -36,6 +40,7 @@ def frame_metrics(frames: dict[str, Tensor], weight: float) -> dict[str, float]:
     known = frames["label"] >= 0
     if not known.any():
         return counts
+    counts["test/frames_anomalous"] = float((frames["label"] == 1).sum())
     psnr, distance, video, label, published = (
         frames[name][known] for name in ("psnr", "distance", "video", "label", "score")
     )
@@ -54,7 +59,8 @@ def frame_metrics(frames: dict[str, Tensor], weight: float) -> dict[str, float]:
     for metric, score in protocols.values():
         metric.sync_on_compute = False  # the frames are those of all processes already
         metric.to(score.device).update(score, label, video)
-    return counts | {name: float(metric.compute()) for name, (metric, _) in protocols.items()}
+    values = {name: float(metric.compute()) for name, (metric, _) in protocols.items()}
+    return counts | {name: value for name, value in values.items() if not isnan(value)}
 
 
 def one_class_videos(frames: dict[str, Tensor]) -> list[int]:

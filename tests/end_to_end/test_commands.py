@@ -217,6 +217,21 @@ def test_reconstruction_scores_every_frame(shared_scene: Path, tmp_path: Path) -
     assert metrics_of(tmp_path / "recon")["test/frames"] == 40
 
 
+def test_real_avenue_as_released_ends_with_its_masks_labels(
+    real_data: Path, tmp_path: Path
+) -> None:
+    done = train(
+        real_data / "avenue", tmp_path / "run", "dataset=avenue", "task=recon",
+        "trainer.max_epochs=1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    metrics = metrics_of(tmp_path / "run")
+    assert metrics["test/frames"] == metrics["test/frames_anomalous"] == 36
+    assert "test/auroc" not in metrics  # there is nothing to tell apart
+    assert "labelled frames are all of one class" in done.stdout
+    assert json.loads((tmp_path / "run" / "provenance.json").read_text())["label_set"] == "masks"
+
+
 def test_unlabelled_videos_are_scored(scene: Path, tmp_path: Path) -> None:
     (scene / "labels.csv").unlink()
     done = train(scene, tmp_path / "run", "trainer.max_epochs=1")

@@ -75,6 +75,11 @@ class Benchmark:
     test: tuple[VideoRecord, ...]
     label_set: str | None = None
 
+    @property
+    def title(self) -> str:
+        """The name, with the label set where there is a choice."""
+        return f"{self.name}, labels: {self.label_set}" if self.label_set else self.name
+
 
 def ped1(root: Path | str) -> Benchmark:
     """Read UCSD Ped1: 34 videos to train on and 36 to test on, of 200 frames of 238×158.

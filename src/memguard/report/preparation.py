@@ -7,14 +7,14 @@ from rich.table import Table
 from memguard.data.preparation import Footage, Preparation, PreparedVideo
 
 
-def preparation_table(name: str, preparation: Preparation) -> Table:
+def preparation_table(title: str, preparation: Preparation) -> Table:
     """Lay out how many videos and frames each split has, of what kind, and how they are labelled.
 
     Args:
-        name: Of the dataset.
+        title: What to write above it.
         preparation: What was found. Videos that cannot be read count as videos alone.
     """
-    table = Table(title=name, title_justify="left")
+    table = Table(title=title, title_justify="left")
     table.add_column("split")
     for column in ("videos", "problems", "frames", "size", "fps", "labelled", "anomalous"):
         table.add_column(column, justify="right")
