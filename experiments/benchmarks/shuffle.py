@@ -62,7 +62,7 @@ def judge(order: np.ndarray, shown: np.ndarray, batch: int) -> tuple[float, floa
 
 def streamed(segments: list[Segment], epoch: int) -> np.ndarray:
     """Video and last frame of each window as the stream gives them."""
-    windows = ShuffledWindows(segments, length=LENGTH, batch_size=1, seed=0, epoch=epoch, workers=0)
+    windows = ShuffledWindows(segments, length=LENGTH, batch_size=1, seed=0, epoch=epoch, threads=0)
     return np.array([(int(batch.video), int(batch.frame)) for batch in windows])
 
 

@@ -67,10 +67,10 @@ def stream_through(paths: list[Path], in_order: bool) -> list[float]:
     segments = [Segment(video, n, range(len(video))) for n, video in enumerate(videos)]
     batches: Iterator[ClipBatch]
     if in_order:
-        ordered = OrderedWindows(segments, length=5, batch_size=8)
-        batches, total = (ordered[i] for i in range(len(ordered))), len(ordered)
+        ordered = OrderedWindows(segments, length=5, batch_size=8, threads=2)
+        batches, total = iter(ordered), len(ordered)
     else:
-        shuffled = ShuffledWindows(segments, length=5, batch_size=8, seed=0, epoch=0, workers=0)
+        shuffled = ShuffledWindows(segments, length=5, batch_size=8, seed=0, epoch=0, threads=2)
         batches, total = iter(shuffled), len(shuffled)
     readings = [_resident_mib()]
     for number, _ in enumerate(batches, start=1):

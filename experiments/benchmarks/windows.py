@@ -4,7 +4,9 @@ Windows of 5 frames at 256×256 grey from Ped2's training half, in batches of 4,
 
 - ``opencv``: as published code loads them: each window's five JPEGs read and resized by OpenCV,
 - ``decord``: a random window straight from a video with a key frame every 12 frames,
-- ``stream``, ``disk``, ``memory``: memguard's, with ``dataset.cache`` none, disk and memory.
+- ``stream``, ``disk``, ``ram``: memguard's, with ``dataset.cache`` none, disk and ram.
+
+The first two are loaded by worker processes, memguard's by as many threads.
 
 The loaders take turns, several times each, so that what else the machine does meets them all.
 """
@@ -31,7 +33,7 @@ from memguard.data.video import Video
 from memguard.data.windows import Frames, Segment, ShuffledWindows
 
 LENGTH, SIZE, BATCH, ROUNDS = 5, 256, 4, 3
-SECONDS = 6.0  # each loader runs so long in each round, after its workers are up
+SECONDS = 6.0  # each loader runs so long in each round, its start left out
 
 Place = tuple[Path, int]
 
@@ -91,9 +93,9 @@ def ours(videos: list[Frames], workers: int) -> Iterator[Tensor]:
     epoch = 0
     while True:
         windows = ShuffledWindows(
-            segments, length=LENGTH, batch_size=BATCH, seed=0, epoch=epoch, workers=workers
+            segments, length=LENGTH, batch_size=BATCH, seed=0, epoch=epoch, threads=workers
         )
-        for batch in DataLoader(windows, batch_size=None, num_workers=workers):
+        for batch in windows:
             yield batch.frames
         epoch += 1
 
@@ -121,7 +123,7 @@ def measure(root: Path, workers: int) -> dict[str, list[float]]:
             "decord": lambda: naive(DecordWindows(videos), workers),
             "stream": lambda: ours(list(videos), workers),
             "disk": lambda: ours(list(disk), workers),
-            "memory": lambda: ours(list(memory), workers),
+            "ram": lambda: ours(list(memory), workers),
         }
         speeds: dict[str, list[float]] = {name: [] for name in loaders}
         for _ in range(ROUNDS):
@@ -136,7 +138,7 @@ def main() -> None:
         sys.exit(__doc__)
     workers = int(sys.argv[2]) if len(sys.argv) == 3 else 2
     speeds = measure(Path(sys.argv[1]), workers)
-    table = Table(title=f"{LENGTH}-frame windows at {SIZE}×{SIZE}, {workers} workers")
+    table = Table(title=f"{LENGTH}-frame windows at {SIZE}×{SIZE}, {workers} workers or threads")
     for column in ("loader", "windows/s", "lowest", "highest", "× opencv", "× decord"):
         table.add_column(column, justify="left" if column == "loader" else "right")
     for name, values in speeds.items():

@@ -246,8 +246,8 @@ def _quieten() -> None:
     """Leave out the advice of Lightning that does not hold here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for advice in (
-        ".*does not have many workers.*",  # one or two keep up
-        ".*has `__len__` defined.*",  # the stream deals windows out to workers, and counts them
+        ".*does not have many workers.*",  # threads decode ahead
+        ".*has `__len__` defined.*",  # the streams count their batches themselves
         ".*smaller than the logging interval.*",  # small sets may have short epochs
         ".*LeafSpec.*is deprecated.*",  # how Lightning speaks to torch is not the user's to mend
     ):
@@ -271,7 +271,7 @@ def _test(
     _write_json("metrics.json", metrics)
     benchmark = datamodule.benchmark
     dataset = {"dataset": benchmark.name, "label_set": benchmark.label_set}
-    _write_json("provenance.json", dataset | provenance.finish(datamodule.workers))
+    _write_json("provenance.json", dataset | provenance.finish())
     _print_summary(f"Test on {benchmark.title}", metrics, _names_left_out(detector, datamodule))
     return metrics
 

@@ -49,11 +49,9 @@ def _machine() -> str:
     return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
 
 
-def _peak_memory_gib(workers: int) -> float:
-    """The largest resident set of this process, and of the largest loader process times all."""
-    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    kib += workers * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return round(kib / 2**20, 2)
+def _peak_memory_gib() -> float:
+    """The largest resident set of this process so far."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
 
 
 class Provenance:
@@ -69,16 +67,11 @@ class Provenance:
             "versions": {name: version(name) for name in PACKAGES},
         }
 
-    def finish(self, workers: int) -> dict[str, Any]:
-        """Give everything that was noted, with ``minutes`` and ``peak_memory_gib`` so far.
-
-        Args:
-            workers: Loader processes; their share of the memory is an upper bound, as pages that
-                they share with this process count again.
-        """
+    def finish(self) -> dict[str, Any]:
+        """Give everything that was noted, with ``minutes`` and ``peak_memory_gib`` so far."""
         return self._start | {
             "minutes": round((time.monotonic() - self._began) / 60, 2),
-            "peak_memory_gib": _peak_memory_gib(workers),
+            "peak_memory_gib": _peak_memory_gib(),
         }
 
 

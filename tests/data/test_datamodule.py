@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.labels import FrameLabels
@@ -18,7 +17,7 @@ from memguard.errors import DataError
 def datamodule(benchmark: Benchmark, tmp_path: Path, **settings: object) -> ClipDataModule:
     defaults = {
         "cache_dir": tmp_path / "cache", "past": 4, "frame_size": 32, "channels": 1,
-        "batch_size": 4, "workers": 0, "holdout": 0.25, "seed": 0,
+        "batch_size": 4, "threads": 0, "holdout": 0.25, "seed": 0,
     }  # fmt: skip
     return ClipDataModule(benchmark, **(defaults | settings))  # type: ignore[arg-type]
 
@@ -44,12 +43,12 @@ def test_without_holdout_everything_is_trained_on(shared_scene: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("cache", ["disk", "ram"])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("threads", [0, 2])
 def test_kept_frames_give_the_same_batches_as_the_stream(
-    shared_scene: Path, tmp_path: Path, cache: str, workers: int
+    shared_scene: Path, tmp_path: Path, cache: str, threads: int
 ) -> None:
     streamed, kept = (
-        datamodule(folder(shared_scene), tmp_path, cache=how, workers=workers)
+        datamodule(folder(shared_scene), tmp_path, cache=how, threads=threads)
         for how in ("none", cache)
     )
     streamed.setup()
@@ -60,17 +59,6 @@ def test_kept_frames_give_the_same_batches_as_the_stream(
     ):
         for batch, same in zip(one, other, strict=True):
             assert all(torch.equal(a, b) for a, b in zip(batch, same, strict=True))
-
-
-@pytest.mark.parametrize("context", ["fork", "spawn"])
-def test_workers_may_be_forked_or_spawned(shared_scene: Path, tmp_path: Path, context: str) -> None:
-    data = datamodule(folder(shared_scene), tmp_path, workers=2)
-    data.setup()
-    windows = data.train_dataloader().dataset
-    loader = DataLoader(windows, batch_size=None, num_workers=2, multiprocessing_context=context)
-    batches = list(loader)
-    assert places(batches) == {(v, f) for v in range(2) for f in range(4, 18)}
-    assert sum(len(batch.frame) for batch in batches) == 28
 
 
 def test_test_windows_skip_the_first_four_frames_and_so_do_the_labels(

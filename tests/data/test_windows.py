@@ -1,5 +1,6 @@
 """The two orders of windows: each window once, decoded once, in the order that was asked for."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, pairwise
@@ -7,9 +8,9 @@ from itertools import chain, pairwise
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from memguard.data.windows import ClipBatch, OrderedWindows, Segment, ShuffledWindows
+from memguard.errors import DataError
 
 
 class CountingVideo:
@@ -24,7 +25,7 @@ class CountingVideo:
 
     def frames(self, indices: range) -> torch.Tensor:
         self.decoded += indices
-        values = torch.tensor(list(indices), dtype=torch.uint8)
+        values = torch.tensor(list(indices)).remainder(256).to(torch.uint8)
         return values.view(-1, 1, 1, 1).expand(-1, 1, 2, 3)
 
 
@@ -35,7 +36,7 @@ def segments(*lengths: int) -> list[Segment]:
     ]
 
 
-def places(batches: Iterator[ClipBatch] | DataLoader[ClipBatch]) -> list[tuple[int, int]]:
+def places(batches: Iterator[ClipBatch]) -> list[tuple[int, int]]:
     return [
         (int(v), int(f)) for batch in batches for v, f in zip(batch.video, batch.frame, strict=True)
     ]
@@ -46,13 +47,15 @@ def every_window(length: int, *lengths: int) -> list[tuple[int, int]]:
 
 
 def stream(parts: list[Segment], **settings: int) -> ShuffledWindows:
-    defaults = {"length": 5, "batch_size": 4, "seed": 0, "epoch": 0, "workers": 0}
+    defaults = {"length": 5, "batch_size": 4, "seed": 0, "epoch": 0, "threads": 0}
     return ShuffledWindows(parts, **(defaults | settings))
 
 
-def test_ordered_windows_come_in_order_and_never_cross_a_video() -> None:
-    windows = OrderedWindows(segments(7, 12), length=5, batch_size=4)
-    batches = [windows[i] for i in range(len(windows))]
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_ordered_windows_come_in_order_and_never_cross_a_video(threads: int) -> None:
+    windows = OrderedWindows(segments(7, 12), length=5, batch_size=4, threads=threads)
+    batches = list(windows)
+    assert len(batches) == len(windows)
     assert places(iter(batches)) == every_window(5, 7, 12)
     assert all(len(set(batch.video.tolist())) == 1 for batch in batches)
 
@@ -61,7 +64,7 @@ def test_a_window_holds_its_frames_in_order_and_its_label_is_the_last_frames() -
     video = CountingVideo(9)
     labels = np.array([0, 0, 0, 0, 0, 1, 0, 0, 1], np.uint8)
     part = Segment(video, 0, range(9), labels)  # type: ignore[arg-type]
-    batch = OrderedWindows([part], length=5, batch_size=8)[0]
+    batch = next(iter(OrderedWindows([part], length=5, batch_size=8, threads=0)))
     assert batch.frames.shape == (5, 5, 1, 2, 3)
     assert batch.frames[2, :, 0, 0, 0].tolist() == [2, 3, 4, 5, 6]
     assert batch.frame.tolist() == [4, 5, 6, 7, 8]
@@ -69,18 +72,44 @@ def test_a_window_holds_its_frames_in_order_and_its_label_is_the_last_frames() -
 
 
 def test_unlabelled_windows_say_so() -> None:
-    batch = OrderedWindows(segments(6), length=1, batch_size=3)[1]
+    _, batch = OrderedWindows(segments(6), length=1, batch_size=3, threads=0)
     assert batch.label.tolist() == [-1, -1, -1]
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
-def test_every_window_once_per_epoch_whatever_the_workers(workers: int) -> None:
+def test_every_window_once_per_epoch() -> None:
     lengths = (5, 41, 130, 17)
-    windows = stream(segments(*lengths), workers=workers)
-    loader = DataLoader(windows, batch_size=None, num_workers=workers)
-    batches = list(loader)
+    windows = stream(segments(*lengths))
+    batches = list(windows)
     assert sorted(places(iter(batches))) == every_window(5, *lengths)
     assert len(batches) == len(windows)
+    assert [len(batch.frame) for batch in batches[:-1]] == [4] * (len(batches) - 1)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_change_nothing(threads: int) -> None:
+    alone, ahead = (stream(segments(41, 600, 17), threads=n) for n in (0, threads))
+    for one, other in zip(alone, ahead, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_stream_that_is_left_decodes_no_further() -> None:
+    part = segments(4000)[0]
+    batches = iter(stream([part], threads=2))
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    decoded = part.video.decoded  # type: ignore[attr-defined]
+    time.sleep(0.2)
+    assert len(decoded) < 36 * 40  # of some 125 stretches
+
+
+def test_damage_met_by_a_thread_is_told() -> None:
+    class DamagedVideo(CountingVideo):
+        def frames(self, indices: range) -> torch.Tensor:
+            raise DataError("damaged.mp4: cut off")
+
+    part = Segment(DamagedVideo(60), 0, range(60))
+    with pytest.raises(DataError, match="cut off"):
+        list(stream([part], threads=2))
 
 
 @pytest.mark.parametrize("world_size", [2, 3])

@@ -17,7 +17,7 @@ import torch
 # A network that trains in a second; everything else is as users have it.
 SMALL = [
     "dataset=folder", "model=mnad_tiny", "model.width=4", "memory.dim=32", "memory.size=4",
-    "data.frame_size=32", "data.workers=1", "trainer.max_epochs=2", "logger=csv",
+    "data.frame_size=32", "data.threads=1", "trainer.max_epochs=2", "logger=csv",
 ]  # fmt: skip
 
 
@@ -170,7 +170,7 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(
 def test_an_interrupt_leaves_no_process_behind(shared_scene: Path, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "memguard.train", *SMALL, f"dataset.root={shared_scene}",
-        "data.workers=2", "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}",
+        "data.threads=2", "trainer.max_epochs=1000", f"hydra.run.dir={tmp_path}",
     ]  # fmt: skip
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -90,7 +90,7 @@ def test_an_imported_checkpoint_scores_each_frame_as_the_authors_test(
     for module, *overrides in (
         ("import_official", "model=model.pth", "items=keys.pt", f"task={task}", "output=m.ckpt"),
         ("evaluate", "checkpoint=m.ckpt", "dataset=folder", "dataset.root=scene",
-         "data.workers=0", "hydra.run.dir=run"),
+         "data.threads=0", "hydra.run.dir=run"),
     ):  # fmt: skip
         done = memguard(module, *overrides, folder=tmp_path)
         assert done.returncode == 0, done.stderr

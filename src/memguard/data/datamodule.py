@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytorch_lightning as pl
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from memguard.data.kept import keep
 from memguard.data.layouts import Benchmark
@@ -34,7 +34,7 @@ class ClipDataModule(pl.LightningDataModule):
         frame_size: Side of the square that frames are resized to, pixels.
         channels: 1 for grey, 3 for RGB.
         batch_size: Training windows per step.
-        workers: Loader processes; 0 decodes in the training process.
+        threads: Threads that decode ahead; 0 decodes when a batch is asked for.
         holdout: Share of each training video's frames, at its end, that are held out; 0 for none.
         seed: Of the order of training windows.
         on_error: What to do about videos that cannot be used: "raise", or "skip" them.
@@ -54,7 +54,7 @@ class ClipDataModule(pl.LightningDataModule):
         frame_size: int,
         channels: int,
         batch_size: int,
-        workers: int,
+        threads: int,
         holdout: float,
         seed: int,
         on_error: Literal["raise", "skip"] = "raise",
@@ -67,7 +67,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.frame_size = frame_size
         self.channels = channels
         self.batch_size = batch_size
-        self.workers = workers
+        self.threads = threads
         self.holdout = holdout
         self.seed = seed
         self.on_error = on_error
@@ -130,14 +130,14 @@ class ClipDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[ClipBatch]:
         """Shuffled windows of the trainer's present epoch."""
         trainer = self.trainer
-        return self._loader(
+        return _loader(
             ShuffledWindows(
                 self._train,
                 length=self.length,
                 batch_size=self.batch_size,
                 seed=self.seed,
                 epoch=trainer.current_epoch if trainer else 0,
-                workers=self.workers,
+                threads=self.threads,
                 rank=trainer.global_rank if trainer else 0,
                 world_size=trainer.world_size if trainer else 1,
             )
@@ -152,10 +152,16 @@ class ClipDataModule(pl.LightningDataModule):
         return self._ordered(self._test)
 
     def _ordered(self, segments: list[Segment]) -> DataLoader[ClipBatch]:
-        return self._loader(OrderedWindows(segments, length=self.length, batch_size=TEST_BATCH))
+        return _loader(
+            OrderedWindows(
+                segments, length=self.length, batch_size=TEST_BATCH, threads=self.threads
+            )
+        )
 
-    def _loader(self, windows: Dataset[ClipBatch]) -> DataLoader[ClipBatch]:
-        return DataLoader(windows, batch_size=None, num_workers=self.workers)
+
+def _loader(windows: IterableDataset[ClipBatch]) -> DataLoader[ClipBatch]:
+    """Let Lightning see a loader; what is in it makes batches and decodes ahead by itself."""
+    return DataLoader(windows, batch_size=None)
 
 
 def _usable(

@@ -15,11 +15,13 @@ from av.video.reformatter import ColorRange
 from PIL import Image
 
 from memguard.data.cache import written_whole
+from memguard.data.video import GREY_MARK
 from memguard.errors import DataError, access_told
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 CONVERTED_FPS = 25
-CONVERTED_KEYFRAME_INTERVAL = 12
+# Divides the stretches that windows are decoded in, so that decoding begins where they do.
+CONVERTED_KEYFRAME_INTERVAL = 16
 
 # Of the problems that the images of one folder have; how many more there are is told as well.
 LISTED_PROBLEMS = 10
@@ -99,6 +101,8 @@ def _write_lossless(images: Sequence[Path], target: Path, grey: bool) -> None:
     pixels = "gray" if grey else "rgb24"
     height, width, _ = _read_image(images[0]).shape
     with av.open(str(target), "w") as container:
+        if grey:
+            container.metadata["comment"] = GREY_MARK
         stream = container.add_stream(
             codec,
             rate=CONVERTED_FPS,

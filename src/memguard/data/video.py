@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
+from threading import get_ident
+from typing import NamedTuple
 
 import av
 import decord
@@ -21,7 +23,14 @@ STOP_AT_DAMAGE = {"err_detect": "crccheck+explode"}
 LENGTH_TOLERANCE = 0.25
 
 # An idle reader keeps tens of megabytes, opening one takes a few milliseconds.
-OPEN_READERS = 16
+OPEN_READERS = 32
+
+# Frames turned grey and resized at a time: so few stay within the processor's cache.
+AT_A_TIME = 2
+
+# What a video says of itself that was converted from grey frames. Its format does not tell: H.264
+# without colours decodes into three planes all the same.
+GREY_MARK = "grey"
 
 # BT.601 in units of 1/2**15, as OpenCV has them; they add up to exactly 2**15.
 RED, GREEN, BLUE = 9798, 19235, 3735
@@ -33,8 +42,7 @@ class Video:
     """A video file, read through decord.
 
     A `Video` holds its path and settings alone, so it is cheap to create and to pickle. The file
-    is opened on first use, and anew in each process, forked or spawned. It is for use by one
-    thread at a time.
+    is opened on first use, and anew in each thread and each process, forked or spawned.
 
     Args:
         path: The video file.
@@ -55,13 +63,13 @@ class Video:
     def __len__(self) -> int:
         """Return the number of frames."""
         with _damage_told(self.path):
-            return len(_reader(self.path))
+            return len(_reader(self.path, get_ident()).frames)
 
     @cached_property
     def fps(self) -> float:
         """Frames per second, on average, as stored."""
         with _damage_told(self.path):
-            return float(_reader(self.path).get_avg_fps())
+            return float(_reader(self.path, get_ident()).frames.get_avg_fps())
 
     @property
     def height(self) -> int:
@@ -75,7 +83,8 @@ class Video:
 
     @cached_property
     def _stored_size(self) -> tuple[int, int]:
-        height, width, _ = self._decode([0]).shape[1:]
+        frames, _ = self._decode([0])
+        height, width, _ = frames.shape[1:]
         return height, width
 
     def frames(self, indices: Sequence[int] | range) -> torch.Tensor:
@@ -91,12 +100,13 @@ class Video:
             DataError: The file cannot be decoded.
             IndexError: A frame number lies past the end.
         """
-        frames = torch.from_numpy(self._decode(indices)).permute(0, 3, 1, 2)
+        decoded, grey = self._decode(indices)
+        parts = torch.from_numpy(decoded).permute(0, 3, 1, 2).split(AT_A_TIME)
         if self.channels == 1:
-            frames = _to_grey(frames)
+            parts = [part[:, :1] if grey else _to_grey(part) for part in parts]
         if self.frame_size is not None:
-            frames = _resize(frames, self.frame_size)
-        return frames.contiguous()
+            parts = [_resize(part, self.frame_size) for part in parts]
+        return torch.cat(parts).contiguous()
 
     def check(self) -> None:
         """Make sure that the file is whole and sound, by decoding all of it once.
@@ -128,10 +138,11 @@ class Video:
                 f"are missing after {frames} frames; {_REMEDY}"
             )
 
-    def _decode(self, indices: Sequence[int] | range) -> np.ndarray:
-        """Return frames as stored: uint8 (N, H, W, 3), RGB."""
+    def _decode(self, indices: Sequence[int] | range) -> tuple[np.ndarray, bool]:
+        """Return frames as stored, uint8 (N, H, W, 3), RGB; and whether they are stored as grey."""
         with _damage_told(self.path):
-            return _reader(self.path).get_batch(list(indices)).asnumpy()
+            reader = _reader(self.path, get_ident())
+            return reader.frames.get_batch(list(indices)).asnumpy(), reader.grey
 
 
 _REMEDY = (
@@ -140,9 +151,24 @@ _REMEDY = (
 )
 
 
+class _Reader(NamedTuple):
+    """An open video.
+
+    Attributes:
+        frames: What decodes it.
+        grey: Whether it says that its three channels are equal.
+    """
+
+    frames: decord.VideoReader
+    grey: bool
+
+
 @lru_cache(maxsize=OPEN_READERS)
-def _reader(path: Path) -> decord.VideoReader:
-    return decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+def _reader(path: Path, thread: int) -> _Reader:
+    """Open a video, once for each thread: a reader is for use by one at a time."""
+    frames = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+    with av.open(str(path)) as container:
+        return _Reader(frames, container.metadata.get("comment") == GREY_MARK)
 
 
 # A reader owns a thread; a forked child would inherit it dead and wait for it for ever on closing.
@@ -191,7 +217,7 @@ def _missing_seconds(path: Path) -> float:
     AVI and MP4 declare the number of frames, Matroska the duration of its longest stream; a file
     that declares neither counts as whole.
     """
-    reader = _reader(path)
+    reader = _reader(path, get_ident()).frames
     with av.open(str(path)) as container:
         declared_frames = container.streams.video[0].frames
         if declared_frames:
@@ -204,10 +230,10 @@ def _missing_seconds(path: Path) -> float:
 
 def _to_grey(frames: torch.Tensor) -> torch.Tensor:
     """Weigh RGB to grey, bit for bit as OpenCV does: uint8 (N, 3, H, W) to (N, 1, H, W)."""
-    planes = frames.transpose(0, 1).to(torch.int32, memory_format=torch.contiguous_format)
-    red, green, blue = planes
-    grey = red.mul_(RED).add_(green, alpha=GREEN).add_(blue, alpha=BLUE)
-    return grey.add_(2**14).bitwise_right_shift_(15).to(torch.uint8).unsqueeze(1)
+    red, green, blue = frames.unbind(dim=1)
+    # Single precision holds these whole numbers exactly.
+    grey = red.float().mul_(RED).add_(green, alpha=GREEN).add_(blue, alpha=BLUE)
+    return grey.add_(2**14).div_(2**15).to(torch.uint8).unsqueeze(1)
 
 
 def _resize(frames: torch.Tensor, size: int) -> torch.Tensor:

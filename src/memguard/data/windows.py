@@ -4,7 +4,9 @@ A window is ``length`` successive frames of one video; its last frame is the one
 reconstructed or predicted, and scored.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -12,12 +14,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset
 
 UNLABELLED = -1
 
-# Windows of 16 stretches of 32 are mixed at a time: half a thousand windows from many places, held
-# in some 600 decoded frames (38 MB grey, 113 MB RGB at 256×256).
+# Windows of 16 stretches of 32 are mixed at a time: half a thousand windows from many places. They
+# and those decoded ahead take some 1200 frames (76 MB grey, 226 MB RGB at 256×256).
 STRETCH_WINDOWS = 32
 BLOCK_STRETCHES = 16
 
@@ -71,68 +73,51 @@ class Segment:
         return range(self.span.start, max(self.span.start, self.span.stop - length + 1))
 
 
-def _batch(segment: Segment, starts: range, length: int) -> ClipBatch:
-    """Decode successive windows of a segment, each frame once."""
-    frames = segment.video.frames(range(starts.start, starts.stop - 1 + length))
-    last = np.arange(starts.start, starts.stop) + length - 1
-    label = np.full(len(last), UNLABELLED) if segment.labels is None else segment.labels[last]
-    return ClipBatch(
-        # unfold puts the window's frames last: (B, C, H, W, T)
-        frames=frames.unfold(0, length, 1).movedim(-1, 1),
-        video=torch.full((len(last),), segment.number),
-        frame=torch.from_numpy(last),
-        label=torch.from_numpy(label.astype(np.int64)),
-    )
+Stretch = tuple[Segment, range]
+"""Successive windows of a segment, by their first frames."""
 
 
-def _collate(windows: Sequence[ClipBatch]) -> ClipBatch:
-    return ClipBatch(*(torch.stack(column) for column in zip(*windows, strict=True)))
-
-
-class OrderedWindows(Dataset[ClipBatch]):
+class OrderedWindows(IterableDataset[ClipBatch]):
     """All windows in order, segment by segment, in batches that never cross a segment's end.
-
-    An item is a whole batch: use it with ``DataLoader(batch_size=None)``, whose workers keep the
-    order.
 
     Args:
         segments: Where windows come from.
         length: Frames T per window.
         batch_size: Windows per batch at most.
+        threads: Threads that decode ahead; 0 decodes when a batch is asked for.
     """
 
-    def __init__(self, segments: Sequence[Segment], *, length: int, batch_size: int) -> None:
+    def __init__(
+        self, segments: Sequence[Segment], *, length: int, batch_size: int, threads: int
+    ) -> None:
         self.length = length
-        self.batches = [
-            (segment, windows[start : start + batch_size])
-            for segment in segments
-            for windows in [segment.windows(length)]
-            for start in range(0, len(windows), batch_size)
-        ]
+        self.threads = threads
+        self.batches = _cut(segments, length, batch_size)
 
     def __len__(self) -> int:
         """Count the batches."""
         return len(self.batches)
 
-    def __getitem__(self, index: int) -> ClipBatch:
-        """Decode one batch."""
-        return _batch(*self.batches[index], self.length)
+    def __iter__(self) -> Iterator[ClipBatch]:
+        """Yield the batches."""
+        return _decoded(self.batches, self.length, self.threads, ahead=2 * self.threads)
 
 
 class ShuffledWindows(IterableDataset[ClipBatch]):
     """Every window once, in an order that depends on seed and epoch alone, in batches.
 
     Videos are cut into stretches of successive windows; the stretches are shuffled, dealt out to
-    the loader's workers and the processes, and decoded once each; a worker mixes the windows of
-    sixteen stretches at a time. Use it with ``DataLoader(batch_size=None)``.
+    the processes, and decoded once each; the windows of sixteen stretches at a time are mixed.
+    Threads decode the next sixteen meanwhile: unlike worker processes they need not copy frames
+    from one process to another, which takes longer than to decode them.
 
     Args:
         segments: Where windows come from.
         length: Frames T per window.
-        batch_size: Windows per batch; the last one of each worker may be smaller.
+        batch_size: Windows per batch; the last one may be smaller.
         seed: Of the order.
         epoch: Of the order.
-        workers: Worker processes of the loader, 0 for none.
+        threads: Threads that decode ahead; 0 decodes when a stretch is asked for.
         rank: Number of this process among ``world_size``.
         world_size: Processes that train together.
     """
@@ -145,7 +130,7 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         batch_size: int,
         seed: int,
         epoch: int,
-        workers: int,
+        threads: int,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -153,56 +138,83 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = epoch
-        self.shards_per_rank = max(workers, 1)
+        self.threads = threads
         self.rank = rank
-        self.shards = self.shards_per_rank * world_size
-        self.stretches = [
-            (segment, windows[start : start + STRETCH_WINDOWS])
-            for segment in segments
-            for windows in [segment.windows(length)]
-            for start in range(0, len(windows), STRETCH_WINDOWS)
-        ]
-        self.window_count = sum(len(starts) for _, starts in self.stretches)
-
-    def _shard_bounds(self, shard: int) -> tuple[int, int]:
-        """Which windows of the shuffled stretches, laid end to end, a shard takes."""
-        total = self.window_count
-        return total * shard // self.shards, total * (shard + 1) // self.shards
+        self.stretches = _cut(segments, length, STRETCH_WINDOWS)
+        total = sum(len(starts) for _, starts in self.stretches)
+        self.share = range(total * rank // world_size, total * (rank + 1) // world_size)
 
     def __len__(self) -> int:
-        """Count the batches of this process, over all its workers."""
-        first = self.rank * self.shards_per_rank
-        bounds = (self._shard_bounds(first + worker) for worker in range(self.shards_per_rank))
-        return sum(-(-(stop - start) // self.batch_size) for start, stop in bounds)
+        """Count the batches of this process."""
+        return -(-len(self.share) // self.batch_size)
 
-    def _stretches_of(
-        self, shard: int, rng: np.random.Generator
-    ) -> Iterator[tuple[Segment, range]]:
-        """Deal a shard its stretches, the first and the last cut to its bounds."""
-        low, high = self._shard_bounds(shard)
+    def _dealt(self, rng: np.random.Generator) -> Iterator[Stretch]:
+        """Deal this process its stretches, the first and the last cut to its share."""
         position = 0
         for index in rng.permutation(len(self.stretches)):
             segment, starts = self.stretches[index]
-            mine = starts[max(low - position, 0) : max(high - position, 0)]
-            if mine:
+            low, high = self.share.start - position, self.share.stop - position
+            if mine := starts[max(low, 0) : max(high, 0)]:
                 yield segment, mine
             position += len(starts)
 
-    def _windows(self) -> Iterator[ClipBatch]:
-        """Single windows of this worker, mixed within blocks of stretches."""
-        worker = get_worker_info()
-        shard = self.rank * self.shards_per_rank + (worker.id if worker else 0)
-        stretches = self._stretches_of(shard, np.random.default_rng([self.seed, self.epoch]))
-        rng = np.random.default_rng([self.seed, self.epoch, shard])
-        while block := list(islice(stretches, BLOCK_STRETCHES)):
-            decoded = [_batch(segment, starts, self.length) for segment, starts in block]
-            places = [(b, w) for b, batch in enumerate(decoded) for w in range(len(batch.frame))]
-            for place in rng.permutation(len(places)):
-                stretch, window = places[place]
-                yield ClipBatch(*(column[window] for column in decoded[stretch]))
+    def _windows(self) -> Iterator[tuple[Tensor, ...]]:
+        """Single windows of this process, mixed within blocks of stretches."""
+        stretches = self._dealt(np.random.default_rng([self.seed, self.epoch]))
+        decoded = _decoded(stretches, self.length, self.threads, ahead=BLOCK_STRETCHES)
+        rng = np.random.default_rng([self.seed, self.epoch, self.rank])
+        while block := list(islice(decoded, BLOCK_STRETCHES)):
+            windows = [window for batch in block for window in zip(*batch, strict=True)]
+            for place in rng.permutation(len(windows)):
+                yield windows[place]
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        """Yield this worker's batches."""
+        """Yield this process's batches."""
         windows = self._windows()
         while batch := list(islice(windows, self.batch_size)):
-            yield _collate(batch)
+            yield ClipBatch(*map(torch.stack, zip(*batch, strict=True)))
+
+
+def _cut(segments: Sequence[Segment], length: int, count: int) -> list[Stretch]:
+    """Part the windows of each segment into stretches of so many, the last of each shorter."""
+    return [
+        (segment, windows[start : start + count])
+        for segment in segments
+        for windows in [segment.windows(length)]
+        for start in range(0, len(windows), count)
+    ]
+
+
+def _decoded(
+    stretches: Iterable[Stretch], length: int, threads: int, ahead: int
+) -> Iterator[ClipBatch]:
+    """Decode stretches in order, and with threads so many ahead of what is asked for."""
+    if threads == 0:
+        yield from (_batch(*stretch, length) for stretch in stretches)
+        return
+    # The decoding threads are the parallelism; each of them would start more for every frame.
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        pending: deque[Future[ClipBatch]] = deque()
+        for stretch in stretches:
+            pending.append(pool.submit(_batch, *stretch, length))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _batch(segment: Segment, starts: range, length: int) -> ClipBatch:
+    """Decode successive windows of a segment, each frame once."""
+    frames = segment.video.frames(range(starts.start, starts.stop - 1 + length))
+    last = np.arange(starts.start, starts.stop) + length - 1
+    label = np.full(len(last), UNLABELLED) if segment.labels is None else segment.labels[last]
+    return ClipBatch(
+        # unfold puts the window's frames last: (B, C, H, W, T)
+        frames=frames.unfold(0, length, 1).movedim(-1, 1),
+        video=torch.full((len(last),), segment.number),
+        frame=torch.from_numpy(last),
+        label=torch.from_numpy(label.astype(np.int64)),
+    )
