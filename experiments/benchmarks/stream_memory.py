@@ -6,7 +6,7 @@ along the way:
 - 3 000 and 300 000 frames in videos of 1 000 (the second is ShanghaiTech's size),
 - one video of 60 minutes at 25 frames a second, shuffled and in order.
 
-The videos are generated, 320×240. Many names stand for few files, as what they show matters not.
+The videos are generated, 160×120. Many names stand for few files, as what they show matters not.
 """
 
 import resource
@@ -31,13 +31,13 @@ MINUTES = 60
 def write_video(path: Path, frames: int) -> Path:
     """Write a bright bar that drifts over a noisy ground."""
     rng = np.random.default_rng(0)
-    ground = rng.integers(60, 90, (240, 320 + 512), dtype=np.uint8)
+    ground = rng.integers(60, 90, (120, 160 + 512), dtype=np.uint8)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        stream.height, stream.width, stream.pix_fmt = 240, 320, "gray"
+        stream.height, stream.width, stream.pix_fmt = 120, 160, "gray"
         for number in range(frames):
             left = number % 512
-            frame = np.ascontiguousarray(ground[:, left : left + 320])
+            frame = np.ascontiguousarray(ground[:, left : left + 160])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
         container.mux(stream.encode())
     return path
@@ -63,7 +63,7 @@ def stream_through(paths: list[Path], in_order: bool) -> list[float]:
     Returns:
         The resident memory in MiB at the start and after each hundredth of the windows.
     """
-    videos = [Video(path, frame_size=128, channels=1) for path in paths]
+    videos = [Video(path, frame_size=64, channels=1) for path in paths]
     segments = [Segment(video, n, range(len(video))) for n, video in enumerate(videos)]
     batches: Iterator[ClipBatch]
     if in_order:

@@ -163,7 +163,7 @@ class Detector(pl.LightningModule):
         scored and shown to the guard before the next.
 
         Returns:
-            ``output`` and ``target``, (B, C, H, W), and ``psnr``, (B,).
+            ``output`` and ``target``, (B, C, H, W), ``psnr`` and ``written``, (B,).
         """
         if self._video != (video := int(batch.video[0])):
             self.guard.begin_video()
@@ -177,9 +177,8 @@ class Detector(pl.LightningModule):
         output = torch.cat([step.pop("output") for step in steps])
         scores = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
         self._table.update(video=batch.video, frame=batch.frame, label=batch.label, **scores)
-        written = scores["written"].float().sum()
-        self.log("written", written, reduce_fx="sum", prog_bar=True, logger=False)
-        return {"output": output, "target": target, "psnr": scores["psnr"]}
+        shown = {name: scores[name] for name in ("psnr", "written")}
+        return {"output": output, "target": target, **shown}
 
     def _test_frame(
         self, features: Tensor, skips: list[Tensor], target: Tensor

@@ -126,6 +126,16 @@ def test_evaluation_gives_the_training_runs_test_exactly(run: Path, tmp_path: Pa
     assert (tmp_path / "again" / "scores.csv").read_text() == (run / "scores.csv").read_text()
 
 
+def test_the_bars_tell_loss_psnr_and_frames_written(shared_scene: Path, tmp_path: Path) -> None:
+    done = train(shared_scene, tmp_path / "run", "trainer.max_epochs=1")
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.split())  # narrow bars wrap
+    assert "loss:" in shown
+    assert "psnr:" in shown
+    written = metrics_of(tmp_path / "run")["test/frames_written"]
+    assert f"dB, {written:.0f} frames written" in shown
+
+
 def test_evaluation_changes_only_what_is_asked(run: Path, tmp_path: Path) -> None:
     done = memguard(
         "evaluate", f"checkpoint={run}/checkpoints/1.ckpt", "guard.enabled=false",

@@ -19,6 +19,10 @@ class ProgressBar(RichProgressBar):
         metrics = super().get_metrics(trainer, pl_module)
         return {name: value for name, value in metrics.items() if name != "v_num"}
 
+    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count anew."""
+        self._written = 0
+
     def on_test_batch_end(
         self,
         trainer: pl.Trainer,
@@ -28,9 +32,18 @@ class ProgressBar(RichProgressBar):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Move the bar on and show the metrics beside it."""
+        """Move the bar on, and say how many frames were written and how well the last are painted.
+
+        Lightning's own columns show metrics while training alone.
+        """
+        self._written += int(outputs["written"].sum())
+        if self.is_enabled and self.progress and self.test_progress_bar_id is not None:
+            psnr = float(outputs["psnr"].mean())
+            self.progress.update(
+                self.test_progress_bar_id,
+                description=f"Testing: {psnr:.1f} dB, {self._written} frames written",
+            )
         super().on_test_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
-        self._update_metrics(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say how far the training is."""
