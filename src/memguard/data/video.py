@@ -22,8 +22,8 @@ STOP_AT_DAMAGE = {"err_detect": "crccheck+explode"}
 # In seconds; headers are rounded, and some recorders count a frame or two too many.
 LENGTH_TOLERANCE = 0.25
 
-# An idle reader keeps tens of megabytes, opening one takes a few milliseconds.
-OPEN_READERS = 32
+# An idle reader keeps some fifty megabytes, opening one takes a few milliseconds.
+OPEN_READERS = 8
 
 # Frames turned grey and resized at a time: so few stay within the processor's cache.
 AT_A_TIME = 2
