@@ -107,7 +107,7 @@ class convAE(nn.Module):  # noqa: N801
 
 
 @torch.no_grad()
-def test_frames(
+def score_frames(
     model: convAE, items: Tensor, videos: list[Tensor], gate: float
 ) -> list[list[tuple[float, float, float, bool]]]:
     """PSNR, distance, regular score and whether it was written, of each scored frame.

@@ -1,7 +1,6 @@
 """Kept frames are those of the video, bit for bit."""
 
 import os
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,18 +26,6 @@ def test_kept_frames_are_the_videos_own(video: Video, tmp_path: Path, keep: Keep
     assert len(kept) == len(video)
     for span in (range(24), range(3, 8), range(23, 24)):
         assert torch.equal(kept.frames(span), video.frames(span))
-
-
-@pytest.mark.parametrize("keep", WAYS)
-def test_kept_frames_travel_to_other_processes(video: Video, tmp_path: Path, keep: Keep) -> None:
-    kept = keep(video, tmp_path / "cache")
-    first = kept.frames(range(5))
-    if isinstance(kept, FramesOnDisk):
-        assert len(pickle.dumps(kept)) < 1000  # the path, not the frames
-        kept = pickle.loads(pickle.dumps(kept))
-    else:
-        assert kept._frames.is_shared()
-    assert torch.equal(kept.frames(range(5)), first)
 
 
 def test_a_video_is_decoded_onto_disk_once(

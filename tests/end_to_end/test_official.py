@@ -96,7 +96,7 @@ def test_an_imported_checkpoint_scores_each_frame_as_the_authors_test(
         assert done.returncode == 0, done.stderr
 
     videos = [read_as_they_do(tmp_path / "scene" / "test" / name) for name in ("01", "02")]
-    expected = published.test_frames(network, items, videos, gate)
+    expected = published.score_frames(network, items, videos, gate)
     with (tmp_path / "run" / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
 

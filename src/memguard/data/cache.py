@@ -49,6 +49,6 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
-        pass
+    except PermissionError:  # it is somebody else's, and runs
+        return True
     return True

@@ -80,7 +80,8 @@ class ClipDataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Inspect every video, and convert folders of frames, where that was not done before."""
-        self._preparation = prepare(self.benchmark, self.cache_dir, length=self.length)
+        if self._preparation is None:  # a training asks again before its test
+            self._preparation = prepare(self.benchmark, self.cache_dir, length=self.length)
 
     def setup(self, stage: str | None = None) -> None:
         """Take up every video, or say which of them cannot be used.

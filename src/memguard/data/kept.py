@@ -26,8 +26,7 @@ CHUNK = 256  # frames decoded at a time
 class FramesOnDisk:
     """The frames of a video in a memory-mapped file.
 
-    Holds the path alone, so that it is cheap to pickle; each process maps the file on first use,
-    and all share the machine's one copy of it.
+    All processes that map it share the machine's one copy.
 
     Args:
         path: A file that :func:`keep_on_disk` wrote.
@@ -35,10 +34,6 @@ class FramesOnDisk:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    def __getstate__(self) -> dict[str, Path]:
-        """Leave the map behind."""
-        return {"path": self.path}
 
     @cached_property
     def _frames(self) -> np.ndarray:
@@ -54,14 +49,14 @@ class FramesOnDisk:
 
 
 class FramesInMemory:
-    """The frames of a video in memory that all processes of the loader share.
+    """The frames of a video in memory.
 
     Args:
         frames: uint8 (N, C, H, W).
     """
 
     def __init__(self, frames: Tensor) -> None:
-        self._frames = frames.share_memory_()
+        self._frames = frames
 
     def __len__(self) -> int:
         """Return the number of frames."""

@@ -28,9 +28,9 @@ OPEN_READERS = 8
 # Frames turned grey and resized at a time: so few stay within the processor's cache.
 AT_A_TIME = 2
 
-# What a video says of itself that was converted from grey frames. Its format does not tell: H.264
+# What a video says of itself that we converted from grey frames. Its format does not tell: H.264
 # without colours decodes into three planes all the same.
-GREY_MARK = "grey"
+GREY_MARK = "memguard: three equal channels"
 
 # BT.601 in units of 1/2**15, as OpenCV has them; they add up to exactly 2**15.
 RED, GREEN, BLUE = 9798, 19235, 3735
