@@ -4,8 +4,6 @@ Their training saves two files: the network, as a whole module, and the memory's
 Their evaluation is our published protocol, on frames with the colours in OpenCV's order.
 """
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from memguard.config import config_folder, require_complete
+from memguard.data.cache import written_whole
 from memguard.errors import CheckpointError, ConfigError
 from memguard.experiment import CONFIG_KEY, LOADING_KEYS, build_detector, plain_config
 from memguard.foreign import read
@@ -192,12 +191,8 @@ def _copy(theirs: Tensor, ours: Tensor, what: str) -> None:
 
 def _write(checkpoint: dict[str, Any], output: Path) -> None:
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        # A name of its own until it is whole, so that nothing takes half a checkpoint for one.
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".importing-") as scratch:
-            unfinished = Path(scratch) / output.name
+        with written_whole(output) as unfinished:
             torch.save(checkpoint, unfinished)
-            os.replace(unfinished, output)
     except (OSError, RuntimeError) as error:
         raise CheckpointError(
             f"{output} cannot be written ({error}): set output to a file in a folder that can be "

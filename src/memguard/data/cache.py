@@ -16,18 +16,28 @@ def written_whole(target: Path) -> Iterator[Path]:
     """Yield a path to write a file to, which takes the target's place once it is whole.
 
     Raises:
-        DataError: The target's folder cannot be written, or is full.
+        OSError: The target's folder cannot be written, or is full.
     """
-    folder = target.parent
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=_scratch(os.getpid())) as scratch:
+        unfinished = Path(scratch) / target.name
+        yield unfinished
+        os.replace(unfinished, target)
+
+
+@contextmanager
+def put_into_cache(target: Path) -> Iterator[Path]:
+    """Write a file of the cache whole; see :func:`written_whole`.
+
+    Raises:
+        DataError: The cache folder cannot be written, or is full.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=_scratch(os.getpid())) as scratch:
-            unfinished = Path(scratch) / target.name
+        with written_whole(target) as unfinished:
             yield unfinished
-            os.replace(unfinished, target)
     except OSError as error:
         raise DataError(
-            f"{folder}: this folder cannot be written ({error}); "
+            f"{target.parent}: this folder cannot be written ({error}); "
             "set paths.cache_dir to a folder that can be written and has space"
         ) from error
 

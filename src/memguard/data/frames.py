@@ -14,7 +14,7 @@ import numpy as np
 from av.video.reformatter import ColorRange
 from PIL import Image
 
-from memguard.data.cache import written_whole
+from memguard.data.cache import put_into_cache
 from memguard.data.video import GREY_MARK
 from memguard.errors import DataError, access_told
 
@@ -77,7 +77,7 @@ def as_video(source: Path, cache_dir: Path) -> Path:
     if target.exists():
         return target
     grey = _survey(source, images)
-    with written_whole(target) as unfinished:
+    with put_into_cache(target) as unfinished:
         _write_lossless(images, unfinished, grey)
     return target
 

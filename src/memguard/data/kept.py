@@ -16,7 +16,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from memguard.data.cache import written_whole
+from memguard.data.cache import put_into_cache
 from memguard.data.frames import fingerprint
 from memguard.data.video import Video
 
@@ -110,7 +110,7 @@ def keep_on_disk(video: Video, cache_dir: Path) -> FramesOnDisk:
     settings = f"{video.frame_size}x{video.channels}"
     target = cache_dir / f"{video.path.stem}-{fingerprint(video.path)}-{settings}.npy"
     if not target.exists():
-        with written_whole(target) as unfinished:
+        with put_into_cache(target) as unfinished:
             _decode_into(video, unfinished)
     return FramesOnDisk(target)
 

@@ -17,7 +17,7 @@ import numpy as np
 from pebble import ProcessExpired, ProcessPool
 from rich.progress import track
 
-from memguard.data.cache import clear_unfinished, written_whole
+from memguard.data.cache import clear_unfinished, put_into_cache
 from memguard.data.frames import as_video, fingerprint, frame_images
 from memguard.data.layouts import Benchmark, VideoRecord
 from memguard.data.video import Video
@@ -204,7 +204,7 @@ def _record_of(source: Path, cache_dir: Path) -> Path:
 
 
 def _remember(source: Path, cache_dir: Path, footage: Footage) -> None:
-    with written_whole(_record_of(source, cache_dir)) as unfinished:
+    with put_into_cache(_record_of(source, cache_dir)) as unfinished:
         unfinished.write_text(json.dumps(asdict(footage), default=str), encoding="utf-8")
 
 
