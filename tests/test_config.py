@@ -4,7 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from memguard.config import config_folder, register_resolvers, require_complete, validate
+from memguard.config import config_folder, published_settings, register_resolvers, validate
 from memguard.errors import ConfigError
 
 
@@ -46,13 +46,22 @@ def test_the_small_model_finds_its_own_gate_for_both_tasks(order: tuple[str, str
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("memory.size=1", r"memory\.size=1 cannot work: it must be a whole number of at least 2"),
+        ("memory.size=-1", r"memory\.size=-1 cannot work: it must be a whole number of at least 2"),
+        (
+            "memory.size=1",
+            r"memory\.size=1 cannot work with loss\.separateness=0\.1, .* at least 2",
+        ),
+        ("memory.size=0", r"memory\.size=0 cannot work, .* choose memory=none"),
         ("guard.threshold=-0.1", r"guard\.threshold=-0\.1 cannot work: .* auto or a number"),
         ("guard.threshold=low", r"guard\.threshold=low"),
         ("guard.scope=camera", r"guard\.scope=camera cannot work: it must be dataset or video"),
         ("guard.quantile=1.5", r"guard\.quantile=1\.5"),
         ("loss.compactness=-1", r"loss\.compactness=-1"),
         ("scoring.weight=2", r"scoring\.weight=2"),
+        ("scoring.name=best", r"scoring\.name=best .* published or patch"),
+        ("scoring.patch=[0.2,0]", r"scoring\.patch=\[0\.2, 0\] .* \[height, width\]"),
+        ("scoring.patch=0.2", r"scoring\.patch=0\.2 .* \[height, width\]"),
+        ("scoring.smoothing=-1", r"scoring\.smoothing=-1"),
         ("data.frame_size=100", r"data\.frame_size=100 .* multiple of 8"),
         ("dataset.on_error=ignore", r"dataset\.on_error=ignore .* must be raise or skip"),
         ("data.channels=2", r"data\.channels=2"),
@@ -68,6 +77,28 @@ def test_what_cannot_work_is_one_sentence_that_names_the_key(override: str, sent
     assert "\n" not in str(error.value)
 
 
-def test_evaluation_asks_for_a_checkpoint() -> None:
-    with pytest.raises(ConfigError, match="checkpoint is not set"):
-        require_complete(composed(name="evaluate"))
+@pytest.mark.parametrize("overrides", [["memory=none"], ["memory.size=1", "loss.separateness=0"]])
+@pytest.mark.parametrize("model", ["mnad", "mnad_tiny"])
+def test_a_memory_can_be_left_out_or_be_one_item(overrides: list[str], model: str) -> None:
+    validate(composed(f"model={model}", *overrides))
+
+
+def test_the_published_settings_do_not_depend_on_the_running_command() -> None:
+    register_resolvers()
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        settings = published_settings("recon")
+        still = compose("train", ["model=mnad_tiny"])
+    assert (settings.data.frame_size, settings.scoring.weight) == (256, 0.7)
+    assert still.data.frame_size == 64
+
+
+@pytest.mark.parametrize("name", ["paper", "small"])
+@pytest.mark.parametrize("task", ["pred", "recon"])
+def test_experiments_on_ped2_differ_in_size_alone(name: str, task: str) -> None:
+    config = composed(f"experiment={name}_ped2_{task}")
+    validate(config)
+    size, epochs = (256, 60) if name == "paper" else (128, 15)
+    assert (config.task.name, config.data.frame_size, config.trainer.max_epochs) == (
+        task, size, epochs,
+    )  # fmt: skip
+    assert config.dataset._target_ == "memguard.data.layouts.ped2"

@@ -1,10 +1,14 @@
 """What is counted, and what is left out because it is not defined."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
-from memguard.protocols import frame_metrics
+from memguard.protocols import Scoring, frame_metrics
+
+PUBLISHED = Scoring("published", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
 
 
 def frames(label: list[int]) -> dict[str, Tensor]:
@@ -15,6 +19,7 @@ def frames(label: list[int]) -> dict[str, Tensor]:
         "video": torch.tensor([0.0] * 4 + [1.0] * 4),
         "psnr": psnr,
         "distance": distance,
+        "patch": (31 - psnr) / 100,
         "written": torch.tensor([1.0] + [0.0] * 7),
         "score": (30 - psnr) / 10,
         "label": torch.tensor(label, dtype=torch.float64),
@@ -22,7 +27,7 @@ def frames(label: list[int]) -> dict[str, Tensor]:
 
 
 def test_what_is_told_apart_perfectly_counts_as_one() -> None:
-    metrics = frame_metrics(frames([0, 0, 1, 1] * 2), weight=0.6)
+    metrics = frame_metrics(frames([0, 0, 1, 1] * 2), PUBLISHED)
     counts = {"test/frames": 8, "test/frames_written": 1, "test/frames_anomalous": 4}
     assert {name: metrics.pop(name) for name in counts} == counts
     assert metrics.pop("test/eer") == 0
@@ -30,7 +35,7 @@ def test_what_is_told_apart_perfectly_counts_as_one() -> None:
 
 
 def test_frames_that_nobody_labelled_do_not_count() -> None:
-    metrics = frame_metrics(frames([0, 0, 1, 1, -1, -1, -1, -1]), weight=0.6)
+    metrics = frame_metrics(frames([0, 0, 1, 1, -1, -1, -1, -1]), PUBLISHED)
     assert metrics["test/frames"] == 8
     assert metrics["test/frames_anomalous"] == 2
     assert metrics["test/auroc"] == 1
@@ -38,12 +43,50 @@ def test_frames_that_nobody_labelled_do_not_count() -> None:
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_alone_gives_counts_alone(label: int) -> None:
-    assert frame_metrics(frames([label] * 8), weight=0.6) == {
+    assert frame_metrics(frames([label] * 8), PUBLISHED) == {
         "test/frames": 8, "test/frames_written": 1, "test/frames_anomalous": 8 * label,
     }  # fmt: skip
 
 
 def test_macro_is_left_out_where_no_video_has_both_classes() -> None:
-    metrics = frame_metrics(frames([0] * 4 + [1] * 4), weight=0.6)
+    metrics = frame_metrics(frames([0] * 4 + [1] * 4), PUBLISHED)
     assert "test/auroc_macro" not in metrics
     assert metrics["test/auroc"] == 0.5
+
+
+def test_the_tests_own_score_is_not_counted_twice() -> None:
+    told = frames([0, 0, 1, 1] * 2)
+    assert "test/auroc_published" not in frame_metrics(told, PUBLISHED)
+    patch = frame_metrics(told, replace(PUBLISHED, name="patch"))
+    assert "test/auroc_published" in patch
+    assert "test/auroc_patch" not in patch
+
+
+def test_only_what_is_not_normalised_tells_calm_videos_from_others() -> None:
+    told = frames([0] * 4 + [1] * 4)  # the second video is anomalous from its first frame
+    told["patch"] = torch.tensor([0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.4, 0.4])
+    metrics = frame_metrics(told, PUBLISHED)
+    assert metrics["test/auroc_patch"] == 1
+    assert metrics["test/auroc_patch_normalised"] == metrics["test/auroc"] == 0.5
+
+
+def test_the_worst_patch_of_each_frame_counts() -> None:
+    errors = torch.zeros(3, 2, 2)
+    errors[1, 0, 1], errors[1, 1, 1], errors[2, 1, 0] = 0.4, 0.3, 0.2
+    assert torch.equal(PUBLISHED.worst_patch(errors), torch.tensor([0.0, 0.4, 0.2]))
+
+
+def test_a_patch_that_errs_for_one_frame_alone_counts_less_than_one_that_lasts() -> None:
+    flash, lasting = torch.zeros(9, 1, 1), torch.zeros(9, 1, 1)
+    flash[4], lasting[2:7] = 0.5, 0.3
+    scoring = replace(PUBLISHED, smoothing=1)
+    assert scoring.worst_patch(flash).max() < scoring.worst_patch(lasting).max()
+
+
+def test_smoothing_mends_a_score_that_falters_for_a_frame() -> None:
+    told = frames([0, 0, 0, 1, 1, 1, 1, 1])
+    told["video"] = torch.zeros(8)
+    told["psnr"] = torch.tensor([30.0, 30, 30, 20, 20, 31, 20, 20])
+    metrics = frame_metrics(told, replace(PUBLISHED, weight=1, smoothing=1))
+    assert metrics["test/auroc"] < 1
+    assert metrics["test/auroc_smoothed"] == 1

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter1d
 
 from memguard import scoring
 
@@ -74,3 +75,53 @@ def test_normalised_values_span_zero_to_one(values: list[float], data: st.DataOb
         part = result[np.array(videos) == video]
         assert part.min() == 0
         assert part.max() in (0, 1)
+
+
+def test_patch_error_by_hand() -> None:
+    output, target = torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4)
+    output[0, 0, :2, :2] = 2.0  # error 1 in one of two channels of the corner
+    errors = scoring.patch_error(output, target, (0.5, 0.5))
+    assert errors[0].tolist() == [[0.5, 0.25, 0], [0.25, 0.125, 0], [0, 0, 0]]
+
+
+def test_a_patch_as_large_as_the_picture_has_its_mean_error() -> None:
+    output, target = torch.rand(3, 3, 16, 24), torch.rand(3, 3, 16, 24)
+    mean = scoring.squared_error(output, target).flatten(1).mean(dim=1)
+    assert torch.allclose(scoring.patch_error(output, target, (1, 1)).flatten(), mean)
+
+
+def test_a_patch_is_never_smaller_than_a_pixel() -> None:
+    output, target = torch.rand(1, 1, 8, 8), torch.rand(1, 1, 8, 8)
+    errors = scoring.patch_error(output, target, (0.001, 0.001))
+    assert torch.equal(errors, scoring.squared_error(output, target)[:, 0])
+
+
+def test_smoothing_over_time_is_that_of_scipy() -> None:
+    values = torch.rand(30, 2, 3, dtype=torch.float64)
+    inside = slice(8, -8)  # at the ends SciPy would invent frames
+    expected = gaussian_filter1d(values.numpy(), 2.0, axis=0, truncate=4.0)
+    assert np.allclose(scoring.smooth_over_time(values, 2.0)[inside], expected[inside])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.floats(0, 6), st.booleans())
+def test_smoothing_stays_within_the_values_it_was_given(
+    values: list[float], sigma: float, causal: bool
+) -> None:
+    series = torch.tensor(values, dtype=torch.float64)
+    smooth = scoring.smooth_over_time(series, sigma, causal=causal)
+    assert smooth.shape == series.shape
+    assert float(smooth.min()) >= min(values) - 1e-9
+    assert float(smooth.max()) <= max(values) + 1e-9
+
+
+def test_causal_smoothing_does_not_look_ahead() -> None:
+    values = torch.rand(20)
+    changed = torch.cat([values[:10], torch.rand(10)])
+    smooth, again = (scoring.smooth_over_time(x, 2, causal=True) for x in (values, changed))
+    assert torch.equal(smooth[:10], again[:10])
+    assert not torch.equal(smooth[10:], again[10:])
+
+
+def test_each_video_is_smoothed_by_itself() -> None:
+    values, videos = torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0, 0, 1, 1])
+    assert scoring.smooth_per_video(values, videos, 2).tolist() == [0, 0, 1, 1]

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from memguard.errors import ConfigError
 
@@ -58,6 +60,18 @@ def register_resolvers() -> None:
         OmegaConf.register_new_resolver(f"memguard.{resolver.__name__}", resolver, replace=True)
 
 
+def published_settings(task: str) -> DictConfig:
+    """Compose a task's training configuration, ``pred`` or ``recon``, at the published size."""
+    # A running command has composed its own configuration, and goes on with that.
+    command = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_folder(), version_base="1.3"):
+            return compose("train", ["model=mnad", f"task={task}"])
+    finally:
+        GlobalHydra.instance().hydra = command
+
+
 Rule = tuple[str, Callable[[Any], bool], str]
 
 
@@ -69,8 +83,12 @@ def _whole_at_least(low: int) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, int) and value >= low
 
 
+def _share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0 < value <= 1
+
+
 RULES: list[Rule] = [
-    ("memory.size", _whole_at_least(2), "a whole number of at least 2, as separateness needs two"),
+    ("memory.size", _whole_at_least(0), "a whole number of at least 2"),
     ("memory.dim", _whole_at_least(1), "a whole number of at least 1"),
     ("model.width", _whole_at_least(1), "a whole number of at least 1"),
     ("loss.compactness", _at_least(0), "a number of at least 0"),
@@ -84,7 +102,15 @@ RULES: list[Rule] = [
     ("guard.quantile", lambda value: _at_least(0)(value) and value <= 1, "a number from 0 to 1"),
     ("guard.scope", lambda value: value in ("dataset", "video"), "dataset or video"),
     ("guard.enabled", lambda value: isinstance(value, bool), "true or false"),
+    ("scoring.name", lambda value: value in ("published", "patch"), "published or patch"),
     ("scoring.weight", lambda value: _at_least(0)(value) and value <= 1, "a number from 0 to 1"),
+    (
+        "scoring.patch",
+        lambda value: isinstance(value, ListConfig) and len(value) == 2 and all(map(_share, value)),
+        "[height, width], shares of the picture's above 0 and up to 1",
+    ),
+    ("scoring.smoothing", _at_least(0), "a number of frames of at least 0"),
+    ("scoring.causal", lambda value: isinstance(value, bool), "true or false"),
     (
         "data.frame_size",
         lambda value: _whole_at_least(8)(value) and value % 8 == 0,
@@ -124,8 +150,26 @@ def validate(config: DictConfig) -> None:
         value = OmegaConf.select(config, key)
         if not works(value):
             raise ConfigError(f"{key}={value} cannot work: it must be {wanted}.")
+    _validate_memory(config)
     if config.guard.enabled and config.guard.threshold == "auto" and config.data.holdout == 0:
         raise ConfigError(
             "guard.threshold=auto needs held-out normal frames, but data.holdout=0: set "
             "data.holdout to 0.05, or guard.threshold to a number."
+        )
+
+
+def _validate_memory(config: DictConfig) -> None:
+    """Refuse a memory that is too small for what uses it."""
+    size, separateness = config.memory.size, config.loss.separateness
+    if size == 1 and separateness > 0:
+        raise ConfigError(
+            f"memory.size=1 cannot work with loss.separateness={separateness}, which holds the "
+            "nearest item against the second nearest: set memory.size to at least 2, or "
+            "loss.separateness=0."
+        )
+    uses = config.guard.enabled or separateness or config.loss.compactness
+    if size == 0 and (uses or config.scoring.weight < 1):
+        raise ConfigError(
+            "memory.size=0 cannot work, as losses, guard or score use the memory: set it to at "
+            "least 2, or choose memory=none, which takes all of that out."
         )

@@ -1,6 +1,7 @@
 """The detector: encoder, memory and decoder trained together, and tested frame by frame."""
 
 from collections.abc import Callable, Iterable
+from typing import cast
 
 import pytorch_lightning as pl
 import torch
@@ -13,16 +14,14 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from memguard import scoring
 from memguard.data.windows import ClipBatch
 from memguard.guard import MemoryGuard
-from memguard.metrics import FrameTable
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import compactness_loss, nearest_items, separateness_loss
 from memguard.model.memory import Memory, MemoryRead, read
-from memguard.protocols import frame_metrics
+from memguard.protocols import Scoring
+from memguard.scorer import FrameScorer, ScoredFrames
 
-COLUMNS = ["psnr", "distance", "regular", "written", "label"]
 
-
-class Detector(pl.LightningModule):
+class Detector(FrameScorer):
     """Learns what is normal from normal video, and scores frames by what the memory cannot explain.
 
     Source: Park, Noh, Ham, CVPR 2020. A window of one frame is reconstructed; of a longer one the
@@ -36,13 +35,9 @@ class Detector(pl.LightningModule):
         separateness: Weight λs of the separateness loss.
         margin: Of the separateness loss.
         optimizer: Makes the optimiser from the parameters.
-        score_weight: λ, the share of the PSNR term in the anomaly score.
+        scoring: How scores are made of what a test finds.
         channels_last: Whether weights and frames lie in memory with the channels innermost, which
             convolutions in bf16 need to be fast.
-
-    Attributes:
-        frames: After a test: its columns ``video``, ``frame``, ``psnr``, ``distance``, ``regular``,
-            ``written``, ``label`` (−1 unknown) and ``score``, each (frames,), ordered.
     """
 
     def __init__(
@@ -55,10 +50,10 @@ class Detector(pl.LightningModule):
         separateness: float,
         margin: float,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        score_weight: float,
+        scoring: Scoring,
         channels_last: bool,
     ) -> None:
-        super().__init__()
+        super().__init__(scoring)
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.autoencoder = autoencoder.to(memory_format=layout)  # type: ignore[call-overload]
         self.memory = memory
@@ -66,13 +61,9 @@ class Detector(pl.LightningModule):
         self.compactness = compactness
         self.separateness = separateness
         self.margin = margin
-        self.score_weight = score_weight
         self.layout = layout
         self._make_optimizer = optimizer
         self._normal_scores: list[Tensor] = []
-        self._table = FrameTable(COLUMNS)
-        self._video: int | None = None
-        self.frames: dict[str, Tensor] = {}
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam, or what was asked for, with a cosine from the learning rate to 0 over all steps."""
@@ -150,63 +141,53 @@ class Detector(pl.LightningModule):
         self.guard.calibrate(scores.flatten())  # type: ignore[union-attr]
         self._normal_scores.clear()
 
-    def on_test_epoch_start(self) -> None:
+    def begin_test(self) -> None:
         """Hand the guard the trained items."""
         self.guard.begin(self.memory.items)
-        self._table.reset()
-        self._video = None
 
-    def test_step(self, batch: ClipBatch, batch_idx: int) -> dict[str, Tensor]:
+    def begin_video(self) -> None:
+        """Tell the guard."""
+        self.guard.begin_video()
+
+    def score_frames(self, clips: Tensor) -> ScoredFrames:
         """Score successive windows of one video, in order.
 
         The encoder does not see the memory, so all are encoded at once; then each is read, painted,
         scored and shown to the guard before the next.
 
-        Returns:
-            ``output`` and ``target``, (B, C, H, W), ``psnr`` and ``written``, (B,).
+        Args:
+            clips: uint8 (B, T, C, H, W).
         """
-        if self._video != (video := int(batch.video[0])):
-            self.guard.begin_video()
-            self._video = video
-        frames, target = self.split(batch.frames)
+        frames, target = self.split(clips)
         features, skips = self.autoencoder.encoder(frames)
         steps = [
-            self._test_frame(features[i : i + 1], [s[i : i + 1] for s in skips], target[i : i + 1])
+            self._score_frame(features[i : i + 1], [s[i : i + 1] for s in skips], target[i : i + 1])
             for i in range(len(target))
         ]
-        output = torch.cat([step.pop("output") for step in steps])
-        scores = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
-        self._table.update(video=batch.video, frame=batch.frame, label=batch.label, **scores)
-        shown = {name: scores[name] for name in ("psnr", "written")}
-        return {"output": output, "target": target, **shown}
+        found = {name: torch.cat([step[name] for step in steps]) for name in steps[0]}
+        return cast(ScoredFrames, found | {"target": target})
 
-    def _test_frame(
+    def _score_frame(
         self, features: Tensor, skips: list[Tensor], target: Tensor
     ) -> dict[str, Tensor]:
         """Read, paint and score one frame, then let the guard write it; all with B = 1."""
         items = self.guard.items
         recalled = read(features, items)
         output = self.autoencoder.decoder(recalled.fused, skips)
-        regular = scoring.regular_score(output, target)[0]
-        nearest = nearest_items(recalled.query, items, 1)[:, :, 0]
+        regular = scoring.regular_score(output, target)
         written = self.guard.observe(regular, recalled.query[0])
         return {
             "output": output,
-            "psnr": scoring.psnr(output, target)[0],
-            "distance": scoring.feature_distance(recalled.query, nearest)[0],
+            "psnr": scoring.psnr(output, target),
+            "distance": _distance(recalled.query, items),
             "regular": regular,
-            "written": torch.tensor(written, device=target.device),
+            "written": torch.tensor([written], device=target.device),
         }
 
     def on_test_epoch_end(self) -> None:
         """Join the frames of all processes, and say how well the scores tell them apart."""
-        frames = self._table.compute()
-        frames["score"] = scoring.anomaly_score(
-            frames["psnr"], frames["distance"], frames["video"], self.score_weight
-        )
-        self.frames = frames
-        self._warn_of_idle_guard(int(frames["written"].sum()), len(frames["frame"]))
-        self.log_dict(frame_metrics(frames, self.score_weight))
+        super().on_test_epoch_end()
+        self._warn_of_idle_guard(int(self.frames["written"].sum()), len(self.frames["frame"]))
         self.log("guard/threshold", self.guard.threshold)
 
     def _warn_of_idle_guard(self, written: int, total: int) -> None:
@@ -221,6 +202,13 @@ class Detector(pl.LightningModule):
         )
 
 
+def _distance(query: Tensor, items: Tensor) -> Tensor:
+    """How far each frame is from the memory, (B,); 0 where there is none."""
+    if len(items) == 0:
+        return query.new_zeros(len(query))
+    return scoring.feature_distance(query, nearest_items(query, items, 1)[:, :, 0])
+
+
 def item_use(similarity: Tensor) -> dict[str, Tensor]:
     """How the queries of a batch share the items.
 
@@ -229,8 +217,11 @@ def item_use(similarity: Tensor) -> dict[str, Tensor]:
 
     Returns:
         ``memory/used``, the share of items that any query is nearest to, and ``memory/perplexity``,
-        how many items are in use when each counts by its share of queries: 1 to M.
+        how many items are in use when each counts by its share of queries: 1 to M. Nothing where
+        there are no items.
     """
+    if similarity.shape[-1] == 0:
+        return {}
     share = F.one_hot(similarity.argmax(dim=-1), similarity.shape[-1]).float().mean(dim=(0, 1))
     return {
         "memory/used": share.gt(0).float().mean(),

@@ -1,7 +1,5 @@
 """An experiment: from a composed configuration to a trained and tested detector and its folder."""
 
-import csv
-import json
 import logging
 import warnings
 from dataclasses import replace
@@ -9,30 +7,33 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytorch_lightning as pl
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.table import Table
 
-from memguard.config import require_complete, validate
+from memguard.baselines import PreviousFrame
+from memguard.checkpoints import (
+    CONFIG_KEY,
+    RememberConfig,
+    plain_config,
+    read_checkpoint,
+    require_resumable,
+)
+from memguard.config import published_settings, require_complete, validate
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.download import download
 from memguard.data.layouts import Benchmark
 from memguard.data.preparation import Preparation
 from memguard.data.preparation import prepare as prepare_benchmark
 from memguard.detector import Detector
-from memguard.errors import CheckpointError, UserError
+from memguard.errors import ConfigError, UserError
 from memguard.protocols import one_class_videos
 from memguard.provenance import Provenance
 from memguard.report.preparation import preparation_table
-
-CONFIG_KEY = "memguard_config"
-
-# What of a configuration decides on the shape of the weights and on what they were trained to do.
-SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.channels")
+from memguard.report.results import print_summary, write_json, write_scores
+from memguard.scorer import FrameScorer
 
 # What of a dataset's settings is about reading its files, whatever their layout.
 LOADING_KEYS = ("on_error", "cache")
@@ -58,19 +59,21 @@ def train(config: DictConfig) -> dict[str, float]:
     pl.seed_everything(config.seed, workers=True, verbose=False)
     # The resolver's answer, not its question, goes into the checkpoint.
     config.trainer.precision = config.trainer.precision
-    resume = config.checkpoint and _resumable(Path(config.checkpoint), config)
+    if config.checkpoint:
+        require_resumable(Path(config.checkpoint), config)
     datamodule = build_datamodule(config, build_benchmark(config))
     detector = build_detector(config)
     trainer = build_trainer(config, [RememberConfig(config)])
-    trainer.fit(detector, datamodule, ckpt_path=resume, weights_only=True)
+    trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
     return _test(trainer, detector, datamodule, provenance)
 
 
 def evaluate(config: DictConfig) -> dict[str, float]:
-    """Test the detector of a checkpoint, and write the run folder.
+    """Test the detector of a checkpoint, or a baseline that needs none, and write the run folder.
 
     Args:
-        config: As ``conf/evaluate.yaml`` composes it; what is null in it stays as in training.
+        config: As ``conf/evaluate.yaml`` composes it; what is null in it stays as in training, or
+            as published for a baseline.
 
     Returns:
         What ``metrics.json`` holds.
@@ -79,17 +82,16 @@ def evaluate(config: DictConfig) -> dict[str, float]:
         UserError: The configuration, a video, a label file or the checkpoint cannot be used.
     """
     require_complete(config)
-    checkpoint = read_checkpoint(Path(config.checkpoint))
+    checkpoint = _what_to_test(config)
     config = _as_trained(OmegaConf.create(checkpoint[CONFIG_KEY]), config)
     validate(config)
     provenance = Provenance(config.seed)
     _quieten()
     benchmark = replace(build_benchmark(config), train=())
     datamodule = build_datamodule(config, benchmark)
-    detector = build_detector(config)
-    detector.load_state_dict(checkpoint["state_dict"])
+    scorer = _build_scorer(config, checkpoint)
     trainer = build_trainer(config, [])
-    return _test(trainer, detector, datamodule, provenance)
+    return _test(trainer, scorer, datamodule, provenance)
 
 
 def prepare(config: DictConfig) -> Preparation:
@@ -142,7 +144,7 @@ def build_detector(config: DictConfig) -> Detector:
         separateness=config.loss.separateness,
         margin=config.loss.margin,
         optimizer=instantiate(config.optimizer),
-        score_weight=config.scoring.weight,
+        scoring=instantiate(config.scoring),
         channels_last=config.channels_last,
     )
 
@@ -160,62 +162,24 @@ def build_trainer(config: DictConfig, callbacks: list[pl.Callback]) -> pl.Traine
     )
 
 
-class RememberConfig(pl.Callback):
-    """Puts the configuration into every checkpoint, so that it can be evaluated by itself."""
-
-    def __init__(self, config: DictConfig) -> None:
-        self._config = plain_config(config)
-
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Add it."""
-        checkpoint[CONFIG_KEY] = self._config
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of ours, without running anything that a file may ask for.
-
-    Raises:
-        CheckpointError: There is no such file, or it is not a whole checkpoint of memguard.
-    """
-    if not path.is_file():
-        raise CheckpointError(
-            f"There is no checkpoint {path}: set checkpoint to the checkpoints/last.ckpt of a "
-            f"training run's folder."
+def _what_to_test(config: DictConfig) -> dict[str, Any]:
+    """Read the checkpoint, or give a baseline's settings in the form of one."""
+    if (config.checkpoint is None) == (config.baseline is None):
+        raise ConfigError(
+            "What to test is not clear: add either checkpoint=…, the checkpoints/last.ckpt of a "
+            "training run, or baseline=previous_frame or frame_difference, which need none."
         )
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler and zip reader meet
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or of "
-            f"another program; set checkpoint to the checkpoints/last.ckpt of a training run."
-        ) from error
-    if not isinstance(checkpoint, dict) or CONFIG_KEY not in checkpoint:
-        raise CheckpointError(
-            f"{path} is not a checkpoint of memguard: set checkpoint to the checkpoints/last.ckpt "
-            f"of a training run's folder."
-        )
-    return checkpoint
+    if config.checkpoint is None:
+        return {CONFIG_KEY: plain_config(published_settings("pred"))}
+    return read_checkpoint(Path(config.checkpoint))
 
 
-def _resumable(path: Path, config: DictConfig) -> str:
-    """Make sure that a checkpoint's training can go on under this configuration."""
-    checkpoint = read_checkpoint(path)
-    if "optimizer_states" not in checkpoint:
-        raise CheckpointError(
-            f"{path} was imported, so that no training can go on from it: evaluate it, or leave "
-            f"checkpoint out."
-        )
-    trained = OmegaConf.create(checkpoint[CONFIG_KEY])
-    for key in SHAPE_KEYS:
-        before, now = OmegaConf.select(trained, key), OmegaConf.select(config, key)
-        if before != now:
-            raise CheckpointError(
-                f"{path} was trained with {key}={before}, but this run has {key}={now}: give the "
-                f"settings it was trained with, or leave checkpoint out."
-            )
-    return str(path)
+def _build_scorer(config: DictConfig, checkpoint: dict[str, Any]) -> FrameScorer:
+    if "state_dict" not in checkpoint:
+        return PreviousFrame(instantiate(config.scoring))
+    detector = build_detector(config)
+    detector.load_state_dict(checkpoint["state_dict"])
+    return detector
 
 
 def _as_trained(trained: DictConfig, asked: DictConfig) -> DictConfig:
@@ -236,18 +200,13 @@ def run_folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def plain_config(config: DictConfig) -> dict[str, Any]:
-    """What describes the experiment and not the run, in plain types, interpolations kept."""
-    tree = cast(dict[str, Any], OmegaConf.to_container(config))
-    return {k: v for k, v in tree.items() if k not in ("logger", "callbacks", "checkpoint")}
-
-
 def _quieten() -> None:
     """Leave out the advice of Lightning that does not hold here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for advice in (
         ".*does not have many workers.*",  # threads decode ahead
         ".*has `__len__` defined.*",  # the streams count their batches themselves
+        ".*Total length of `DataLoader` across ranks is zero.*",  # where nothing is held out
         ".*smaller than the logging interval.*",  # small sets may have short epochs
         ".*LeafSpec.*is deprecated.*",  # how Lightning speaks to torch is not the user's to mend
     ):
@@ -255,71 +214,25 @@ def _quieten() -> None:
 
 
 def _test(
-    trainer: pl.Trainer, detector: Detector, datamodule: ClipDataModule, provenance: Provenance
+    trainer: pl.Trainer, scorer: FrameScorer, datamodule: ClipDataModule, provenance: Provenance
 ) -> dict[str, float]:
     """Test, where there is something to test on, and write the run folder's files."""
-    if datamodule.benchmark.test:
-        trainer.test(detector, datamodule, verbose=False)
-        _write_scores(detector, datamodule)
+    benchmark, folder = datamodule.benchmark, run_folder()
+    names = [record.name for record in benchmark.test]
+    left_out: list[str] = []
+    if names:
+        trainer.test(scorer, datamodule, verbose=False)
+        write_scores(folder / "scores.csv", scorer.frames, names)
+        left_out = [names[number] for number in one_class_videos(scorer.frames)]
     else:
-        log.warning("%s has no test videos: nothing was tested.", datamodule.benchmark.name)
+        log.warning("%s has no test videos: nothing was tested.", benchmark.name)
     metrics = {
         name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name
     }
     if datamodule.on_error == "skip":
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
-    _write_json("metrics.json", metrics)
-    benchmark = datamodule.benchmark
+    write_json(folder / "metrics.json", metrics)
     dataset = {"dataset": benchmark.name, "label_set": benchmark.label_set}
-    _write_json("provenance.json", dataset | provenance.finish())
-    _print_summary(f"Test on {benchmark.title}", metrics, _names_left_out(detector, datamodule))
+    write_json(folder / "provenance.json", dataset | provenance.finish())
+    print_summary(f"Test on {benchmark.title}", metrics, left_out, folder)
     return metrics
-
-
-def _names_left_out(detector: Detector, datamodule: ClipDataModule) -> list[str]:
-    if not detector.frames:
-        return []
-    return [datamodule.benchmark.test[number].name for number in one_class_videos(detector.frames)]
-
-
-def _write_json(name: str, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    (run_folder() / name).write_text(text + "\n", encoding="utf-8")
-
-
-SCORE_COLUMNS = ("video", "frame", "psnr", "distance", "regular", "written", "score", "label")
-
-
-def _write_scores(detector: Detector, datamodule: ClipDataModule) -> None:
-    """Write a row per scored frame; an unknown label is left empty."""
-    names = [record.name for record in datamodule.benchmark.test]
-    columns = [detector.frames[name].tolist() for name in SCORE_COLUMNS]
-    with (run_folder() / "scores.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(SCORE_COLUMNS)
-        for video, frame, *numbers, written, score, label in zip(*columns, strict=True):
-            known = int(label) if label >= 0 else ""
-            row = [names[int(video)], int(frame), *(f"{x:.8g}" for x in numbers)]
-            writer.writerow([*row, int(written), f"{score:.8g}", known])
-
-
-def _print_summary(title: str, metrics: dict[str, float], left_out: list[str]) -> None:
-    console = Console()
-    table = Table(title=title, title_justify="left")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    for name, value in metrics.items():
-        if name.startswith(("test/", "guard/")):
-            table.add_row(name, f"{value:.0f}" if "frames" in name else f"{value:.4f}")
-    console.print(table)
-    if "test/frames_anomalous" in metrics and "test/auroc" not in metrics:
-        console.print("There is no AUROC: the labelled frames are all of one class.")
-    elif left_out:
-        console.print(
-            f"test/auroc_macro leaves out {', '.join(left_out)}: their frames are all of one class."
-        )
-    for path in sorted(run_folder().rglob("*")):
-        # W&B keeps copies in a folder of its own, and says itself where.
-        ours = path.relative_to(run_folder()).parts[0] != "wandb"
-        if ours and path.suffix in (".json", ".csv", ".png", ".ckpt"):
-            console.print(str(path), soft_wrap=True, highlight=False)

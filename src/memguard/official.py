@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 from rich.console import Console
 from torch import Tensor
 
-from memguard.config import config_folder, require_complete
+from memguard.checkpoints import CONFIG_KEY, plain_config
+from memguard.config import published_settings, require_complete
 from memguard.data.cache import written_whole
 from memguard.errors import CheckpointError, ConfigError
-from memguard.experiment import CONFIG_KEY, LOADING_KEYS, build_detector, plain_config
+from memguard.experiment import LOADING_KEYS, build_detector
 from memguard.foreign import read
 from memguard.model.autoencoder import Autoencoder
 
@@ -164,9 +163,7 @@ def _turn_colours(autoencoder: Autoencoder) -> None:
 
 def _settings(task: str, weights: dict[str, Tensor], items: Tensor) -> DictConfig:
     """Compose the published settings of a task, with the sizes of what was read."""
-    GlobalHydra.instance().clear()  # of the command that imports; its own configuration stands
-    with initialize_config_dir(config_folder(), version_base="1.3"):
-        settings = compose("train", ["model=mnad", f"task={task}"])
+    settings = published_settings(task)
     # Known only to whoever evaluates; how its files are read stays.
     loading = {key: settings.dataset[key] for key in LOADING_KEYS}
     settings.dataset = {"_target_": "???", **loading}

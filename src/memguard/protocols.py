@@ -1,10 +1,13 @@
-"""Protocols: the ways of counting how well a test's scores tell anomalous frames from normal.
+"""Protocols: the ways of making a score and of counting how well it tells anomalous from normal.
 
 The published one comes first; the others stand beside it, so that no number goes without its way of
 being made.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isnan
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,25 +16,95 @@ from memguard import scoring
 from memguard.metrics import FrameAP, FrameAUROC, FrameEER, FrameMetric
 
 
-def frame_metrics(frames: dict[str, Tensor], weight: float) -> dict[str, float]:
+@dataclass(frozen=True)
+class Scoring:
+    """How the values of a test become scores.
+
+    Attributes:
+        name: Which score is the test's own: ``published`` joins PSNR and distance, each normalised
+            over its video, which must have ended first; ``patch`` is the error of the worst painted
+            patch, in units that mean the same in every video.
+        weight: λ, the share of the PSNR term against the distance term.
+        patch: Height and width of a patch as shares of the picture's.
+        smoothing: Standard deviation of the patches' smoothing over time, frames.
+        causal: Patches are smoothed over the past alone, as a live camera has it.
+    """
+
+    name: Literal["published", "patch"]
+    weight: float
+    patch: Sequence[float]
+    smoothing: float
+    causal: bool
+
+    def worst_patch(self, errors: Tensor) -> Tensor:
+        """Find how badly the worst patch of each frame of a video is painted.
+
+        Args:
+            errors: (T, rows, columns), from :func:`memguard.scoring.patch_error`, in order.
+
+        Returns:
+            (T,), its mean squared error, in [0, 1].
+        """
+        smooth = scoring.smooth_over_time(errors, self.smoothing, causal=self.causal)
+        return smooth.flatten(1).amax(dim=1)
+
+    def scores(self, frames: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Make every score.
+
+        Args:
+            frames: Columns ``video``, ``psnr``, ``distance`` and ``patch``, each (frames,).
+
+        Returns:
+            (frames,) each; a name is that of a protocol:
+
+            - ``published``: both terms, normalised per video,
+            - ``unnormalised``: both terms, stretched over the whole set and not each video,
+            - ``smoothed``: as published, then smoothed over time,
+            - ``psnr`` and ``distance``: one term alone, normalised per video,
+            - ``patch``: the worst patch, not normalised,
+            - ``patch_normalised``: the worst patch, normalised per video,
+            - ``patch_psnr``: the mean of it and the PSNR term, then smoothed over time.
+        """
+        video, psnr, distance, patch = (
+            frames[name] for name in ("video", "psnr", "distance", "patch")
+        )
+        published = scoring.anomaly_score(psnr, distance, video, self.weight)
+        psnr_alone = scoring.anomaly_score(psnr, distance, video, 1.0)
+        patch_normalised = scoring.normalise_per_video(patch, video)
+        return {
+            "published": published,
+            "unnormalised": scoring.anomaly_score(
+                psnr, distance, torch.zeros_like(video), self.weight
+            ),
+            "smoothed": self._smoothed(published, video),
+            "psnr": psnr_alone,
+            "distance": scoring.anomaly_score(psnr, distance, video, 0.0),
+            "patch": patch,
+            "patch_normalised": patch_normalised,
+            "patch_psnr": self._smoothed((patch_normalised + psnr_alone) / 2, video),
+        }
+
+    def _smoothed(self, score: Tensor, video: Tensor) -> Tensor:
+        return scoring.smooth_per_video(score, video, self.smoothing, causal=self.causal)
+
+
+def frame_metrics(frames: dict[str, Tensor], how: Scoring) -> dict[str, float]:
     """Count over the frames that have labels.
 
     Args:
-        frames: Columns ``video``, ``psnr``, ``distance``, ``written``, ``score`` and ``label``
-            (−1 unknown), each (frames,).
-        weight: λ, the share of the PSNR term in the score.
+        frames: Columns ``video``, ``psnr``, ``distance``, ``patch``, ``written``, ``score`` and
+            ``label`` (−1 unknown), each (frames,).
+        how: How scores are made.
 
     Returns:
         ``test/frames``, ``test/frames_written`` and, where there are labels,
         ``test/frames_anomalous``; and, in [0, 1], what the labels' classes allow (without frames
         of both there is no AUROC):
 
-        - ``test/auroc``: micro, terms normalised per video; the published protocol,
+        - ``test/auroc``: of the test's own score, micro: all frames of all videos together,
         - ``test/auroc_macro``: the mean over videos that have both classes,
-        - ``test/auroc_unnormalised``: micro, terms stretched over the whole set, not each video,
-        - ``test/auroc_psnr`` and ``test/auroc_distance``: micro, one term alone, per video,
-        - ``test/ap`` and ``test/eer``: average precision and equal error rate of the published
-          score.
+        - ``test/ap`` and ``test/eer``: average precision and equal error rate of the same score,
+        - ``test/auroc_…``: micro, of each other score that :meth:`Scoring.scores` names.
     """
     counts = {
         "test/frames": float(len(frames["video"])),
@@ -41,25 +114,20 @@ def frame_metrics(frames: dict[str, Tensor], weight: float) -> dict[str, float]:
     if not known.any():
         return counts
     counts["test/frames_anomalous"] = float((frames["label"] == 1).sum())
-    psnr, distance, video, label, published = (
-        frames[name][known] for name in ("psnr", "distance", "video", "label", "score")
-    )
-    unnormalised = scoring.anomaly_score(psnr, distance, torch.zeros_like(video), weight)
-    psnr_alone = scoring.anomaly_score(psnr, distance, video, weight=1.0)
-    distance_alone = scoring.anomaly_score(psnr, distance, video, weight=0.0)
-    protocols: dict[str, tuple[FrameMetric, Tensor]] = {
-        "test/auroc": (FrameAUROC(), published),
-        "test/auroc_macro": (FrameAUROC(average="macro"), published),
-        "test/auroc_unnormalised": (FrameAUROC(), unnormalised),
-        "test/auroc_psnr": (FrameAUROC(), psnr_alone),
-        "test/auroc_distance": (FrameAUROC(), distance_alone),
-        "test/ap": (FrameAP(), published),
-        "test/eer": (FrameEER(), published),
+    own = frames["score"]
+    counted: dict[str, tuple[FrameMetric, Tensor]] = {
+        "test/auroc": (FrameAUROC(), own),
+        "test/auroc_macro": (FrameAUROC(average="macro"), own),
+        "test/ap": (FrameAP(), own),
+        "test/eer": (FrameEER(), own),
     }
-    for metric, score in protocols.values():
+    for name, score in how.scores(frames).items():
+        if name != how.name:
+            counted[f"test/auroc_{name}"] = (FrameAUROC(), score)
+    for metric, score in counted.values():
         metric.sync_on_compute = False  # the frames are those of all processes already
-        metric.to(score.device).update(score, label, video)
-    values = {name: float(metric.compute()) for name, (metric, _) in protocols.items()}
+        metric.to(score.device).update(score[known], frames["label"][known], frames["video"][known])
+    values = {name: float(metric.compute()) for name, (metric, _) in counted.items()}
     return counts | {name: value for name, value in values.items() if not isnan(value)}
 
 

@@ -1,7 +1,7 @@
 """Scores: from a frame's error and its distance to the memory to how anomalous it is.
 
 Pure functions. Source: Park, Noh, Ham, "Learning Memory-guided Normality for Anomaly Detection",
-CVPR 2020, section 3.4, equations 13-18.
+CVPR 2020, section 3.4, equations 13-18; what is said of patches and of smoothing is our own.
 """
 
 from collections.abc import Sequence
@@ -9,12 +9,18 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 Values = TypeVar("Values", np.ndarray, Tensor)
 
 # A frame painted without any error would have an infinite PSNR, and spoil its video's maximum.
 SMALLEST_ERROR = 1e-10
+
+# Patches overlap by three quarters each way, so that one lies well over whatever is in the picture.
+PATCH_STEPS = 4
+# A Gaussian is cut off here, in standard deviations; what is left out is 0.006 % of it.
+GAUSSIAN_REACH = 4
 
 
 def squared_error(output: Tensor, target: Tensor) -> Tensor:
@@ -71,6 +77,65 @@ def feature_distance(query: Tensor, nearest: Tensor) -> Tensor:
     return (query - nearest).square().flatten(1).mean(dim=1)
 
 
+def patch_error(output: Tensor, target: Tensor, patch: Sequence[float]) -> Tensor:
+    """Squared error of each frame averaged over patches: where in the picture it is painted badly.
+
+    An average over the whole picture hides something small; a single pixel is mostly noise. Patches
+    of the size of what moves in the picture lie between.
+
+    Args:
+        output: (B, C, H, W), values in [−1, 1].
+        target: The same shape.
+        patch: Height and width of a patch as shares of the picture's, each in (0, 1].
+
+    Returns:
+        (B, rows, columns) in [0, 1]; patches overlap by three quarters of their height and width.
+
+    Example:
+        >>> painted = torch.zeros(1, 1, 8, 8)
+        >>> painted[..., :4, :4] = 0.2
+        >>> patch_error(painted, torch.zeros(1, 1, 8, 8), (0.5, 0.5))[0, ::4, ::4]
+        tensor([[0.0100, 0.0000],
+                [0.0000, 0.0000]])
+    """
+    error = squared_error(output, target).mean(dim=1)
+    sides = zip(patch, error.shape[1:], strict=True)
+    size = [max(round(share * pixels), 1) for share, pixels in sides]
+    return F.avg_pool2d(error, size, stride=[max(side // PATCH_STEPS, 1) for side in size])
+
+
+def smooth_over_time(values: Tensor, sigma: float, *, causal: bool = False) -> Tensor:
+    """Average successive frames' values with the weights of a Gaussian.
+
+    At the ends the frames that are there share the whole weight.
+
+    Args:
+        values: (T, …), in order, of one video.
+        sigma: Standard deviation in frames; 0 leaves the values as they are.
+        causal: Only a frame and those before it count, so that a live camera's score need not wait.
+
+    Returns:
+        The same shape.
+
+    Example:
+        >>> smooth_over_time(torch.tensor([0.0, 0.0, 100.0, 0.0, 0.0]), 0.5).round()
+        tensor([ 0., 11., 79., 11.,  0.])
+        >>> smooth_over_time(torch.tensor([0.0, 0.0, 100.0, 0.0, 0.0]), 0.5, causal=True).round()
+        tensor([ 0.,  0., 88., 12.,  0.])
+    """
+    reach = round(GAUSSIAN_REACH * sigma)
+    if reach == 0:
+        return values
+    lag = torch.arange(-reach, reach + 1, device=values.device, dtype=values.dtype)
+    kernel = (-(lag / sigma).square() / 2).exp()
+    if causal:
+        kernel[lag > 0] = 0
+    series = values.reshape(len(values), -1).T[:, None]  # (values per frame, 1, T)
+    weighted = F.conv1d(series, kernel.view(1, 1, -1), padding=reach)
+    weight = F.conv1d(torch.ones_like(series[:1]), kernel.view(1, 1, -1), padding=reach)
+    return (weighted / weight)[:, 0].T.reshape(values.shape)
+
+
 def normalise_per_video(values: Values, videos: Sequence[Any] | np.ndarray | Tensor) -> Values:
     """Stretch each video's values to [0, 1]: g(x) = (x − min) / (max − min) (equation 16).
 
@@ -97,6 +162,27 @@ def normalise_per_video(values: Values, videos: Sequence[Any] | np.ndarray | Ten
         low, high = values[of_video].min(), values[of_video].max()
         if high > low:
             result[of_video] = (values[of_video] - low) / (high - low)
+    return result
+
+
+def smooth_per_video(
+    values: Tensor, videos: Tensor, sigma: float, *, causal: bool = False
+) -> Tensor:
+    """Smooth each video's values over time; see :func:`smooth_over_time`.
+
+    Args:
+        values: (N,), a value per frame, each video's in order.
+        videos: (N,), the number of each frame's video.
+        sigma: Standard deviation in frames.
+        causal: Only a frame and those before it count.
+
+    Returns:
+        (N,).
+    """
+    result = torch.empty_like(values)
+    for number in videos.unique():
+        of_video = videos == number
+        result[of_video] = smooth_over_time(values[of_video], sigma, causal=causal)
     return result
 
 

@@ -145,6 +145,60 @@ def test_evaluation_changes_only_what_is_asked(run: Path, tmp_path: Path) -> Non
     assert metrics_of(tmp_path / "closed")["test/frames_written"] == 0
 
 
+def test_the_patch_score_is_not_normalised_and_counted_beside_the_published_one(
+    run: Path, tmp_path: Path
+) -> None:
+    done = memguard(
+        "evaluate", f"checkpoint={run}/checkpoints/1.ckpt", "scoring=patch", "scoring.causal=true",
+        folder=tmp_path / "patch",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    metrics, trained = metrics_of(tmp_path / "patch"), metrics_of(run)
+    assert metrics["test/auroc_published"] == trained["test/auroc"]
+    with (tmp_path / "patch" / "scores.csv").open(newline="") as file:
+        scores = [float(row["score"]) for row in csv.DictReader(file)]
+    assert 0 < min(scores) < max(scores) < 1
+
+
+@pytest.mark.parametrize("baseline", ["frame_difference", "previous_frame"])
+def test_a_baseline_needs_no_checkpoint(baseline: str, shared_scene: Path, tmp_path: Path) -> None:
+    done = memguard(
+        "evaluate", f"baseline={baseline}", "dataset=folder", f"dataset.root={shared_scene}",
+        folder=tmp_path / "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    metrics = metrics_of(tmp_path / "run")
+    assert metrics["test/frames"] == 32
+    term = {"frame_difference": "distance", "previous_frame": "psnr"}[baseline]
+    assert metrics["test/auroc"] == metrics[f"test/auroc_{term}"] > 0.95
+
+
+@pytest.mark.parametrize("overrides", [[], ["baseline=previous_frame", "checkpoint=last.ckpt"]])
+def test_what_to_test_must_be_clear(overrides: list[str], tmp_path: Path) -> None:
+    done = memguard("evaluate", *overrides, "dataset=street", folder=tmp_path / "run")
+    assert done.returncode != 0
+    assert "What to test is not clear" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_no_memory_and_a_single_item_are_trained_and_tested(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    without = [item for item in SMALL if item != "memory.size=4"]
+    for name, overrides in (
+        ("none", ["memory=none"]),
+        ("one", ["memory.size=1", "loss.separateness=0"]),
+    ):
+        done = memguard(
+            "train", *without, f"dataset.root={shared_scene}", *overrides, "trainer.max_epochs=1",
+            folder=tmp_path / name,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    none, one = (metrics_of(tmp_path / name) for name in ("none", "one"))
+    assert none["test/auroc_distance"] == 0.5  # nothing is far from a memory that is not there
+    assert one["test/auroc_distance"] != 0.5
+
+
 def test_scope_video_scores_a_video_alike_whatever_came_before(
     run: Path, shared_scene: Path, tmp_path: Path
 ) -> None:

@@ -32,12 +32,14 @@ def compactness_loss(query: Tensor, items: Tensor) -> Tensor:
 
     Args:
         query: (B, K, C), unit rows.
-        items: (M, C) or (B, M, C); takes no gradient.
+        items: (M, C) or (B, M, C); takes no gradient. Without any the loss is 0.
 
     Example:
         >>> compactness_loss(torch.tensor([[[0.6, 0.8]]]), torch.eye(2))
         tensor(0.2000)
     """
+    if items.shape[-2] == 0:
+        return query.new_zeros(())
     return F.mse_loss(query, nearest_items(query, items, 1)[:, :, 0])
 
 
@@ -49,12 +51,14 @@ def separateness_loss(query: Tensor, items: Tensor, margin: float = 1.0) -> Tens
 
     Args:
         query: (B, K, C), unit rows.
-        items: (M, C) or (B, M, C) with M ≥ 2; takes no gradient.
+        items: (M, C) or (B, M, C); takes no gradient. With fewer than two the loss is 0.
         margin: By how much, in Euclidean distance.
 
     Example:
         >>> separateness_loss(torch.tensor([[[0.6, 0.8]]]), torch.eye(2))
         tensor(0.7380)
     """
+    if items.shape[-2] < 2:
+        return query.new_zeros(())
     nearest = nearest_items(query, items, 2)
     return F.triplet_margin_loss(query, nearest[:, :, 0], nearest[:, :, 1], margin=margin)

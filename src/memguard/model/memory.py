@@ -34,7 +34,8 @@ def read(features: Tensor, items: Tensor) -> MemoryRead:
 
     Args:
         features: (B, C, H, W), the encoder's map.
-        items: (M, C), or (B, M, C) for a memory of its own per row of the batch; unit rows.
+        items: (M, C), or (B, M, C) for a memory of its own per row of the batch; unit rows. Where
+            there are none, nothing is recalled: zeros.
 
     Returns:
         See :class:`MemoryRead`; computed in the items' precision.
@@ -117,7 +118,7 @@ class Memory(nn.Module):
     """The items, and their training write.
 
     Args:
-        size: M, how many prototypes.
+        size: M, how many prototypes; 0 for none at all, to see what they are worth.
         dim: C, their length; the same as the autoencoder's ``features``.
 
     Attributes:
@@ -142,6 +143,8 @@ class Memory(nn.Module):
         Across processes the items become what one process with all queries would make of them: one
         maximum of M numbers and one sum of M×C travel.
         """
+        if len(self.items) == 0:
+            return
         maximum = _all_reduce(distributed.ReduceOp.MAX)
         total = _all_reduce(distributed.ReduceOp.SUM)
         # A new tensor: the backward pass still needs the items that were read.

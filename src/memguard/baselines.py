@@ -1,0 +1,38 @@
+"""Baselines: what a test gives without any model, to hold every model against."""
+
+import torch
+from torch import Tensor
+
+from memguard import scoring
+from memguard.scorer import FrameScorer, ScoredFrames
+
+
+class PreviousFrame(FrameScorer):
+    """Expects each frame to be as the one before it.
+
+    Its PSNR term is that of a prediction which is the previous frame, its distance the mean squared
+    difference of the two; which of them counts is the scoring's weight. Nothing is learnt, and
+    nothing is written.
+    """
+
+    def begin_test(self) -> None:
+        """Nothing is carried from test to test."""
+
+    def begin_video(self) -> None:
+        """Nothing is carried from video to video."""
+
+    def score_frames(self, clips: Tensor) -> ScoredFrames:
+        """Hold the last frame of each window against the last but one.
+
+        Args:
+            clips: uint8 (B, T, C, H, W), T ≥ 2.
+        """
+        output, target = (clips[:, -2:].float() / 127.5 - 1).unbind(dim=1)
+        return ScoredFrames(
+            output=output,
+            target=target,
+            psnr=scoring.psnr(output, target),
+            distance=scoring.squared_error(output, target).flatten(1).mean(dim=1),
+            regular=scoring.regular_score(output, target),
+            written=torch.zeros(len(clips), dtype=torch.bool, device=clips.device),
+        )

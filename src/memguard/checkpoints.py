@@ -1,0 +1,82 @@
+"""Checkpoints: weights, items and the configuration they were trained with, in one file."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from memguard.errors import CheckpointError
+
+CONFIG_KEY = "memguard_config"
+
+# What of a configuration decides on the shape of the weights and on what they were trained to do.
+SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.channels")
+
+
+def plain_config(config: DictConfig) -> dict[str, Any]:
+    """What describes the experiment and not the run, in plain types, interpolations kept."""
+    tree = cast(dict[str, Any], OmegaConf.to_container(config))
+    return {k: v for k, v in tree.items() if k not in ("logger", "callbacks", "checkpoint")}
+
+
+class RememberConfig(pl.Callback):
+    """Puts the configuration into every checkpoint, so that it can be evaluated by itself."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self._config = plain_config(config)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add it."""
+        checkpoint[CONFIG_KEY] = self._config
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of ours, without running anything that a file may ask for.
+
+    Raises:
+        CheckpointError: There is no such file, or it is not a whole checkpoint of memguard.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"There is no checkpoint {path}: set checkpoint to the checkpoints/last.ckpt of a "
+            f"training run's folder."
+        )
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler and zip reader meet
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or of "
+            f"another program; set checkpoint to the checkpoints/last.ckpt of a training run."
+        ) from error
+    if not isinstance(checkpoint, dict) or CONFIG_KEY not in checkpoint:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of memguard: set checkpoint to the checkpoints/last.ckpt "
+            f"of a training run's folder."
+        )
+    return checkpoint
+
+
+def require_resumable(path: Path, config: DictConfig) -> None:
+    """Make sure that a checkpoint's training can go on under this configuration.
+
+    Raises:
+        CheckpointError: It holds no training, or one of another shape or task.
+    """
+    checkpoint = read_checkpoint(path)
+    if "optimizer_states" not in checkpoint:
+        raise CheckpointError(
+            f"{path} was imported, so that no training can go on from it: evaluate it, or leave "
+            f"checkpoint out."
+        )
+    trained = OmegaConf.create(checkpoint[CONFIG_KEY])
+    for key in SHAPE_KEYS:
+        before, now = OmegaConf.select(trained, key), OmegaConf.select(config, key)
+        if before != now:
+            raise CheckpointError(
+                f"{path} was trained with {key}={before}, but this run has {key}={now}: give the "
+                f"settings it was trained with, or leave checkpoint out."
+            )

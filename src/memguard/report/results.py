@@ -1,0 +1,69 @@
+"""What a run leaves beside its figures: numbers in files, and a summary on the screen."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+SCORE_COLUMNS = ("video", "frame", "psnr", "distance", "regular", "written", "score", "label")
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file that people can read as well."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def write_scores(path: Path, frames: dict[str, Tensor], names: Sequence[str]) -> None:
+    """Write a CSV with a row per scored frame; an unknown label is left empty.
+
+    Args:
+        path: Of the file.
+        frames: Columns as a :class:`memguard.scorer.FrameScorer` has them.
+        names: Of the videos, by their numbers.
+    """
+    columns = [frames[name].tolist() for name in SCORE_COLUMNS]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(SCORE_COLUMNS)
+        for video, frame, *numbers, written, score, label in zip(*columns, strict=True):
+            known = int(label) if label >= 0 else ""
+            row = [names[int(video)], int(frame), *(f"{x:.8g}" for x in numbers)]
+            writer.writerow([*row, int(written), f"{score:.8g}", known])
+
+
+def print_summary(
+    title: str, metrics: dict[str, float], left_out: Sequence[str], folder: Path
+) -> None:
+    """Print what a test found, and where its files are.
+
+    Args:
+        title: Above the table.
+        metrics: By name.
+        left_out: Names of videos that the macro average leaves out.
+        folder: The run folder.
+    """
+    console = Console()
+    table = Table(title=title, title_justify="left")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in metrics.items():
+        if name.startswith(("test/", "guard/")):
+            table.add_row(name, f"{value:.0f}" if "frames" in name else f"{value:.4f}")
+    console.print(table)
+    if "test/frames_anomalous" in metrics and "test/auroc" not in metrics:
+        console.print("There is no AUROC: the labelled frames are all of one class.")
+    elif left_out:
+        console.print(
+            f"test/auroc_macro leaves out {', '.join(left_out)}: their frames are all of one class."
+        )
+    for path in sorted(folder.rglob("*")):
+        # W&B keeps copies in a folder of its own, and says itself where.
+        ours = path.relative_to(folder).parts[0] != "wandb"
+        if ours and path.suffix in (".json", ".csv", ".png", ".ckpt"):
+            console.print(str(path), soft_wrap=True, highlight=False)

@@ -1,0 +1,22 @@
+"""The baselines against numbers worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from memguard.baselines import PreviousFrame
+from memguard.protocols import Scoring
+
+
+def test_each_frame_is_held_against_the_one_before_it() -> None:
+    clips = torch.zeros(2, 5, 1, 2, 2, dtype=torch.uint8)
+    clips[0, :3] = 255  # what lies further back does not count
+    clips[1, 4, 0, 0, 0] = 51  # one value of four changes by a fifth of the range
+    baseline = PreviousFrame(Scoring("published", 0.5, (1, 1), smoothing=0, causal=False))
+    scored = baseline.score_frames(clips)
+    assert scored["distance"].tolist() == pytest.approx([0, 0.04 / 4])
+    assert scored["psnr"].tolist() == pytest.approx([100, 10 * math.log10(4 / 0.04)])
+    assert torch.equal(scored["output"][1], torch.full((1, 2, 2), -1.0))
+    assert float(scored["target"][1, 0, 0, 0]) == pytest.approx(-0.6)
+    assert not scored["written"].any()
