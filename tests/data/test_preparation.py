@@ -317,7 +317,7 @@ def test_a_killed_preparation_leaves_nothing_that_counts_as_whole(tmp_path: Path
         Image.fromarray(noise).save(folder / f"{number}.bmp")
     command = "from memguard.data.preparation import *; inspect(Path({!r}), Path({!r}))"
     process = subprocess.Popen([sys.executable, "-c", command.format(str(folder), str(cache))])
-    while not list(cache.glob(".converting-*/*.mp4")):
+    while not list(cache.glob(".converting-*/*.mkv")):
         assert process.poll() is None
         time.sleep(0.002)
     process.kill()
