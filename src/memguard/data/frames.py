@@ -111,7 +111,7 @@ def _write_lossless(images: Sequence[Path], target: Path, grey: bool) -> None:
         codec, pixels = "libx264rgb", "rgb24"
     with av.open(str(target), "w") as container:
         if grey:
-            container.metadata["comment"] = GREY_MARK
+            container.metadata["title"] = GREY_MARK
         stream = cast(VideoStream, container.add_stream(codec, rate=CONVERTED_FPS))
         stream.height, stream.width, stream.pix_fmt = height, width, pixels
         # Without this, readers stretch grey from the 16..235 of television.

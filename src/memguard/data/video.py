@@ -9,10 +9,10 @@ from threading import get_ident
 from typing import NamedTuple
 
 import av
+import cv2
 import decord
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from memguard.errors import DataError, access_told
 
@@ -25,15 +25,12 @@ LENGTH_TOLERANCE = 0.25
 # An idle reader keeps some fifty megabytes, opening one takes a few milliseconds.
 OPEN_READERS = 8
 
-# Frames turned grey and resized at a time: so few stay within the processor's cache.
-AT_A_TIME = 2
+# Frames decoded at a time: so few stay within the processor's cache until they are resized.
+AT_A_TIME = 4
 
 # What a video says of itself that we converted from grey frames. Its format does not tell: H.264
 # without colours decodes into three planes all the same.
 GREY_MARK = "memguard: three equal channels"
-
-# BT.601 in units of 1/2**15, as OpenCV has them; they add up to exactly 2**15.
-RED, GREEN, BLUE = 9798, 19235, 3735
 
 decord.logging.set_level(decord.logging.QUIET)
 
@@ -83,8 +80,7 @@ class Video:
 
     @cached_property
     def _stored_size(self) -> tuple[int, int]:
-        frames, _ = self._decode([0])
-        height, width, _ = frames.shape[1:]
+        height, width, _ = self._decode([0]).shape[1:]
         return height, width
 
     def frames(self, indices: Sequence[int] | range) -> torch.Tensor:
@@ -100,13 +96,10 @@ class Video:
             DataError: The file cannot be decoded.
             IndexError: A frame number lies past the end.
         """
-        decoded, grey = self._decode(indices)
-        parts = torch.from_numpy(decoded).permute(0, 3, 1, 2).split(AT_A_TIME)
-        if self.channels == 1:
-            parts = [part[:, :1] if grey else _to_grey(part) for part in parts]
-        if self.frame_size is not None:
-            parts = [_resize(part, self.frame_size) for part in parts]
-        return torch.cat(parts).contiguous()
+        indices = list(indices)
+        parts = [indices[at : at + AT_A_TIME] for at in range(0, len(indices), AT_A_TIME)]
+        shown = [self._shown(picture) for part in parts for picture in self._decode(part)]
+        return torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2).contiguous()
 
     def check(self) -> None:
         """Make sure that the file is whole and sound, by decoding all of it once.
@@ -138,11 +131,25 @@ class Video:
                 f"are missing after {frames} frames; {_REMEDY}"
             )
 
-    def _decode(self, indices: Sequence[int] | range) -> tuple[np.ndarray, bool]:
-        """Return frames as stored, uint8 (N, H, W, 3), RGB; and whether they are stored as grey."""
+    def _decode(self, indices: Sequence[int]) -> np.ndarray:
+        """Return frames as stored, uint8 (N, H, W, 3), RGB; or (N, H, W, 1) if marked as grey."""
         with _damage_told(self.path):
             reader = _reader(self.path, get_ident())
-            return reader.frames.get_batch(list(indices)).asnumpy(), reader.grey
+            decoded = reader.frames.get_batch(indices).asnumpy()
+            return decoded[..., :1] if reader.grey else decoded
+
+    def _shown(self, picture: np.ndarray) -> np.ndarray:
+        """Turn a stored picture, (H, W, 3 or 1), grey if asked for, and resize it as OpenCV does.
+
+        The published figures rest on its bilinear resize, without antialiasing.
+        """
+        grey = picture.shape[2] == 1
+        if self.channels == 1 and not grey:
+            picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        if self.frame_size is not None:
+            picture = cv2.resize(np.ascontiguousarray(picture), (self.frame_size, self.frame_size))
+        picture = np.atleast_3d(picture)  # OpenCV leaves out a single channel
+        return picture.repeat(3, axis=2) if grey and self.channels == 3 else picture
 
 
 _REMEDY = (
@@ -168,7 +175,7 @@ def _reader(path: Path, thread: int) -> _Reader:
     """Open a video, once for each thread: a reader is for use by one at a time."""
     frames = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
     with av.open(str(path)) as container:
-        return _Reader(frames, container.metadata.get("comment") == GREY_MARK)
+        return _Reader(frames, container.metadata.get("title") == GREY_MARK)
 
 
 # A reader owns a thread; a forked child would inherit it dead and wait for it for ever on closing.
@@ -226,20 +233,3 @@ def _missing_seconds(path: Path) -> float:
             return 0.0
         _, end = reader.get_frame_timestamp(len(reader) - 1)
         return container.duration / av.time_base - float(end)
-
-
-def _to_grey(frames: torch.Tensor) -> torch.Tensor:
-    """Weigh RGB to grey, bit for bit as OpenCV does: uint8 (N, 3, H, W) to (N, 1, H, W)."""
-    red, green, blue = frames.unbind(dim=1)
-    # Single precision holds these whole numbers exactly.
-    grey = red.float().mul_(RED).add_(green, alpha=GREEN).add_(blue, alpha=BLUE)
-    return grey.add_(2**14).div_(2**15).to(torch.uint8).unsqueeze(1)
-
-
-def _resize(frames: torch.Tensor, size: int) -> torch.Tensor:
-    """Resize to (size, size) as OpenCV's INTER_LINEAR does, within one level; uint8 NCHW."""
-    # The fastest kernel for RGB as decord lays it out takes uint8, that for one plane float.
-    if frames.shape[1] == 1:
-        resized = F.interpolate(frames.float(), (size, size), mode="bilinear")
-        return resized.round_().to(torch.uint8)
-    return F.interpolate(frames, (size, size), mode="bilinear")
