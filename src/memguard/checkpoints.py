@@ -69,8 +69,8 @@ def require_resumable(path: Path, config: DictConfig) -> None:
     checkpoint = read_checkpoint(path)
     if "optimizer_states" not in checkpoint:
         raise CheckpointError(
-            f"{path} was imported, so that no training can go on from it: evaluate it, or leave "
-            f"checkpoint out."
+            f"{path} holds weights alone, so that no training can go on from it: evaluate it, or "
+            f"leave checkpoint out."
         )
     trained = OmegaConf.create(checkpoint[CONFIG_KEY])
     for key in SHAPE_KEYS:

@@ -138,5 +138,5 @@ def test_no_training_goes_on_from_an_imported_checkpoint(
     assert memguard("import_official", *files, folder=tmp_path).returncode == 0
     done = memguard("train", "checkpoint=m.ckpt", "logger=csv", folder=tmp_path)
     assert done.returncode == 1
-    assert "m.ckpt was imported, so that no training can go on from it" in done.stderr
+    assert "m.ckpt holds weights alone, so that no training can go on from it" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr

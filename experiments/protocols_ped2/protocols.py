@@ -1,0 +1,158 @@
+"""How many points each way of counting is worth.
+
+``python experiments/protocols_ped2/protocols.py NAME RUN FRESH_RUN DATASET ROOT``
+
+RUN is a training's folder, FRESH_RUN that of a test of its checkpoint with ``guard.scope=video``.
+From their ``scores.csv`` the AUROC is counted in every way in use, each time with one choice
+changed against the published protocol. Adds NAME to ``results.json`` and draws all names in
+``figures/protocols.png``, both beside this file.
+"""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import torch
+import yaml
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from memguard.data import layouts
+from memguard.data.layouts import Benchmark, count_frames
+from memguard.metrics import FrameAUROC
+from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
+from memguard.scoring import anomaly_score, normalise_per_video, smooth_per_video
+
+HERE = Path(__file__).parent
+PUBLISHED = "published: micro, each video's score normalised, items carried on, first four skipped"
+# What metrics.json has of scores that need more than scores.csv holds.
+PATCHES = {
+    "test/auroc_patch": "worst patch, not normalised",
+    "test/auroc_patch_normalised": "worst patch, each video's normalised",
+    "test/auroc_patch_psnr": "worst patch and PSNR term, smoothed",
+}
+
+Frames = dict[str, Tensor]
+
+
+def read_scores(path: Path) -> Frames:
+    """Read a ``scores.csv``: its columns as tensors, (frames,), with videos numbered."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    frames = {
+        name: torch.tensor([float(row[name]) for row in rows], dtype=torch.float64)
+        for name in ("frame", "psnr", "distance", "score", "label")
+    }
+    names = sorted({row["video"] for row in rows})
+    return frames | {"video": torch.tensor([names.index(row["video"]) for row in rows])}
+
+
+def padded(frames: Frames, score: Tensor, benchmark: Benchmark) -> tuple[Tensor, Tensor]:
+    """Give the frames that have no past the score of the first that has one.
+
+    Returns:
+        Score and label of every frame of every video.
+    """
+    scores, labels = [], []
+    for number, record in enumerate(benchmark.test):
+        assert record.labels is not None
+        label = record.labels(count_frames(record.source))
+        of_video = score[frames["video"] == number]
+        scores += [of_video[:1].expand(len(label) - len(of_video)), of_video]
+        labels.append(torch.from_numpy(np.asarray(label)))
+    return torch.cat(scores), torch.cat(labels)
+
+
+def auroc(score: Tensor, label: Tensor, video: Tensor | None = None) -> float:
+    """Count over all frames together, or as the mean over videos where these are given."""
+    metric = FrameAUROC(average="micro" if video is None else "macro")
+    metric.update(score, label, torch.zeros_like(label) if video is None else video)
+    return float(metric.compute())
+
+
+def count(run: Path, fresh_run: Path, benchmark: Benchmark) -> dict[str, float]:
+    """Count in every way.
+
+    Args:
+        run: The folder of a training.
+        fresh_run: The folder of a test with items afresh in each video.
+        benchmark: What both were tested on.
+    """
+    config = yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
+    weight, sigma = config["scoring"]["weight"], float(config["scoring"]["smoothing"])
+    frames, fresh = read_scores(run / "scores.csv"), read_scores(fresh_run / "scores.csv")
+    psnr, distance, video, label = (frames[n] for n in ("psnr", "distance", "video", "label"))
+    score = anomaly_score(psnr, distance, video, weight)
+    together = torch.zeros_like(video)
+    counted = {
+        PUBLISHED: auroc(score, label),
+        "macro": auroc(score, label, video),
+        "not normalised per video": auroc(anomaly_score(psnr, distance, together, weight), label),
+        "PSNR term alone": auroc(1 - normalise_per_video(psnr, video), label),
+        "PSNR term alone, not normalised": auroc(-psnr, label),
+        "distance term alone": auroc(normalise_per_video(distance, video), label),
+        "distance term alone, not normalised": auroc(distance, label),
+        f"smoothed over time, σ = {sigma:g}": auroc(smooth_per_video(score, video, sigma), label),
+        f"smoothed over the past, σ = {sigma:g}": auroc(
+            smooth_per_video(score, video, sigma, causal=True), label
+        ),
+        "items afresh in each video": auroc(fresh["score"], fresh["label"]),
+        "first four frames padded": auroc(*padded(frames, score, benchmark)),
+    }
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    return counted | {row: metrics[name] for name, row in PATCHES.items() if name in metrics}
+
+
+def draw(results: dict[str, dict[str, float]]) -> Figure:
+    """Draw a row per choice: AUROC of each name, and their mean."""
+    rows = list(next(iter(results.values())))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 0.24 * len(rows) + 0.6))
+        axes = figure.subplots()
+        for place, row in enumerate(rows):
+            values = [100 * counted[row] for counted in results.values()]
+            axes.plot(values, [place] * len(values), "o", ms=4, mfc="none", color=BLUE)
+            axes.plot(np.mean(values), place, "|", ms=11, mew=1.5, color=VERMILION)
+        axes.axvline(
+            float(np.mean([100 * counted[rows[0]] for counted in results.values()])),
+            color=VERMILION, lw=0.6, ls="--",
+        )  # fmt: skip
+        labels = [row.split(":")[0] for row in rows]
+        axes.set_yticks(range(len(rows)), labels)
+        axes.invert_yaxis()
+        axes.set_xlabel(
+            "frame AUROC, %: circles are runs, bars their means, the line the published"
+        )
+        axes.grid(axis="y", lw=0.3)
+    return figure
+
+
+def main() -> None:
+    """Count one run, print it, and draw all."""
+    if len(sys.argv) != 6:
+        sys.exit(__doc__)
+    name, run, fresh_run, dataset, root = sys.argv[1:]
+    counted = count(Path(run), Path(fresh_run), getattr(layouts, dataset)(root))
+    path = HERE / "results.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results = known | {name: counted}
+    path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (HERE / "figures").mkdir(exist_ok=True)
+    draw(results).savefig(HERE / "figures" / "protocols.png")
+    table = Table(title=f"Frame AUROC of {name}, %")
+    table.add_column("way of counting")
+    table.add_column("AUROC", justify="right")
+    table.add_column("points", justify="right")
+    for row, value in counted.items():
+        points = 100 * (value - counted[PUBLISHED])
+        table.add_row(row, f"{100 * value:.1f}", f"{points:+.1f}" if points else "")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
