@@ -8,7 +8,6 @@ changed against the published protocol. Adds NAME to ``results.json`` and draws 
 ``figures/protocols.png``, both beside this file.
 """
 
-import csv
 import json
 import sys
 from pathlib import Path
@@ -26,6 +25,7 @@ from memguard.data import layouts
 from memguard.data.layouts import Benchmark, count_frames
 from memguard.metrics import FrameAUROC
 from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
+from memguard.report.results import read_scores
 from memguard.scoring import anomaly_score, normalise_per_video, smooth_per_video
 
 HERE = Path(__file__).parent
@@ -37,22 +37,8 @@ PATCHES = {
     "test/auroc_patch_psnr": "worst patch and PSNR term, smoothed",
 }
 
-Frames = dict[str, Tensor]
 
-
-def read_scores(path: Path) -> Frames:
-    """Read a ``scores.csv``: its columns as tensors, (frames,), with videos numbered."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    frames = {
-        name: torch.tensor([float(row[name]) for row in rows], dtype=torch.float64)
-        for name in ("frame", "psnr", "distance", "score", "label")
-    }
-    names = sorted({row["video"] for row in rows})
-    return frames | {"video": torch.tensor([names.index(row["video"]) for row in rows])}
-
-
-def padded(frames: Frames, score: Tensor, benchmark: Benchmark) -> tuple[Tensor, Tensor]:
+def padded(frames: dict[str, Tensor], score: Tensor, benchmark: Benchmark) -> tuple[Tensor, Tensor]:
     """Give the frames that have no past the score of the first that has one.
 
     Returns:
@@ -85,7 +71,8 @@ def count(run: Path, fresh_run: Path, benchmark: Benchmark) -> dict[str, float]:
     """
     config = yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
     weight, sigma = config["scoring"]["weight"], float(config["scoring"]["smoothing"])
-    frames, fresh = read_scores(run / "scores.csv"), read_scores(fresh_run / "scores.csv")
+    frames, _ = read_scores(run / "scores.csv")
+    fresh, _ = read_scores(fresh_run / "scores.csv")
     psnr, distance, video, label = (frames[n] for n in ("psnr", "distance", "video", "label"))
     score = anomaly_score(psnr, distance, video, weight)
     together = torch.zeros_like(video)

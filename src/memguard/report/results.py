@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -35,6 +36,23 @@ def write_scores(path: Path, frames: dict[str, Tensor], names: Sequence[str]) ->
             known = int(label) if label >= 0 else ""
             row = [names[int(video)], int(frame), *(f"{x:.8g}" for x in numbers)]
             writer.writerow([*row, int(written), f"{score:.8g}", known])
+
+
+def read_scores(path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """Read such a CSV again.
+
+    Returns:
+        The columns, (frames,) each, and the names of the videos by their numbers, which are dealt
+        out here: in the order of the file.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(r["video"] for r in rows))}
+    frames = {"video": torch.tensor([numbers[row["video"]] for row in rows])}
+    for column in SCORE_COLUMNS[1:]:
+        values = [float(row[column] or -1) for row in rows]  # only a label may be empty
+        frames[column] = torch.tensor(values, dtype=torch.float64)
+    return frames, list(numbers)
 
 
 def print_summary(
