@@ -32,7 +32,7 @@ from memguard.errors import ConfigError, UserError
 from memguard.protocols import one_class_videos
 from memguard.provenance import Provenance
 from memguard.report.evidence import Evidence
-from memguard.report.page import Tested, write_report
+from memguard.report.page import FinishedTest, write_report
 from memguard.report.preparation import preparation_table
 from memguard.report.results import print_summary, write_json, write_scores
 from memguard.scorer import FrameScorer
@@ -232,7 +232,7 @@ def _test(
         trainer.callbacks.append(evidence)  # type: ignore[attr-defined]
         trainer.test(scorer, datamodule, verbose=False)
         fps = {number: footage.fps for number, footage in datamodule.tested.items()}
-        tested = Tested(scorer.frames, names, scorer.scoring, evidence, fps)
+        tested = FinishedTest(scorer.frames, names, scorer.scoring, evidence, fps)
         write_scores(folder / "scores.csv", scorer.frames, names)
         left_out = [names[number] for number in one_class_videos(scorer.frames)]
     else:

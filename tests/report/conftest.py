@@ -46,6 +46,7 @@ class Page:
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
         )  # fmt: skip
+        self._seen.clear()
         self.call("Page.navigate", url=path.as_uri())
         while not any(message.get("method") == "Page.loadEventFired" for message in self._seen):
             self._seen.append(json.loads(self._socket.recv()))

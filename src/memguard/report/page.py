@@ -35,7 +35,7 @@ PROTOCOLS = {
 
 
 @dataclass(frozen=True)
-class Tested:
+class FinishedTest:
     """A finished test.
 
     Attributes:
@@ -60,7 +60,7 @@ def write_report(
     metrics: dict[str, float],
     config: str,
     provenance: dict[str, Any],
-    tested: Tested | None,
+    tested: FinishedTest | None,
 ) -> None:
     """Write a run's report.
 
@@ -88,7 +88,7 @@ def write_report(
     path.write_text(page, encoding="utf-8")
 
 
-def _test(tested: Tested, metrics: dict[str, float]) -> dict[str, Any]:
+def _test(tested: FinishedTest, metrics: dict[str, float]) -> dict[str, Any]:
     """Everything that the page says of a test."""
     columns = {name: column.cpu().numpy() for name, column in tested.frames.items()}
     top = 1.0 if tested.scoring.name == "published" else float(columns["score"].max()) or 1.0
@@ -124,7 +124,7 @@ def _protocols(metrics: dict[str, float], own: str) -> list[dict[str, Any]]:
 
 
 def _video(
-    tested: Tested, columns: dict[str, np.ndarray], number: int, top: float
+    tested: FinishedTest, columns: dict[str, np.ndarray], number: int, top: float
 ) -> dict[str, Any]:
     """A video's row in the table and its chart."""
     rows = columns["video"] == number
@@ -193,7 +193,7 @@ def thinned(x: np.ndarray, y: np.ndarray, points: int) -> tuple[np.ndarray, np.n
     return x[kept], y[kept]
 
 
-def _curves(tested: Tested) -> dict[str, Any] | None:
+def _curves(tested: FinishedTest) -> dict[str, Any] | None:
     """ROC and precision against recall, of the test's own score and of either term alone."""
     label = tested.frames["label"].cpu()
     known = label >= 0
@@ -220,7 +220,7 @@ def _points(x: Tensor, y: Tensor) -> str:
     return " ".join(f"{a:.2f},{b:.2f}" for a, b in pairs)
 
 
-def _alarms(tested: Tested, columns: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+def _alarms(tested: FinishedTest, columns: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
     """The suspects with the highest score of their video, highest first."""
     highest = []
     for number in _numbers(columns):
@@ -278,7 +278,7 @@ def _far(suspect: Suspect, memory: ItemUse | None) -> dict[str, Any] | None:
     }
 
 
-def _memory(memory: ItemUse, tested: Tested) -> dict[str, Any]:
+def _memory(memory: ItemUse, tested: FinishedTest) -> dict[str, Any]:
     """Each item's share, map and gallery, the most used first, and all of them on a plane."""
     share, counts = memory.share, memory.counts.numpy() / memory.frames
     order = np.argsort(-share, kind="stable")
