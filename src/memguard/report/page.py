@@ -73,7 +73,7 @@ def write_report(
         tested: The test; None where there was nothing to test on.
     """
     environment = Environment(
-        loader=PackageLoader("memguard.report", "page"),
+        loader=PackageLoader("memguard.report", "template"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
