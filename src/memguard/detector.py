@@ -18,7 +18,7 @@ from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import compactness_loss, nearest_items, separateness_loss
 from memguard.model.memory import Memory, MemoryRead, read
 from memguard.protocols import Scoring
-from memguard.scorer import FrameScorer, ScoredFrames
+from memguard.scorer import FrameScorer, RememberedFrames
 
 
 class Detector(FrameScorer):
@@ -149,7 +149,7 @@ class Detector(FrameScorer):
         """Tell the guard."""
         self.guard.begin_video()
 
-    def score_frames(self, clips: Tensor) -> ScoredFrames:
+    def score_frames(self, clips: Tensor) -> RememberedFrames:
         """Score successive windows of one video, in order.
 
         The encoder does not see the memory, so all are encoded at once; then each is read, painted,
@@ -165,7 +165,7 @@ class Detector(FrameScorer):
             for i in range(len(target))
         ]
         found = {name: torch.cat([step[name] for step in steps]) for name in steps[0]}
-        return cast(ScoredFrames, found | {"target": target})
+        return cast(RememberedFrames, found | {"target": target, "items": self.guard.items})
 
     def _score_frame(
         self, features: Tensor, skips: list[Tensor], target: Tensor
@@ -182,6 +182,8 @@ class Detector(FrameScorer):
             "distance": _distance(recalled.query, items),
             "regular": regular,
             "written": torch.tensor([written], device=target.device),
+            "query": recalled.query.unflatten(1, features.shape[-2:]),
+            "similarity": recalled.similarity.unflatten(1, features.shape[-2:]),
         }
 
     def on_test_epoch_end(self) -> None:

@@ -31,6 +31,8 @@ from memguard.detector import Detector
 from memguard.errors import ConfigError, UserError
 from memguard.protocols import one_class_videos
 from memguard.provenance import Provenance
+from memguard.report.evidence import Evidence
+from memguard.report.page import FinishedTest, write_report
 from memguard.report.preparation import preparation_table
 from memguard.report.results import print_summary, write_json, write_scores
 from memguard.scorer import FrameScorer
@@ -65,7 +67,7 @@ def train(config: DictConfig) -> dict[str, float]:
     detector = build_detector(config)
     trainer = build_trainer(config, [RememberConfig(config)])
     trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
-    return _test(trainer, detector, datamodule, provenance)
+    return _test(trainer, detector, datamodule, config, provenance)
 
 
 def evaluate(config: DictConfig) -> dict[str, float]:
@@ -91,7 +93,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     datamodule = build_datamodule(config, benchmark)
     scorer = _build_scorer(config, checkpoint)
     trainer = build_trainer(config, [])
-    return _test(trainer, scorer, datamodule, provenance)
+    return _test(trainer, scorer, datamodule, config, provenance)
 
 
 def prepare(config: DictConfig) -> Preparation:
@@ -214,14 +216,23 @@ def _quieten() -> None:
 
 
 def _test(
-    trainer: pl.Trainer, scorer: FrameScorer, datamodule: ClipDataModule, provenance: Provenance
+    trainer: pl.Trainer,
+    scorer: FrameScorer,
+    datamodule: ClipDataModule,
+    config: DictConfig,
+    provenance: Provenance,
 ) -> dict[str, float]:
     """Test, where there is something to test on, and write the run folder's files."""
     benchmark, folder = datamodule.benchmark, run_folder()
     names = [record.name for record in benchmark.test]
     left_out: list[str] = []
+    tested = None
     if names:
+        evidence = Evidence()
+        trainer.callbacks.append(evidence)  # type: ignore[attr-defined]
         trainer.test(scorer, datamodule, verbose=False)
+        fps = {number: footage.fps for number, footage in datamodule.tested.items()}
+        tested = FinishedTest(scorer.frames, names, scorer.scoring, evidence, fps)
         write_scores(folder / "scores.csv", scorer.frames, names)
         left_out = [names[number] for number in one_class_videos(scorer.frames)]
     else:
@@ -233,6 +244,16 @@ def _test(
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
     write_json(folder / "metrics.json", metrics)
     dataset = {"dataset": benchmark.name, "label_set": benchmark.label_set}
-    write_json(folder / "provenance.json", dataset | provenance.finish())
+    made = dataset | provenance.finish()
+    write_json(folder / "provenance.json", made)
+    if trainer.is_global_zero:
+        write_report(
+            folder / "report.html",
+            title=f"Test on {benchmark.title}",
+            metrics=metrics,
+            config=OmegaConf.to_yaml(OmegaConf.create(plain_config(config)), resolve=True),
+            provenance=made,
+            tested=tested,
+        )
     print_summary(f"Test on {benchmark.title}", metrics, left_out, folder)
     return metrics

@@ -35,6 +35,20 @@ class ScoredFrames(TypedDict):
     written: Tensor
 
 
+class RememberedFrames(ScoredFrames):
+    """What was found with a memory.
+
+    Attributes:
+        query: (B, H, W, C), the encoder's map, unit rows.
+        similarity: (B, H, W, M), the cosine of each query with each item as it was then.
+        items: (M, C), the items as the guard left them after the last of these frames.
+    """
+
+    query: Tensor
+    similarity: Tensor
+    items: Tensor
+
+
 class FrameScorer(pl.LightningModule):
     """Scores test videos frame by frame, in order, and counts by every protocol.
 

@@ -63,7 +63,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, shared_scene: Path) -> Path:
 def test_a_run_leaves_everything_in_its_folder(run: Path) -> None:
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     expected = {
-        "metrics.json", "scores.csv", "provenance.json", "curves/metrics.csv", "train.log",
+        "metrics.json", "scores.csv", "provenance.json", "report.html", "curves/metrics.csv",
+        "train.log",
         "figures/scores.png", "figures/worst_frames.png", ".hydra/config.yaml",
     }  # fmt: skip
     assert expected <= names
@@ -169,6 +170,7 @@ def test_a_baseline_needs_no_checkpoint(baseline: str, shared_scene: Path, tmp_p
     assert done.returncode == 0, done.stderr
     metrics = metrics_of(tmp_path / "run")
     assert metrics["test/frames"] == 32
+    assert 'id="memory"' not in (tmp_path / "run" / "report.html").read_text()
     term = {"frame_difference": "distance", "previous_frame": "psnr"}[baseline]
     assert metrics["test/auroc"] == metrics[f"test/auroc_{term}"] > 0.95
 
@@ -195,6 +197,9 @@ def test_no_memory_and_a_single_item_are_trained_and_tested(
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     none, one = (metrics_of(tmp_path / name) for name in ("none", "one"))
+    none_page, one_page = ((tmp_path / n / "report.html").read_text() for n in ("none", "one"))
+    assert 'id="item-0"' in one_page
+    assert 'id="memory"' not in none_page
     assert none["test/auroc_distance"] == 0.5  # nothing is far from a memory that is not there
     assert one["test/auroc_distance"] != 0.5
 

@@ -43,6 +43,7 @@ class ClipDataModule(pl.LightningDataModule):
 
     Attributes:
         skipped: How many videos of each split were left out; known after `setup`.
+        tested: What is known of each test video that can be used, by number, after `setup`.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.on_error = on_error
         self.cache = cache
         self.skipped: dict[str, int] = {}
+        self.tested: dict[int, Footage] = {}
         self._preparation: Preparation | None = None
         self._train: list[Segment] = []
         self._held_out: list[Segment] = []
@@ -111,6 +113,7 @@ class ClipDataModule(pl.LightningDataModule):
         for number, footage, labels in _usable(preparation.test):
             video = self._video(footage)
             self._test.append(Segment(video, number, range(footage.frames), labels))
+            self.tested[number] = footage
 
     def _video(self, footage: Footage) -> Video:
         return Video(footage.path, frame_size=self.frame_size, channels=self.channels)

@@ -83,5 +83,5 @@ def print_summary(
     for path in sorted(folder.rglob("*")):
         # W&B keeps copies in a folder of its own, and says itself where.
         ours = path.relative_to(folder).parts[0] != "wandb"
-        if ours and path.suffix in (".json", ".csv", ".png", ".ckpt"):
+        if ours and path.suffix in (".json", ".csv", ".html", ".png", ".ckpt"):
             console.print(str(path), soft_wrap=True, highlight=False)

@@ -1,0 +1,316 @@
+"""The report of a run: one HTML file that shows everything and needs nothing else."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jinja2 import Environment, PackageLoader
+from torch import Tensor
+from torchmetrics.functional.classification import binary_precision_recall_curve, binary_roc
+
+from memguard.metrics import FrameAUROC
+from memguard.protocols import Scoring
+from memguard.report.evidence import Evidence, Suspect
+from memguard.report.memory import ItemUse, far_region, flatten_to_plane
+from memguard.report.pictures import heat, photograph
+
+ALARMS = 12
+# A line has no more corners than a wide screen has pixels to show them.
+LINE_POINTS = 1500
+CURVE_POINTS = 200
+
+PROTOCOLS = {
+    "published": "PSNR and distance, each stretched over its video: the paper's",
+    "unnormalised": "PSNR and distance, stretched over the whole set and not each video",
+    "smoothed": "as published, then smoothed over time",
+    "psnr": "PSNR alone, stretched over its video",
+    "distance": "distance to the memory alone, stretched over its video",
+    "patch": "the worst painted patch, not stretched",
+    "patch_normalised": "the worst painted patch, stretched over its video",
+    "patch_psnr": "the mean of worst patch and PSNR, then smoothed over time",
+}
+
+
+@dataclass(frozen=True)
+class FinishedTest:
+    """A finished test.
+
+    Attributes:
+        frames: Columns as :class:`memguard.scorer.FrameScorer` has them.
+        names: Of the videos, by their numbers.
+        scoring: How the scores were made.
+        evidence: What was kept while it ran.
+        fps: Frames per second of each video, where there is a clock.
+    """
+
+    frames: dict[str, Tensor]
+    names: Sequence[str]
+    scoring: Scoring
+    evidence: Evidence
+    fps: dict[int, float | None]
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    metrics: dict[str, float],
+    config: str,
+    provenance: dict[str, Any],
+    tested: FinishedTest | None,
+) -> None:
+    """Write a run's report.
+
+    Args:
+        path: Of the HTML file.
+        title: What was run.
+        metrics: As ``metrics.json`` has them.
+        config: The composed configuration as YAML.
+        provenance: As ``provenance.json`` has it.
+        tested: The test; None where there was nothing to test on.
+    """
+    environment = Environment(
+        loader=PackageLoader("memguard.report", "template"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html").render(
+        title=title,
+        metrics=metrics,
+        config=config,
+        provenance=provenance,
+        test=_test(tested, metrics) if tested else None,
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _test(tested: FinishedTest, metrics: dict[str, float]) -> dict[str, Any]:
+    """Everything that the page says of a test."""
+    columns = {name: column.cpu().numpy() for name, column in tested.frames.items()}
+    top = 1.0 if tested.scoring.name == "published" else float(columns["score"].max()) or 1.0
+    videos = [_video(tested, columns, number, top) for number in _numbers(columns)]
+    memory = tested.evidence.memory
+    return {
+        "protocols": _protocols(metrics, tested.scoring.name),
+        "top": top,
+        "labelled": bool((columns["label"] >= 0).any()),
+        "videos": videos,
+        "hover": {str(video["number"]): video.pop("hover") for video in videos},
+        "curves": _curves(tested),
+        "alarms": list(_alarms(tested, columns)),
+        "memory": _memory(memory, tested) if memory else None,
+        "thumbnail_step": tested.evidence.thumbnails.step,
+    }
+
+
+def _numbers(columns: dict[str, np.ndarray]) -> list[int]:
+    return [int(number) for number in np.unique(columns["video"])]
+
+
+def _protocols(metrics: dict[str, float], own: str) -> list[dict[str, Any]]:
+    """A row for each score that was counted, the published one first."""
+    rows = []
+    for name, meaning in PROTOCOLS.items():
+        key = "test/auroc" if name == own else f"test/auroc_{name}"
+        if key in metrics:
+            rows.append(
+                {"name": name, "meaning": meaning, "auroc": metrics[key], "own": name == own}
+            )
+    return rows
+
+
+def _video(
+    tested: FinishedTest, columns: dict[str, np.ndarray], number: int, top: float
+) -> dict[str, Any]:
+    """A video's row in the table and its chart."""
+    rows = columns["video"] == number
+    frame, score, label = (columns[name][rows] for name in ("frame", "score", "label"))
+    frame, written = frame.astype(int), columns["written"][rows].astype(bool)
+    truth, peak = list(stretches(label == 1, frame[0])), int(score.argmax())
+    line = zip(*thinned(frame, 100 * (1 - score / top), LINE_POINTS), strict=True)
+    return {
+        "number": number,
+        "name": tested.names[number],
+        "frames": len(frame),
+        "first": int(frame[0]),
+        "last": int(frame[-1]),
+        "anomalous": int((label == 1).sum()) if (label >= 0).any() else None,
+        "auroc": _auroc(score, label),
+        "peak": int(frame[peak]),
+        "peak_score": float(score[peak]),
+        "peak_label": int(label[peak]),
+        "written": int(written.sum()),
+        "line": " ".join(f"{x},{y:.1f}" for x, y in line),
+        "truth": truth,
+        "writes": list(stretches(written, frame[0])),
+        "hover": {
+            "first": int(frame[0]),
+            "fps": tested.fps.get(number),
+            "scores": [round(float(value), 3) for value in score],
+            "truth": truth if (label >= 0).any() else None,
+            "writes": list(stretches(written, frame[0])),
+            "pictures": tested.evidence.thumbnails.of_video(number),
+        },
+    }
+
+
+def _auroc(score: np.ndarray, label: np.ndarray) -> float | None:
+    known = label >= 0
+    if len(np.unique(label[known])) < 2:
+        return None
+    metric = FrameAUROC(sync_on_compute=False)
+    metric.update(*(torch.from_numpy(column[known]) for column in (score, label, label)))
+    return float(metric.compute())
+
+
+def stretches(mask: np.ndarray, first: int = 0) -> Iterator[tuple[int, int]]:
+    """Give the first place of each run of true values, and how long it is.
+
+    Example:
+        >>> list(stretches(np.array([True, True, False, True]), first=4))
+        [(4, 2), (7, 1)]
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    for start, stop in edges.reshape(-1, 2).tolist():
+        yield start + int(first), stop - start
+
+
+def thinned(x: np.ndarray, y: np.ndarray, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out points of a line that cannot be seen, but no peak and no dip.
+
+    Example:
+        >>> thinned(np.arange(8), np.array([0, 0, 9, 0, 0, 0, 0, -5]), 4)
+        (array([0, 2, 4, 7]), array([ 0,  9,  0, -5]))
+    """
+    if len(x) <= points:
+        return x, y
+    parts = np.array_split(np.arange(len(x)), max(points // 2, 1))
+    kept = sorted({int(part[pick(y[part])]) for part in parts for pick in (np.argmin, np.argmax)})
+    return x[kept], y[kept]
+
+
+def _curves(tested: FinishedTest) -> dict[str, Any] | None:
+    """ROC and precision against recall, of the test's own score and of either term alone."""
+    label = tested.frames["label"].cpu()
+    known = label >= 0
+    if len(label[known].unique()) < 2:
+        return None
+    scores = tested.scoring.scores(tested.frames)
+    names = dict.fromkeys([tested.scoring.name, "published", "psnr", "distance"])
+    truth = label[known].long()
+    drawn: dict[str, Any] = {"roc": [], "pr": [], "positive": float(truth.float().mean())}
+    for name in names:
+        score = scores[name].cpu()[known]
+        score = (score - score.min()) / (score.max() - score.min()).clamp(min=1e-12)
+        flagged, found, _ = binary_roc(score, truth)
+        precision, recall, _ = binary_precision_recall_curve(score, truth)
+        drawn["roc"].append({"name": name, "line": _points(flagged, found)})
+        drawn["pr"].append({"name": name, "line": _points(recall, precision)})
+    return drawn
+
+
+def _points(x: Tensor, y: Tensor) -> str:
+    """A line within a square of 100, as SVG has it."""
+    kept = np.unique(np.linspace(0, len(x) - 1, CURVE_POINTS).round().astype(int))
+    pairs = zip((100 * x[kept]).tolist(), (100 - 100 * y[kept]).tolist(), strict=True)
+    return " ".join(f"{a:.2f},{b:.2f}" for a, b in pairs)
+
+
+def _alarms(tested: FinishedTest, columns: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+    """The suspects with the highest score of their video, highest first."""
+    highest = []
+    for number in _numbers(columns):
+        rows = columns["video"] == number
+        scores = dict(zip(columns["frame"][rows].astype(int), columns["score"][rows], strict=True))
+        suspect = max(tested.evidence.suspects(number), key=lambda suspect: scores[suspect.frame])
+        label = columns["label"][rows & (columns["frame"] == suspect.frame)]
+        highest.append((float(scores[suspect.frame]), number, suspect, int(label[0])))
+    highest.sort(key=lambda alarm: alarm[0], reverse=True)
+    shown = [(alarm, _error(alarm[2])) for alarm in highest[:ALARMS]]
+    largest = max((float(error.max()) for _, error in shown), default=1.0)
+    for (score, number, suspect, label), error in shown:
+        size = tested.evidence.sizes[number]
+        yield {
+            "name": tested.names[number],
+            "frame": suspect.frame,
+            "score": score,
+            "psnr": suspect.psnr,
+            "label": label,
+            "size": size,
+            "target": photograph(suspect.target, size),
+            "output": photograph(suspect.output, size),
+            "error": heat(error, largest),
+            "memory": _far(suspect, tested.evidence.memory),
+        }
+
+
+def _error(suspect: Suspect) -> np.ndarray:
+    """Absolute error, (H, W), of values in [0, 1]; squared, little would show."""
+    difference = suspect.output.astype(np.float32) - suspect.target.astype(np.float32)
+    return np.abs(difference).mean(axis=0) / 255
+
+
+def _far(suspect: Suspect, memory: ItemUse | None) -> dict[str, Any] | None:
+    """Which part of an alarm's frame is far from every item, and how far."""
+    if suspect.similarity is None or memory is None:
+        return None
+    usual = memory.usual_distance
+    excess = np.maximum(1 - suspect.similarity.max(axis=-1) - usual, 0)
+    region = far_region(suspect.similarity, usual)
+    rows, columns = np.flatnonzero(region.mask.any(axis=1)), np.flatnonzero(region.mask.any(axis=0))
+    height, width = region.mask.shape
+    return {
+        "map": heat(excess, float(excess.max())),
+        "box": {
+            "x": 100 * columns[0] / width,
+            "y": 100 * rows[0] / height,
+            "width": 100 * (columns[-1] + 1 - columns[0]) / width,
+            "height": 100 * (rows[-1] + 1 - rows[0]) / height,
+        },
+        "distance": region.distance,
+        "usual": float(usual[region.mask].mean()),
+        "item": region.item,
+        "patches": [photograph(patch.picture) for patch in memory.gallery(region.item)[:3]],
+    }
+
+
+def _memory(memory: ItemUse, tested: FinishedTest) -> dict[str, Any]:
+    """Each item's share, map and gallery, the most used first, and all of them on a plane."""
+    share, counts = memory.share, memory.counts.numpy() / memory.frames
+    order = np.argsort(-share, kind="stable")
+    shape = next(iter(tested.evidence.sizes.values()))
+    items = [
+        {
+            "number": int(item),
+            "share": float(share[item]),
+            "map": heat(counts[item], 1.0),
+            "patches": [
+                {
+                    "picture": photograph(patch.picture),
+                    "where": f"video {tested.names[patch.video]}, frame {patch.frame}",
+                    "similarity": patch.similarity,
+                    "own": patch.own,
+                }
+                for patch in memory.gallery(int(item))
+            ],
+        }
+        for item in order
+    ]
+    return {"items": items, "shape": shape, "plane": _plane(memory, tested.evidence.items)}
+
+
+def _plane(memory: ItemUse, items: np.ndarray) -> dict[str, Any]:
+    """Queries and items laid out on a plane, in a square of 100."""
+    queries, nearest = memory.sample()
+    places, way = flatten_to_plane(np.concatenate([queries, items]))
+    x, y = (100 * places.T).round(1).tolist()
+    count = len(queries)
+    return {
+        "way": way,
+        "queries": list(zip(x, y, nearest.tolist(), strict=False)),
+        "items": list(zip(x[count:], y[count:], strict=True)),
+    }
