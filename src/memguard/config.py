@@ -9,14 +9,12 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from memguard.errors import ConfigError
+from memguard.naming import run_name, sweep_name
 
 PACKAGE = Path(__file__).resolve().parent
-LONGEST_NAME = 128  # letters that W&B takes for a run or a group
 
 
 def config_folder() -> str:
@@ -55,18 +53,6 @@ def wandb_mode() -> str:
     import wandb  # takes seconds, and only those who log to it should wait
 
     return "online" if wandb.login(prompt=False) else "offline"
-
-
-def run_name() -> str:
-    """Name a run by what its command sets, which in a sweep is what varies; else by its folder."""
-    job = HydraConfig.get().job
-    return job.override_dirname[:LONGEST_NAME] or Path(HydraConfig.get().runtime.output_dir).name
-
-
-def sweep_name() -> str | None:
-    """Name the sweep that a job belongs to by its folder; None for a run of its own."""
-    hydra = HydraConfig.get()
-    return Path(hydra.sweep.dir).name[:LONGEST_NAME] if hydra.mode == RunMode.MULTIRUN else None
 
 
 def register_resolvers() -> None:
