@@ -37,9 +37,10 @@ class PseudoSample:
 def pseudo_sample(segments: Sequence[Segment], length: int, count: int) -> PseudoSample | None:
     """Make a fixed sample of pseudo-anomalies from normal stretches of video.
 
-    Kinds: ``fast`` (played 2, 3 and 4 times as fast, a third each where the stretches are long
-    enough), ``backwards``, ``frozen`` and ``pasted``. A window of one frame has no time in it, so
-    that only ``pasted`` is made.
+    Kinds: ``pasted``, a moving patch; ``backwards``; ``frozen``, one frame shown twice; ``fast``,
+    played 2, 3 and 4 times as fast, a third each. Those that change the time need three frames in a
+    window, and so a window of one frame has ``pasted`` alone. Stretches that are too short for a
+    speed have none of it: windows of five frames need 9, 13 and 17.
 
     Args:
         segments: Stretches of normal video.
@@ -55,7 +56,7 @@ def pseudo_sample(segments: Sequence[Segment], length: int, count: int) -> Pseud
     normal = list(batch.frames)
     rng = np.random.default_rng(SEED)
     kinds = {"pasted": torch.stack([_pasted_at_random(rng, normal, i) for i in range(len(normal))])}
-    if length > 1:
+    if length > 2:
         kinds["backwards"] = torch.stack([backwards(window) for window in normal])
         kinds["frozen"] = torch.stack([frozen(window) for window in normal])
         if fast := _fast(segments, length, count):
@@ -80,12 +81,17 @@ def backwards(window: Tensor) -> Tensor:
 
 
 def frozen(window: Tensor) -> Tensor:
-    """Hold the first frame until the last one comes, as when a camera stalls and then goes on.
+    """Show the last frame but two a second time in place of the next, then go on with the last.
+
+    With more frames frozen than one, the jump to the last is told by any model, which then says
+    nothing about it.
 
     Args:
-        window: (T, C, H, W).
+        window: (T, C, H, W), T ≥ 3.
     """
-    return torch.cat([window[:1].expand(len(window) - 1, -1, -1, -1), window[-1:]])
+    result = window.clone()
+    result[-2] = window[-3]
+    return result
 
 
 def pasted(window: Tensor, patch: Tensor, path: np.ndarray) -> Tensor:
