@@ -29,7 +29,7 @@ def sweep_name() -> str | None:
 
 def _varied_keys(sweep: Path) -> set[str]:
     """Which keys a sweep varies: those of its sweeper's configuration and of its command line."""
-    varied = set(OmegaConf.select(HydraConfig.get(), "sweeper.params") or {})
+    varied = set(HydraConfig.get().sweeper.get("params") or {})
     command = sweep / "multirun.yaml"  # Hydra's record of it; a job knows its own values alone
     if command.exists():
         texts = OmegaConf.select(OmegaConf.load(command), "hydra.overrides.task") or []

@@ -25,8 +25,8 @@ def train(scene: Path, folder: Path, *overrides: str, flag: str = "--run") -> No
     folder.mkdir()
     done = subprocess.run(
         [
-            sys.executable, "-m", "memguard.train", flag, *SMALL, f"dataset.root={scene}", *overrides,
-            f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}",
+            sys.executable, "-m", "memguard.train", flag, *SMALL, f"dataset.root={scene}",
+            *overrides, f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}",
         ],
         cwd=folder,
         env={name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}

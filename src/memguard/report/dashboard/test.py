@@ -166,15 +166,15 @@ def video_row(video: VideoScores) -> list[Cell]:
     """
     known, anomalous, written = video.label >= 0, video.label == 1, video.written.astype(bool)
     peak = int(video.score.argmax())
-    both = 0 < anomalous.sum() < known.sum()
-    area = binary_auroc(
-        torch.from_numpy(video.score[known]), torch.from_numpy(anomalous[known]).long()
-    )
+    area = None
+    if 0 < anomalous.sum() < known.sum():
+        columns = torch.from_numpy(video.score[known]), torch.from_numpy(anomalous[known]).long()
+        area = float(binary_auroc(*columns))
     return [
         video.name,
         len(video.frame),
         int(anomalous.sum()) if known.any() else None,
-        float(area) if both else None,
+        area,
         float(video.score[peak]),
         int(video.frame[peak]),
         int(written.sum()),
