@@ -16,6 +16,7 @@ import matplotlib as mpl
 import pytorch_lightning as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from omegaconf import OmegaConf
 from scipy.stats import spearmanr
 
@@ -71,12 +72,14 @@ def _row(
 
 
 def rank_correlations(rows: list[Row]) -> dict[str, float]:
-    """Spearman's ρ of every pseudo AUROC with every test AUROC over all checkpoints."""
-    pseudo = [name for name in rows[0] if name.startswith("pseudo")]
+    """Spearman's ρ of every pseudo AUROC with every test AUROC over all checkpoints.
+
+    A measure that is the same for all ranks nothing, and has none.
+    """
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    pseudo = [name for name in columns if name.startswith("pseudo") and len(set(columns[name])) > 1]
     return {
-        f"{name} ~ {test}": float(
-            spearmanr([row[name] for row in rows], [row[test] for row in rows]).statistic
-        )
+        f"{name} ~ {test}": float(spearmanr(columns[name], columns[test]).statistic)
         for name in pseudo
         for test in PROTOCOLS
     }
@@ -86,7 +89,7 @@ def draw(rows: list[Row]) -> Figure:
     """Draw both measures over the epochs of the first run, and against each other for all."""
     runs = list(dict.fromkeys(row["run"] for row in rows))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 2.6))
+        figure = Figure(figsize=(7.2, 2.7))
         over_epochs, *against = figure.subplots(1, 1 + len(PROTOCOLS))
         _draw_epochs(over_epochs, [row for row in rows if row["run"] == runs[0]])
         for axes, (test, protocol) in zip(against, PROTOCOLS.items(), strict=True):
@@ -95,7 +98,7 @@ def draw(rows: list[Row]) -> Figure:
                 of_run = [row for row in rows if row["run"] == run]
                 _draw_points(axes, of_run, test, marker)
             axes.set(xlabel="pseudo AUROC", ylabel=f"test AUROC, {protocol}")
-            axes.set_title(f"rank correlation {rho:.2f}, {len(rows)} models", loc="left")
+            axes.set_title(f"ρ = {rho:.2f}, {len(rows)} models", loc="left")
     return figure
 
 
@@ -111,7 +114,8 @@ def _draw_epochs(axes: Axes, rows: list[Row]) -> None:
         values = [row[name] for row in rows]
         axes.plot(epochs, values, style, color=colour, marker=marker, markersize=3, label=label)
     axes.set(xlabel="epoch", ylabel="AUROC")
-    axes.legend(frameon=False, fontsize=7)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.figure.legend(loc="outside upper left", ncols=3, frameon=False)
 
 
 def _draw_points(axes: Axes, rows: list[Row], test: str, marker: str) -> None:
