@@ -189,7 +189,7 @@ def _curve(name: str, score: Tensor, label: Tensor) -> Curve:
         name,
         false_rate=flagged.cpu().numpy(),
         true_rate=found.cpu().numpy(),
-        recall=recall.cpu().numpy(),
-        precision=precision.cpu().numpy(),
+        recall=recall[:-1].cpu().numpy(),  # the last point, a precision of 1, is by convention
+        precision=precision[:-1].cpu().numpy(),
         area=float(binary_auroc(score, label)),
     )
