@@ -21,13 +21,22 @@ class PreviousFrame(FrameScorer):
     def begin_video(self) -> None:
         """Nothing is carried from video to video."""
 
+    def paint(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the last frame but one of each window, and the last.
+
+        Args:
+            clips: uint8 (B, T, C, H, W), T ≥ 2.
+        """
+        output, target = (clips[:, -2:].float() / 127.5 - 1).unbind(dim=1)
+        return output, target
+
     def score_frames(self, clips: Tensor) -> ScoredFrames:
         """Hold the last frame of each window against the last but one.
 
         Args:
             clips: uint8 (B, T, C, H, W), T ≥ 2.
         """
-        output, target = (clips[:, -2:].float() / 127.5 - 1).unbind(dim=1)
+        output, target = self.paint(clips)
         return ScoredFrames(
             output=output,
             target=target,

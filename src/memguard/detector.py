@@ -102,6 +102,16 @@ class Detector(FrameScorer):
         recalled = self.memory(features)
         return self.autoencoder.decoder(recalled.fused, skips), recalled
 
+    def paint(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Paint the last frame of windows from the trained items.
+
+        Args:
+            clips: uint8 (B, T, C, H, W).
+        """
+        frames, target = self.split(clips)
+        output, _recalled = self(frames)
+        return output, target
+
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """One step: read, paint, three losses, then the write."""
         frames, target = self.split(batch.frames)
@@ -122,6 +132,7 @@ class Detector(FrameScorer):
                 "train/compactness": compactness,
                 "train/separateness": separateness,
                 "train/psnr": psnr,
+                "train/lr": self.trainer.optimizers[0].param_groups[0]["lr"],
                 **item_use(recalled.similarity),
             }
         )
@@ -129,8 +140,7 @@ class Detector(FrameScorer):
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Score held-out normal windows, with the items as trained."""
-        frames, target = self.split(batch.frames)
-        output, _recalled = self(frames)
+        output, target = self.paint(batch.frames)
         self._normal_scores.append(scoring.regular_score(output, target))
         psnr = scoring.psnr(output, target).mean()
         self.log("val/psnr", psnr, batch_size=len(target), prog_bar=True)

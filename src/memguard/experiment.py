@@ -31,6 +31,7 @@ from memguard.detector import Detector
 from memguard.errors import ConfigError, UserError
 from memguard.protocols import one_class_videos
 from memguard.provenance import Provenance
+from memguard.report.dashboard.board import closing, keep_files
 from memguard.report.evidence import Evidence
 from memguard.report.page import FinishedTest, write_report
 from memguard.report.preparation import preparation_table
@@ -66,8 +67,9 @@ def train(config: DictConfig) -> dict[str, float]:
     datamodule = build_datamodule(config, build_benchmark(config))
     detector = build_detector(config)
     trainer = build_trainer(config, [RememberConfig(config)])
-    trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
-    return _test(trainer, detector, datamodule, config, provenance)
+    with closing(trainer.loggers):
+        trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
+        return _test(trainer, detector, datamodule, config, provenance)
 
 
 def evaluate(config: DictConfig) -> dict[str, float]:
@@ -93,7 +95,8 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     datamodule = build_datamodule(config, benchmark)
     scorer = _build_scorer(config, checkpoint)
     trainer = build_trainer(config, [])
-    return _test(trainer, scorer, datamodule, config, provenance)
+    with closing(trainer.loggers):
+        return _test(trainer, scorer, datamodule, config, provenance)
 
 
 def prepare(config: DictConfig) -> Preparation:
@@ -153,7 +156,7 @@ def build_detector(config: DictConfig) -> Detector:
 
 def build_trainer(config: DictConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
     """Make the trainer, with the configured loggers and callbacks beside the given ones."""
-    loggers = [instantiate(logger) for logger in config.logger.values()]
+    loggers = [instantiate(logger) for logger in config.get("logger", {}).values()]
     for logger in loggers:
         logger.log_hyperparams(plain_config(config))
     return instantiate(
@@ -223,6 +226,7 @@ def _test(
     provenance: Provenance,
 ) -> dict[str, float]:
     """Test, where there is something to test on, and write the run folder's files."""
+    metrics = _metrics(trainer)  # of the training; a test forgets them
     benchmark, folder = datamodule.benchmark, run_folder()
     names = [record.name for record in benchmark.test]
     left_out: list[str] = []
@@ -237,9 +241,7 @@ def _test(
         left_out = [names[number] for number in one_class_videos(scorer.frames)]
     else:
         log.warning("%s has no test videos: nothing was tested.", benchmark.name)
-    metrics = {
-        name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name
-    }
+    metrics |= _metrics(trainer)
     if datamodule.on_error == "skip":
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
     write_json(folder / "metrics.json", metrics)
@@ -255,5 +257,12 @@ def _test(
             provenance=made,
             tested=tested,
         )
+    files = {"checkpoint": folder / "checkpoints" / "last.ckpt", "scores": folder / "scores.csv"}
+    keep_files(trainer.loggers, {kind: path for kind, path in files.items() if path.exists()})
     print_summary(f"Test on {benchmark.title}", metrics, left_out, folder)
     return metrics
+
+
+def _metrics(trainer: pl.Trainer) -> dict[str, float]:
+    """What was logged last; names without a part of the run before them are for the bar alone."""
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}

@@ -110,25 +110,45 @@ def frame_metrics(frames: dict[str, Tensor], how: Scoring) -> dict[str, float]:
         "test/frames": float(len(frames["video"])),
         "test/frames_written": float(frames["written"].sum()),
     }
-    known = frames["label"] >= 0
-    if not known.any():
+    table = protocol_table(frames, how)
+    if not table:
         return counts
     counts["test/frames_anomalous"] = float((frames["label"] == 1).sum())
-    own = frames["score"]
-    counted: dict[str, tuple[FrameMetric, Tensor]] = {
-        "test/auroc": (FrameAUROC(), own),
-        "test/auroc_macro": (FrameAUROC(average="macro"), own),
-        "test/ap": (FrameAP(), own),
-        "test/eer": (FrameEER(), own),
+    own = {f"test/{count}": value for count, value in table.pop(how.name).items()}
+    others = {f"test/auroc_{name}": row["auroc"] for name, row in table.items()}
+    return counts | {name: value for name, value in (own | others).items() if not isnan(value)}
+
+
+def protocol_table(frames: dict[str, Tensor], how: Scoring) -> dict[str, dict[str, float]]:
+    """Count every score in every way, over the frames that have labels.
+
+    Args:
+        frames: As :func:`frame_metrics` takes them.
+        how: How scores are made.
+
+    Returns:
+        For each score that :meth:`Scoring.scores` names, ``auroc`` (micro), ``auroc_macro``, ``ap``
+        and ``eer``; NaN where the labels' classes do not allow it. Nothing without labels.
+    """
+    known = frames["label"] >= 0
+    if not known.any():
+        return {}
+    scores = how.scores(frames) | {how.name: frames["score"]}
+    label, video = frames["label"][known], frames["video"][known]
+    return {name: _counts(score[known], label, video) for name, score in scores.items()}
+
+
+def _counts(score: Tensor, label: Tensor, video: Tensor) -> dict[str, float]:
+    counts: dict[str, FrameMetric] = {
+        "auroc": FrameAUROC(),
+        "auroc_macro": FrameAUROC(average="macro"),
+        "ap": FrameAP(),
+        "eer": FrameEER(),
     }
-    for name, score in how.scores(frames).items():
-        if name != how.name:
-            counted[f"test/auroc_{name}"] = (FrameAUROC(), score)
-    for metric, score in counted.values():
+    for metric in counts.values():
         metric.sync_on_compute = False  # the frames are those of all processes already
-        metric.to(score.device).update(score[known], frames["label"][known], frames["video"][known])
-    values = {name: float(metric.compute()) for name, (metric, _) in counted.items()}
-    return counts | {name: value for name, value in values.items() if not isnan(value)}
+        metric.to(score.device).update(score, label, video)
+    return {name: float(metric.compute()) for name, metric in counts.items()}
 
 
 def one_class_videos(frames: dict[str, Tensor]) -> list[int]:

@@ -84,6 +84,17 @@ class FrameScorer(pl.LightningModule):
             clips: uint8 (B, T, C, H, W), successive windows of one video.
         """
 
+    @abstractmethod
+    def paint(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Paint the last frame of loose windows, with everything as trained and no guard.
+
+        Args:
+            clips: uint8 (B, T, C, H, W), of any videos.
+
+        Returns:
+            The frames as they were expected and as they were, (B, C, H, W) each, values in [−1, 1].
+        """
+
     def on_test_epoch_start(self) -> None:
         """Begin with nothing found."""
         self.begin_test()
@@ -114,11 +125,15 @@ class FrameScorer(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Join the frames of all processes, and say how well the scores tell them apart."""
+        self.frames = self.joined_frames()
+        self.log_dict(frame_metrics(self.frames, self.scoring))
+
+    def joined_frames(self) -> dict[str, Tensor]:
+        """Join what the test steps of all processes found; columns as in ``frames``."""
         self._finish_video()
         frames = self._table.compute()
         frames["score"] = self.scoring.scores(frames)[self.scoring.name]
-        self.frames = frames
-        self.log_dict(frame_metrics(frames, self.scoring))
+        return frames
 
     def _finish_video(self) -> None:
         """Put a video into the table, now that its patches can be smoothed over all of it."""

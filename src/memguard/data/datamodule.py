@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytorch_lightning as pl
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from memguard.data.kept import keep
@@ -44,6 +45,8 @@ class ClipDataModule(pl.LightningDataModule):
     Attributes:
         skipped: How many videos of each split were left out; known after `setup`.
         tested: What is known of each test video that can be used, by number, after `setup`.
+        held_out: The held-out stretches of the training videos; known after `setup`.
+        test_segments: The test videos, whole; known after `setup`.
     """
 
     def __init__(
@@ -77,8 +80,8 @@ class ClipDataModule(pl.LightningDataModule):
         self.tested: dict[int, Footage] = {}
         self._preparation: Preparation | None = None
         self._train: list[Segment] = []
-        self._held_out: list[Segment] = []
-        self._test: list[Segment] = []
+        self.held_out: list[Segment] = []
+        self.test_segments: list[Segment] = []
 
     def prepare_data(self) -> None:
         """Inspect every video, and convert folders of frames, where that was not done before."""
@@ -92,7 +95,7 @@ class ClipDataModule(pl.LightningDataModule):
             DataError: There are problems and `on_error` is "raise", or each video of a split has
                 one. The message has a line for each problem.
         """
-        if self._train or self._test:
+        if self._train or self.test_segments:
             return
         # Only one process of a machine has prepared; the others find its findings in the cache.
         preparation = self._preparation or prepare(
@@ -109,10 +112,10 @@ class ClipDataModule(pl.LightningDataModule):
             cut = footage.frames - self._held_out_frames(footage.frames)
             self._train.append(Segment(video, number, range(cut)))
             if cut < footage.frames:
-                self._held_out.append(Segment(video, number, range(cut, footage.frames)))
+                self.held_out.append(Segment(video, number, range(cut, footage.frames)))
         for number, footage, labels in _usable(preparation.test):
             video = self._video(footage)
-            self._test.append(Segment(video, number, range(footage.frames), labels))
+            self.test_segments.append(Segment(video, number, range(footage.frames), labels))
             self.tested[number] = footage
 
     def _video(self, footage: Footage) -> Video:
@@ -149,11 +152,24 @@ class ClipDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[ClipBatch]:
         """Held-out normal windows in order."""
-        return self._ordered(self._held_out)
+        return self._ordered(self.held_out)
 
     def test_dataloader(self) -> DataLoader[ClipBatch]:
         """Test windows in order, video by video."""
-        return self._ordered(self._test)
+        return self._ordered(self.test_segments)
+
+    def test_window(self, video: int, frame: int) -> Tensor:
+        """Decode the window of one test frame.
+
+        Args:
+            video: The number of its video.
+            frame: Its 0-based number.
+
+        Returns:
+            uint8 (T, C, H, W), the frame last.
+        """
+        segment = next(segment for segment in self.test_segments if segment.number == video)
+        return segment.video.frames(range(frame - self.length + 1, frame + 1))
 
     def _ordered(self, segments: list[Segment]) -> DataLoader[ClipBatch]:
         return _loader(

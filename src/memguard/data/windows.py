@@ -175,6 +175,32 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
             yield ClipBatch(*map(torch.stack, zip(*batch, strict=True)))
 
 
+def sample_windows(
+    segments: Sequence[Segment], *, length: int, count: int, speed: int = 1
+) -> ClipBatch | None:
+    """Decode a few windows, spread evenly over all that there are: the same ones at each call.
+
+    Args:
+        segments: Where windows come from.
+        length: Frames T per window.
+        count: Windows at most.
+        speed: Every so many-th frame is taken, as if the video were played so many times as fast.
+
+    Returns:
+        The windows in order; None where none fits.
+    """
+    reach = (length - 1) * speed + 1
+    places = [(segment, start) for segment in segments for start in segment.windows(reach)]
+    if not places:
+        return None
+    chosen = np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int)
+    batches = []
+    for segment, start in (places[place] for place in chosen):
+        whole = _batch(segment, range(start, start + 1), reach)
+        batches.append(whole._replace(frames=whole.frames[:, ::speed]))
+    return ClipBatch(*map(torch.cat, zip(*batches, strict=True)))
+
+
 def _cut(segments: Sequence[Segment], length: int, count: int) -> list[Stretch]:
     """Part the windows of each segment into stretches of so many, the last of each shorter."""
     return [

@@ -10,10 +10,13 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
 
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 PAGE_WIDTH = 7.2  # inches, the text width of a two-column paper
@@ -62,6 +65,65 @@ class PaintedFrame:
     title: str
     target: np.ndarray
     output: np.ndarray
+
+
+@dataclass(frozen=True)
+class ShownFrame:
+    """A frame to look at.
+
+    Attributes:
+        title: What to write above it.
+        picture: uint8 (C, H, W).
+        marked: Whether it stands out.
+    """
+
+    title: str
+    picture: np.ndarray
+    marked: bool
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The ROC and precision-recall curves of a score.
+
+    Attributes:
+        name: Of the score.
+        false_rate: (N,), the share of normal frames that are flagged.
+        true_rate: (N,), the share of anomalous frames that are, at the same thresholds.
+        recall: (N′,), the same share for the other curve.
+        precision: (N′,), the share of anomalous frames among those flagged.
+        area: Under the ROC curve.
+    """
+
+    name: str
+    false_rate: np.ndarray
+    true_rate: np.ndarray
+    recall: np.ndarray
+    precision: np.ndarray
+    area: float
+
+
+@dataclass(frozen=True)
+class MemoryHistory:
+    """The items of a memory over E epochs.
+
+    Attributes:
+        first_epoch: The number of the first of them, from 1.
+        share: (E, M), each item's share of the queries.
+        drift: (E, M), 1 − cosine of each item with itself an epoch before.
+        cosine: (M, M), between the items at the end.
+    """
+
+    first_epoch: int
+    share: np.ndarray
+    drift: np.ndarray
+    cosine: np.ndarray
+
+
+def levels(signal: Tensor) -> np.ndarray:
+    """Values in [−1, 1] to levels 0-255, uint8 of the same shape."""
+    scaled = ((signal.float() + 1) * 127.5).round().clamp(0, 255)
+    return scaled.to(torch.uint8).cpu().numpy()
 
 
 def score_timelines(videos: Sequence[VideoScores]) -> Figure:
@@ -149,3 +211,115 @@ def _error_map(frame: PaintedFrame) -> np.ndarray:
 
 def _picture(image: np.ndarray) -> np.ndarray:
     return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+
+
+def contact_sheet(frames: Sequence[ShownFrame], mark: str) -> Figure:
+    """Draw frames side by side, those that are marked in a frame of their own.
+
+    Args:
+        frames: At least one.
+        mark: What the mark means.
+    """
+    columns = min(6, len(frames))
+    rows = -(-len(frames) // columns)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 1.55 * rows + 0.3))
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes in grid.flat:
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        for axes, frame in zip(grid.flat, frames, strict=False):
+            axes.imshow(_picture(frame.picture), cmap="gray", vmin=0, vmax=255)
+            axes.set_title(frame.title, fontsize=6, pad=3)
+            if frame.marked:
+                axes.spines[:].set(visible=True, color=VERMILION, linewidth=2.5)
+        if any(frame.marked for frame in frames):
+            handle = Patch(facecolor="none", edgecolor=VERMILION, linewidth=2, label=mark)
+            figure.legend(handles=[handle], loc="outside lower center", frameon=False)
+    return figure
+
+
+def roc_and_precision_recall(curves: Sequence[Curve], anomalous: float) -> Figure:
+    """Draw the ROC and precision-recall curves of scores, the first of which is the test's own.
+
+    Args:
+        curves: Up to three.
+        anomalous: The share of anomalous frames: the precision of flagging at random.
+    """
+    looks: list[dict[str, Any]] = [
+        {"color": BLUE, "linewidth": 1.6},
+        {"color": VERMILION, "linewidth": 1, "linestyle": "--"},
+        {"color": GREEN, "linewidth": 1, "linestyle": ":"},
+    ]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 3.3))
+        roc, trade = figure.subplots(1, 2)
+        for curve, look in zip(curves, looks, strict=False):
+            roc.plot(
+                curve.false_rate, curve.true_rate, label=f"{curve.name}, {curve.area:.3f}", **look
+            )
+            trade.plot(curve.recall, curve.precision, **look)
+        chance: dict[str, Any] = {"color": "0.6", "linewidth": 0.6}
+        roc.plot([0, 1], [0, 1], **chance)
+        trade.axhline(anomalous, **chance)
+        roc.set(xlabel="share of normal frames flagged", ylabel="share of anomalous frames flagged")
+        trade.set(xlabel="recall", ylabel="precision")
+        for axes in (roc, trade):
+            axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+        roc.legend(title="score, area", loc="lower right", frameon=False)
+        trade.text(0.99, anomalous + 0.01, "flagged at random", color="0.4", fontsize=7, ha="right")
+    return figure
+
+
+def memory_history(history: MemoryHistory) -> Figure:
+    """Draw how a memory's items are used, how far they moved, and how alike they are."""
+    size = history.share.shape[1]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 5.6))
+        (use, now), (drift, alike) = figure.subplots(2, 2)
+        _draw_over_epochs(figure, use, history.share, history.first_epoch, "share of queries")
+        _draw_over_epochs(figure, drift, history.drift, history.first_epoch, "drift, 1 − cosine")
+        _draw_use(now, history.share[-1])
+        map_ = alike.imshow(
+            history.cosine, cmap="cividis", vmin=min(0, history.cosine.min()), vmax=1
+        )
+        figure.colorbar(map_, ax=alike, label="cosine between items")
+        alike.set(xlabel="item", ylabel="item")
+        if size <= 12:
+            _write_values(alike, history.cosine)
+            for axis in (alike.xaxis, alike.yaxis, now.xaxis, use.yaxis, drift.yaxis):
+                axis.set_ticks(range(size))
+    return figure
+
+
+def _draw_over_epochs(
+    figure: Figure, axes: Axes, values: np.ndarray, first_epoch: int, label: str
+) -> None:
+    """Draw a row per item and a column per epoch, from (E, M)."""
+    epochs, size = values.shape
+    extent = (first_epoch - 0.5, first_epoch + epochs - 0.5, size - 0.5, -0.5)
+    map_ = axes.imshow(
+        values.T, cmap="cividis", vmin=0, aspect="auto", extent=extent, interpolation="nearest"
+    )
+    figure.colorbar(map_, ax=axes, label=label)
+    axes.set(xlabel="epoch", ylabel="item")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _draw_use(axes: Axes, share: np.ndarray) -> None:
+    """Draw the last epoch's shares as bars, with a cross where nobody comes."""
+    axes.bar(range(len(share)), share, color=BLUE)
+    dead = np.flatnonzero(share == 0)
+    for item in dead:  # drawn one by one, as a line without any point would upset the layout
+        axes.plot(item, 0, "x", color=VERMILION, clip_on=False)
+    axes.axhline(1 / len(share), color="0.4", linewidth=0.6, linestyle="--")
+    axes.set(xlabel="item", ylabel="share of queries, last epoch")
+    axes.set_title(f"{len(dead)} of {len(share)} dead; dashed: all alike", loc="left")
+
+
+def _write_values(axes: Axes, matrix: np.ndarray) -> None:
+    """Write each value into its cell, light on dark and dark on light."""
+    middle = (min(0, matrix.min()) + 1) / 2
+    for (row, column), value in np.ndenumerate(matrix):
+        colour = "white" if value < middle else "black"
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=5, color=colour)

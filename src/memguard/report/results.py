@@ -81,7 +81,8 @@ def print_summary(
             f"test/auroc_macro leaves out {', '.join(left_out)}: their frames are all of one class."
         )
     for path in sorted(folder.rglob("*")):
-        # W&B keeps copies in a folder of its own, and says itself where.
-        ours = path.relative_to(folder).parts[0] != "wandb"
-        if ours and path.suffix in (".json", ".csv", ".html", ".png", ".ckpt"):
+        # W&B keeps copies in a folder of its own, and says itself where; an epoch's pictures are
+        # many.
+        told = not {"wandb", "epochs"} & set(path.relative_to(folder).parts)
+        if told and path.suffix in (".json", ".csv", ".html", ".png", ".ckpt"):
             console.print(str(path), soft_wrap=True, highlight=False)
