@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from memguard.errors import ConfigError
+from memguard.sweep import job_name
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -55,8 +56,8 @@ def wandb_mode() -> str:
 
 
 def register_resolvers() -> None:
-    """Make the machine's answers available to the YAML files."""
-    for resolver in (default_model, default_precision, wandb_mode):
+    """Make the machine's answers, and the names of a sweep's jobs, available to the YAML files."""
+    for resolver in (default_model, default_precision, wandb_mode, job_name):
         OmegaConf.register_new_resolver(f"memguard.{resolver.__name__}", resolver, replace=True)
 
 

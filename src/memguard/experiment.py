@@ -65,7 +65,9 @@ def train(config: DictConfig) -> dict[str, float]:
     detector = build_detector(config)
     trainer = build_trainer(config, [RememberConfig(config)])
     trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
-    return _test(trainer, detector, datamodule, provenance)
+    # The test begins with a clean slate.
+    held_out = _metrics_of(trainer, "val/")
+    return _test(trainer, detector, datamodule, provenance, held_out)
 
 
 def evaluate(config: DictConfig) -> dict[str, float]:
@@ -91,7 +93,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     datamodule = build_datamodule(config, benchmark)
     scorer = _build_scorer(config, checkpoint)
     trainer = build_trainer(config, [])
-    return _test(trainer, scorer, datamodule, provenance)
+    return _test(trainer, scorer, datamodule, provenance, {})
 
 
 def prepare(config: DictConfig) -> Preparation:
@@ -213,10 +215,22 @@ def _quieten() -> None:
         warnings.filterwarnings("ignore", advice)
 
 
+def _metrics_of(trainer: pl.Trainer, prefix: str) -> dict[str, float]:
+    found = trainer.callback_metrics.items()
+    return {name: float(value) for name, value in found if name.startswith(prefix)}
+
+
 def _test(
-    trainer: pl.Trainer, scorer: FrameScorer, datamodule: ClipDataModule, provenance: Provenance
+    trainer: pl.Trainer,
+    scorer: FrameScorer,
+    datamodule: ClipDataModule,
+    provenance: Provenance,
+    held_out: dict[str, float],
 ) -> dict[str, float]:
-    """Test, where there is something to test on, and write the run folder's files."""
+    """Test, where there is something to test on, and write the run folder's files.
+
+    ``metrics.json`` is the last of them: a folder that has it is that of a finished run.
+    """
     benchmark, folder = datamodule.benchmark, run_folder()
     names = [record.name for record in benchmark.test]
     left_out: list[str] = []
@@ -226,13 +240,13 @@ def _test(
         left_out = [names[number] for number in one_class_videos(scorer.frames)]
     else:
         log.warning("%s has no test videos: nothing was tested.", benchmark.name)
-    metrics = {
+    metrics = held_out | {
         name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name
     }
     if datamodule.on_error == "skip":
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
-    write_json(folder / "metrics.json", metrics)
     dataset = {"dataset": benchmark.name, "label_set": benchmark.label_set}
     write_json(folder / "provenance.json", dataset | provenance.finish())
+    write_json(folder / "metrics.json", metrics)
     print_summary(f"Test on {benchmark.title}", metrics, left_out, folder)
     return metrics
