@@ -65,9 +65,7 @@ def train(config: DictConfig) -> dict[str, float]:
     detector = build_detector(config)
     trainer = build_trainer(config, [RememberConfig(config)])
     trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
-    # The test begins with a clean slate.
-    held_out = _metrics_of(trainer, "val/")
-    return _test(trainer, detector, datamodule, provenance, held_out)
+    return _test(trainer, detector, datamodule, provenance)
 
 
 def evaluate(config: DictConfig) -> dict[str, float]:
@@ -93,7 +91,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     datamodule = build_datamodule(config, benchmark)
     scorer = _build_scorer(config, checkpoint)
     trainer = build_trainer(config, [])
-    return _test(trainer, scorer, datamodule, provenance, {})
+    return _test(trainer, scorer, datamodule, provenance)
 
 
 def prepare(config: DictConfig) -> Preparation:
@@ -215,22 +213,14 @@ def _quieten() -> None:
         warnings.filterwarnings("ignore", advice)
 
 
-def _metrics_of(trainer: pl.Trainer, prefix: str) -> dict[str, float]:
-    found = trainer.callback_metrics.items()
-    return {name: float(value) for name, value in found if name.startswith(prefix)}
-
-
 def _test(
-    trainer: pl.Trainer,
-    scorer: FrameScorer,
-    datamodule: ClipDataModule,
-    provenance: Provenance,
-    held_out: dict[str, float],
+    trainer: pl.Trainer, scorer: FrameScorer, datamodule: ClipDataModule, provenance: Provenance
 ) -> dict[str, float]:
     """Test, where there is something to test on, and write the run folder's files.
 
     ``metrics.json`` is the last of them: a folder that has it is that of a finished run.
     """
+    metrics = _metrics(trainer)  # of the training; a test forgets them
     benchmark, folder = datamodule.benchmark, run_folder()
     names = [record.name for record in benchmark.test]
     left_out: list[str] = []
@@ -240,9 +230,7 @@ def _test(
         left_out = [names[number] for number in one_class_videos(scorer.frames)]
     else:
         log.warning("%s has no test videos: nothing was tested.", benchmark.name)
-    metrics = held_out | {
-        name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name
-    }
+    metrics |= _metrics(trainer)
     if datamodule.on_error == "skip":
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
     dataset = {"dataset": benchmark.name, "label_set": benchmark.label_set}
@@ -250,3 +238,8 @@ def _test(
     write_json(folder / "metrics.json", metrics)
     print_summary(f"Test on {benchmark.title}", metrics, left_out, folder)
     return metrics
+
+
+def _metrics(trainer: pl.Trainer) -> dict[str, float]:
+    """What was logged last; names without a part of the run before them are for the bar alone."""
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}

@@ -135,8 +135,16 @@ def _key(override: str) -> str:
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """Read the jobs whose folders lie in a sweep's folder, by name."""
-    return [_read_job(path.parents[1]) for path in sorted(sweep.glob(f"*/{OVERRIDES}"))]
+    """Read the jobs whose folders lie in a sweep's folder, in the order of what varied."""
+    jobs = [_read_job(path.parents[1]) for path in sweep.glob(f"*/{OVERRIDES}")]
+    keys = varied(jobs)
+    return sorted(jobs, key=lambda job: [_order(job.settings.get(key)) for key in keys])
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    """Numbers by size, then everything else by its letters."""
+    number = isinstance(value, (int, float))
+    return not number, value if number else str(value)
 
 
 def _read_job(folder: Path) -> Job:

@@ -54,7 +54,7 @@ class SweepReport(Callback):
         names = shown_metrics(jobs, config.optimized_metric)
         (folder / "figures").mkdir(exist_ok=True)
         for name, figure in sweep_figures(jobs, names).items():
-            figure.savefig(folder / "figures" / f"{name}.png")
+            figure.savefig(folder / "figures" / f"{name}.png", dpi=200)
         print_ranking(jobs, names, folder)
         missing = sum(job.metrics is None for job in jobs)
         if missing:
@@ -156,10 +156,11 @@ def _ranked(results: Results, name: str) -> Results:
 
 
 def _named(axes: Sequence[str], results: Results) -> dict[str, Sequence[Mapping[str, float]]]:
-    """The first settings, each told in a line."""
+    """The first settings, each told in a line; of many keys the last word has to do."""
     first = list(results.items())[:LONGEST_RANKING]
+    keys = [key if len(axes) < 3 else key.split(".")[-1] for key in axes]
     return {
-        ", ".join(f"{key}={_shown(value)}" for key, value in zip(axes, setting, strict=True)): runs
+        ", ".join(f"{key}={_shown(value)}" for key, value in zip(keys, setting, strict=True)): runs
         for setting, runs in first
     }
 

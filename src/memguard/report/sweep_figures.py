@@ -18,7 +18,7 @@ Runs = Sequence[Mapping[str, float]]
 
 
 def metric_curves(axis: str, results: Mapping[float, Runs], names: Sequence[str]) -> Figure:
-    """Draw each metric against one number: the mean as a line, the runs as points, the range shaded.
+    """Draw each metric against one number: a line of means, a point per run.
 
     Args:
         axis: The key of the number, such as ``memory.size``.
