@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from memguard.errors import ConfigError
-from memguard.naming import run_name, sweep_name
+from memguard.sweep import job_name, run_name, sweep_name
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -56,8 +56,15 @@ def wandb_mode() -> str:
 
 
 def register_resolvers() -> None:
-    """Make the machine's and the command's answers available to the YAML files."""
-    for resolver in (default_model, default_precision, wandb_mode, run_name, sweep_name):
+    """Make the machine's answers, and the names of runs and sweeps, available to the YAML files."""
+    for resolver in (
+        default_model,
+        default_precision,
+        wandb_mode,
+        job_name,
+        run_name,
+        sweep_name,
+    ):
         OmegaConf.register_new_resolver(f"memguard.{resolver.__name__}", resolver, replace=True)
 
 

@@ -225,7 +225,10 @@ def _test(
     config: DictConfig,
     provenance: Provenance,
 ) -> dict[str, float]:
-    """Test, where there is something to test on, and write the run folder's files."""
+    """Test, where there is something to test on, and write the run folder's files.
+
+    ``metrics.json`` is the last of them: a folder that has it is that of a finished run.
+    """
     metrics = _metrics(trainer)  # of the training; a test forgets them
     benchmark, folder = datamodule.benchmark, run_folder()
     names = [record.name for record in benchmark.test]
@@ -244,7 +247,6 @@ def _test(
     metrics |= _metrics(trainer)
     if datamodule.on_error == "skip":
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
-    write_json(folder / "metrics.json", metrics)
     dataset = {"dataset": benchmark.name, "label_set": benchmark.label_set}
     made = dataset | provenance.finish()
     write_json(folder / "provenance.json", made)
@@ -259,6 +261,7 @@ def _test(
         )
     files = {"checkpoint": folder / "checkpoints" / "last.ckpt", "scores": folder / "scores.csv"}
     keep_files(trainer.loggers, {kind: path for kind, path in files.items() if path.exists()})
+    write_json(folder / "metrics.json", metrics)
     print_summary(f"Test on {benchmark.title}", metrics, left_out, folder)
     return metrics
 

@@ -3,16 +3,16 @@
 import hydra
 from omegaconf import DictConfig
 
-from memguard import experiment
+from memguard import experiment, sweep
 from memguard.config import config_folder, register_resolvers
 
 register_resolvers()
 
 
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="train")
-def main(config: DictConfig) -> None:
-    """Run the experiment that the command line composed."""
-    experiment.train(config)
+def main(config: DictConfig) -> float | None:
+    """Run the experiment that the command line composed, by itself or as a job of a sweep."""
+    return sweep.run_job(config, experiment.train)
 
 
 if __name__ == "__main__":

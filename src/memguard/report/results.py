@@ -11,13 +11,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from memguard.data.cache import written_whole
+
 SCORE_COLUMNS = ("video", "frame", "psnr", "distance", "regular", "written", "score", "label")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file that people can read as well."""
+    """Write a JSON file that people can read as well; it is there whole or not at all."""
     text = json.dumps(content, indent=2, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    with written_whole(path) as unfinished:
+        unfinished.write_text(text + "\n", encoding="utf-8")
 
 
 def write_scores(path: Path, frames: dict[str, Tensor], names: Sequence[str]) -> None:

@@ -1,0 +1,204 @@
+"""The jobs of a sweep: each trains once, whatever becomes of the others."""
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from memguard.errors import UserError
+
+METRICS, PROVENANCE, FAILURE = "metrics.json", "provenance.json", "failure.txt"
+OVERRIDES = Path(".hydra") / "overrides.yaml"
+
+# What changes no result, so that a sweep goes on under another value of it.
+WITHOUT_EFFECT = ("sweep", "optimized_metric", "paths.cache_dir")
+LONGEST_NAME = 110  # a digest of eight letters follows
+LONGEST_LOGGED = 128  # letters that W&B takes for a run or a group
+
+log = logging.getLogger(__name__)
+
+Train = Callable[[DictConfig], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a job's folder holds.
+
+    Attributes:
+        folder: Where it is.
+        settings: What was set on its command line or by the sweep, by key.
+        metrics: Of a finished job.
+        minutes: That it took.
+        failure: The sentence of a job that failed.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    metrics: dict[str, float] | None
+    minutes: float | None
+    failure: str | None
+
+    @property
+    def status(self) -> str:
+        """``finished``, ``failed``, or ``unfinished`` where it was killed or still runs."""
+        if self.metrics is not None:
+            return "finished"
+        return "unfinished" if self.failure is None else "failed"
+
+
+def run_job(config: DictConfig, train: Train) -> float | None:
+    """Run what the command line composed: a run by itself, or a job of a sweep.
+
+    A job that is finished is not run again. One that fails leaves its sentence in ``failure.txt``,
+    and the sweep goes on.
+
+    Args:
+        config: As ``conf/train.yaml`` composes it.
+        train: Trains and tests, writes ``metrics.json`` last, and returns what that holds.
+
+    Returns:
+        The metric that ``optimized_metric`` names, for Hydra's sweepers; None where the job failed
+        or has no such metric.
+
+    Raises:
+        UserError: As ``train`` does, where the run is no job of a sweep.
+        SystemExit: An optimiser asks for a metric that the job does not have.
+    """
+    hydra = HydraConfig.get()
+    if hydra.mode is not RunMode.MULTIRUN:
+        return train(config).get(config.optimized_metric)
+    folder = Path(hydra.runtime.output_dir)
+    metrics = _json(folder / METRICS)
+    if metrics is None:
+        metrics = _attempt(config, train, folder)
+    else:
+        log.info("Finished already: %s", folder)
+    if metrics is None:
+        return None
+    if hydra.runtime.choices["hydra/sweeper"] != "basic":
+        _require_objective(config.optimized_metric, metrics)
+    return metrics.get(config.optimized_metric)
+
+
+def _attempt(config: DictConfig, train: Train, folder: Path) -> dict[str, float] | None:
+    """Train, or note why not; an error that is raised would end the whole sweep."""
+    failure = folder / FAILURE
+    failure.unlink(missing_ok=True)
+    try:
+        return train(config)
+    except UserError as error:
+        sentence = str(error)
+        log.error(sentence)
+    except Exception as error:
+        sentence = f"{type(error).__name__}: {error}"
+        log.exception("This job failed.")
+    failure.write_text(sentence + "\n", encoding="utf-8")
+    return None
+
+
+def _require_objective(name: str, metrics: dict[str, float]) -> None:
+    """End a search that has nothing to go by, as each of its jobs would train in vain."""
+    if name not in metrics:
+        raise SystemExit(
+            f"optimized_metric={name} is not among the metrics of this run, so that the search "
+            f"has nothing to go by: set it to one of {', '.join(sorted(metrics))}."
+        )
+
+
+def job_name(varied: str, overrides: Iterable[str]) -> str:
+    """Name a job's folder, alike whenever the same is asked for, in whatever order.
+
+    Args:
+        varied: What the sweep varies, as Hydra's ``override_dirname`` has it.
+        overrides: All that was asked for; their digest tells apart what ``varied`` does not.
+
+    >>> job_name("memory.size-5_seed-1", ["seed=1", "memory.size=5", "sweep=memory_size"])
+    'memory.size-5_seed-1_0a8e9b40'
+    """
+    told = sorted(text for text in overrides if _key(text) not in WITHOUT_EFFECT)
+    digest = sha256("\n".join(told).encode()).hexdigest()[:8]
+    shown = re.sub(r"[^\w.,+-]+", "-", varied)[:LONGEST_NAME]
+    return f"{shown}_{digest}".lstrip("_")
+
+
+def run_name() -> str:
+    """Name this run for a logger: in a sweep as its folder there, which tells what varies."""
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    if hydra.mode is RunMode.MULTIRUN:
+        return folder.name[:LONGEST_LOGGED]
+    return f"{folder.parent.name}/{folder.name}"[-LONGEST_LOGGED:]
+
+
+def sweep_name() -> str | None:
+    """Name the sweep that this run belongs to by its folder; None for a run of its own."""
+    hydra = HydraConfig.get()
+    in_sweep = hydra.mode is RunMode.MULTIRUN
+    return Path(hydra.sweep.dir).name[-LONGEST_LOGGED:] if in_sweep else None
+
+
+def _key(override: str) -> str:
+    return override.split("=")[0].lstrip("+~")
+
+
+def read_jobs(sweep: Path) -> list[Job]:
+    """Read the jobs whose folders lie in a sweep's folder, in the order of what varied."""
+    jobs = [_read_job(path.parents[1]) for path in sweep.glob(f"*/{OVERRIDES}")]
+    keys = varied(jobs)
+    return sorted(jobs, key=lambda job: [_order(job.settings.get(key)) for key in keys])
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    """Numbers by size, then everything else by its letters."""
+    number = isinstance(value, (int, float))
+    return not number, value if number else str(value)
+
+
+def _read_job(folder: Path) -> Job:
+    failure = folder / FAILURE
+    return Job(
+        folder,
+        settings=_settings(yaml.safe_load((folder / OVERRIDES).read_text(encoding="utf-8"))),
+        metrics=_json(folder / METRICS),
+        minutes=(_json(folder / PROVENANCE) or {}).get("minutes"),
+        failure=failure.read_text(encoding="utf-8").strip() if failure.exists() else None,
+    )
+
+
+def _settings(overrides: Sequence[str]) -> dict[str, Any]:
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return {override.key_or_group: _plain(override.value()) for override in parsed}
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (int, float, str)) else str(value)
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def constant_keys(overrides: Sequence[str]) -> list[str]:
+    """Name what a sweep's command sets to one value.
+
+    >>> constant_keys(["dataset=ped2", "memory.size=5,10", "seed=range(3)"])
+    ['dataset']
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return [override.key_or_group for override in parsed if not override.is_sweep_override()]
+
+
+def varied(jobs: Sequence[Job]) -> list[str]:
+    """Name the keys that not all jobs have the same value of, in the order of the commands."""
+    keys = dict.fromkeys(key for job in jobs for key in job.settings if key not in WITHOUT_EFFECT)
+    return [key for key in keys if len({job.settings.get(key) for job in jobs}) > 1]

@@ -1,0 +1,114 @@
+"""Whole sweeps, as users type them, with jobs that fail and sweeps that are killed."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+# A network that trains in a second; everything else is as users have it.
+SMALL = [
+    "dataset=folder", "model=mnad_tiny", "model.width=4", "memory.dim=32", "data.frame_size=32",
+    "data.threads=1", "logger=csv",
+]  # fmt: skip
+
+
+def command(scene: Path, sweep: Path, *overrides: str) -> list[str]:
+    return [
+        sys.executable, "-m", "memguard.train", "-m", *overrides, *SMALL, f"dataset.root={scene}",
+        f"hydra.sweep.dir={sweep}",
+    ]  # fmt: skip
+
+
+def run(scene: Path, sweep: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(scene, sweep, *overrides),
+        cwd=sweep.parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def only(sweep: Path, pattern: str) -> Path:
+    (path,) = sweep.glob(pattern)
+    return path
+
+
+def test_a_killed_sweep_goes_on_with_what_is_missing(shared_scene: Path, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    sizes = "sweep=memory_size", "memory.size=1,3,4", "seed=0", "trainer.max_epochs=2"
+    with subprocess.Popen(
+        command(shared_scene, sweep, *sizes), cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        epochs = (line for line in process.stdout if "Epoch 1 of 2" in line)
+        next(epochs)
+        next(epochs)  # of the third job: the first fails
+        process.send_signal(signal.SIGKILL)
+    finished = only(sweep, "memory.size-3_*")
+    before = {path: path.stat().st_mtime_ns for path in (finished / "checkpoints").iterdir()}
+    assert (finished / "metrics.json").exists()
+    assert not (only(sweep, "memory.size-4_*") / "metrics.json").exists()
+
+    done = run(shared_scene, sweep, *sizes)
+    assert done.returncode == 1
+    assert f"Finished already: {finished}" in done.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert "Epoch 1 of 2" in (only(sweep, "memory.size-4_*") / "train.log").read_text()
+    assert "1 of 3 jobs did not finish" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    with (sweep / "sweep.csv").open(newline="") as file:
+        rows = {row["memory.size"]: row for row in csv.DictReader(file)}
+    assert {size: row["status"] for size, row in rows.items()} == {
+        "1": "failed", "3": "finished", "4": "finished",
+    }  # fmt: skip
+    assert rows["1"]["failure"].startswith("memory.size=1 cannot work with loss.separateness=0.1")
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert float(rows["3"]["test/auroc"]) == metrics["test/auroc"]
+    assert float(rows["3"]["val/psnr"]) == metrics["val/psnr"]
+    assert {path.name for path in (sweep / "figures").iterdir()} == {"curve.png", "ranking.png"}
+
+
+def test_a_search_side_by_side_finds_the_best_and_asks_the_same_again(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    sweep = tmp_path / "sweep"
+    search = "sweep=search", "hydra.sweeper.n_trials=2", "trainer.max_epochs=1"
+    both = "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2"
+    done = run(shared_scene, sweep, *search, *both, "optimized_metric=val/psnr")
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(path.read_text()) for path in sweep.glob("*/metrics.json")]
+    best = yaml.safe_load((sweep / "optimization_results.yaml").read_text())["best_value"]
+    assert len(found) == 2
+    assert best == max(metrics["val/psnr"] for metrics in found)
+
+    again = run(shared_scene, sweep, *search, "optimized_metric=val/nothing")
+    assert again.returncode == 1
+    assert again.stdout.count("Finished already") == 1  # the first that was asked for before
+    assert "optimized_metric=val/nothing is not among the metrics" in again.stderr
+    assert "Epoch" not in again.stdout
+    assert "Traceback" not in again.stdout + again.stderr
+
+
+def test_submitit_runs_the_jobs_of_a_plain_multirun(shared_scene: Path, tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    sweep = tmp_path / "sweep"
+    done = run(
+        shared_scene, sweep, "hydra/launcher=submitit_local", "memory.size=3",
+        "loss.compactness=0,0.1", "trainer.max_epochs=1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with (sweep / "sweep.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["loss.compactness"], row["status"]) for row in rows] == [
+        ("0", "finished"), ("0.1", "finished"),
+    ]  # fmt: skip
+    assert list((sweep / ".submitit").iterdir())
