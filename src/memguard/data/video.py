@@ -108,6 +108,12 @@ class Video:
             parts = [_resize(part, self.frame_size) for part in parts]
         return torch.cat(parts).contiguous()
 
+    def seconds(self, indices: Sequence[int] | range) -> list[float]:
+        """Tell when frames begin, as stored."""
+        with _damage_told(self.path):
+            frames = _reader(self.path, get_ident()).frames
+            return [float(frames.get_frame_timestamp(index)[0]) for index in indices]
+
     def check(self) -> None:
         """Make sure that the file is whole and sound, by decoding all of it once.
 
@@ -226,6 +232,21 @@ def _missing_seconds(path: Path) -> float:
             return 0.0
         _, end = reader.get_frame_timestamp(len(reader) - 1)
         return container.duration / av.time_base - float(end)
+
+
+def fit(pictures: torch.Tensor, *, frame_size: int, channels: int) -> torch.Tensor:
+    """Turn pictures as stored into frames as :meth:`Video.frames` gives them, bit for bit.
+
+    Args:
+        pictures: uint8 (N, 3, H, W), RGB.
+        frame_size: Height and width that they are resized to, pixels.
+        channels: 1 for grey, 3 for RGB.
+
+    Returns:
+        uint8 (N, C, frame_size, frame_size).
+    """
+    parts = (_to_grey(part) if channels == 1 else part for part in pictures.split(AT_A_TIME))
+    return torch.cat([_resize(part, frame_size) for part in parts]).contiguous()
 
 
 def _to_grey(frames: torch.Tensor) -> torch.Tensor:
