@@ -81,29 +81,31 @@ class LiveScorer:
         how = self._detector.scoring
         with self._precision():
             found = self._detector.score_frames(clips.to(self._detector.device))
-        patches = smoother(patch_error(found["output"], found["target"], how.patch)).cpu()
-        worst, places = patches.flatten(1).max(dim=1)
-        values = [found[name].tolist() for name in ("psnr", "distance", "regular", "written")]
+        patches = patch_error(found["output"], found["target"], how.patch).cpu()
+        worst = smoother(patches).flatten(1).amax(dim=1)
+        # The smoothed errors trail behind what moves.
+        places = patches.flatten(1).argmax(dim=1)
+        scores = self.alarm.score(worst).tolist()
+        psnr, distance, regular, written = (
+            found[name].tolist() for name in ("psnr", "distance", "regular", "written")
+        )
         errors = squared_error(found["output"], found["target"]).mean(dim=1).cpu()
-        skipped = len(pictures.rgb) - len(clips)
+        without_past = len(pictures.rgb) - len(clips)
         frame, picture = (self._size, self._size), pictures.rgb.shape[2:]
         return [
             ScoredPicture(
                 Moment(pictures.first + number, pictures.seconds[number]),
-                score,
-                *measured,
-                patch_box(*divmod(place, patches.shape[2]), how.patch, frame, picture),
-                pictures.rgb[number],
-                error,
+                score=scores[i],
+                psnr=psnr[i],
+                distance=distance[i],
+                regular=regular[i],
+                written=written[i],
+                box=patch_box(*place, patch=how.patch, frame=frame, picture=picture),
+                rgb=pictures.rgb[number],
+                error=errors[i],
             )
-            for number, score, place, error, *measured in zip(
-                range(skipped, len(pictures.rgb)),
-                self.alarm.score(worst).tolist(),
-                places.tolist(),
-                errors,
-                *values,
-                strict=True,
-            )
+            for i, number in enumerate(range(without_past, len(pictures.rgb)))
+            for place in [divmod(int(places[i]), patches.shape[2])]
         ]
 
 

@@ -86,7 +86,7 @@ class Camera:
                     return
                 reason = "the stream ended"
             except av.FFmpegError as error:
-                reason = error.strerror
+                reason = str(error.strerror)
             pause = PAUSES[min(failures, len(PAUSES) - 1)]
             failures += 1
             log.warning("%s: %s; connecting again in %d s", self.source, reason, pause)

@@ -31,17 +31,22 @@ class Pictures(NamedTuple):
 
 
 class Stream(Protocol):
-    """Where pictures come from.
+    """Where pictures come from."""
 
-    Attributes:
-        name: To call it by, and its folder.
-        fps: Pictures per second.
-        length: How many pictures there are; None where nobody knows.
-    """
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        ...
 
-    name: str
-    fps: float
-    length: int | None
+    @property
+    def fps(self) -> float:
+        """Pictures per second."""
+        ...
+
+    @property
+    def length(self) -> int | None:
+        """How many pictures there are; None where nobody knows."""
+        ...
 
     def __iter__(self) -> Iterator[Pictures]:
         """Yield all of them, in order."""

@@ -3,7 +3,6 @@
 from collections import deque
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import av
 import matplotlib as mpl
@@ -24,7 +23,7 @@ YELLOW, GROUND, PALE = "#F0E442", "#FFFFFF", "#595959"
 # An error is sharper than the patch it is averaged over: at this many times the patch error of an
 # alarm it is covered wholly.
 FULL_HEAT = 4
-COVER = 0.7
+COVER = 0.55
 
 # Playable as far as it got, however the command ends, and without an index that grows in memory.
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
@@ -53,7 +52,7 @@ class AnnotatedVideo:
         self._scores.append(scored.score)
         image = np.asarray(self._drawn(scored))
         if self._stream is None:
-            self._stream = cast(VideoStream, self._container.add_stream("libx264", self._fps))
+            self._stream = self._container.add_stream("libx264", self._fps)
             self._stream.height, self._stream.width = image.shape[:2]
             self._stream.pix_fmt = "yuv420p"
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
