@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from memguard.config import validate_score
 from memguard.data.camera import Camera, is_live
-from memguard.data.frames import IMAGE_SUFFIXES, as_video
+from memguard.data.frames import as_video
 from memguard.data.layouts import named_videos
 from memguard.data.stream import Stream, VideoStream
 from memguard.errors import DataError
@@ -103,13 +103,8 @@ def _streams(source: str, cache_dir: Path) -> dict[str, Callable[[], Stream]]:
             f"{path}: there is no such file or folder; set video to a video, a folder of videos, "
             "the URL of a camera, or the number of a webcam"
         )
-    holds_frames = path.is_dir() and any(
-        file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()
-    )
-    if path.is_file() or holds_frames:
-        videos = {path.stem: path}
-    elif not (videos := named_videos(path)):
-        raise DataError(f"{path}: found no video in this folder; add some or correct video")
+    videos = named_videos(path) if path.is_dir() else {}
+    videos = videos or {path.stem: path}  # a file, or a folder of frames
     return {name: partial(_open, video, name, cache_dir) for name, video in videos.items()}
 
 

@@ -18,7 +18,7 @@ from memguard.report.annotate import AnnotatedVideo
 from memguard.report.figures import watched_timeline
 from memguard.report.results import write_json
 
-STOPPED, WHOLE, BROKEN = "stopped", "whole", "an error"
+NOT_ENDED, STOPPED, WHOLE = "not ended", "stopped", "whole"
 
 # The timeline shows the highest score of each of so many stretches; more are no wider on paper.
 STRETCHES = 2000
@@ -34,7 +34,7 @@ class Summary:
         events: How many there were.
         highest: The highest score.
         level: Of the alarm.
-        ended: ``whole``, ``stopped`` by somebody, or what went wrong.
+        ended: ``whole``, ``stopped`` by somebody, what went wrong, or ``not ended``.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Findings:
         self._file = (folder / "scores.csv").open("w", newline="", encoding="utf-8")
         self._rows = csv.writer(self._file)
         self._rows.writerow(("video", *COLUMNS))
-        self.ended = BROKEN
+        self.ended = NOT_ENDED
         self.events: list[Event] = []
 
     def add(self, scored: ScoredPicture) -> None:
@@ -166,7 +166,7 @@ def print_findings(found: Sequence[Summary], folder: Path) -> None:
         table.add_column(column, justify="right")
     for summary in found:
         numbers = f"{summary.highest:.2f}", f"{summary.level:.2f}"
-        ended = summary.ended if summary.ended in (STOPPED, WHOLE) else BROKEN
+        ended = summary.ended if summary.ended in (STOPPED, WHOLE) else "an error"
         table.add_row(summary.name, str(summary.frames), str(summary.events), *numbers, ended)
     console.print(table)
     for path in sorted(folder.rglob("*")):
