@@ -142,18 +142,20 @@ def test_of_a_folder_all_is_scored_that_decodes_and_all_is_told_that_does_not(
     with av.open(str(videos / "empty.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
-        container.mux(stream.encode())
+        container.start_encoding()
 
     done = run("score", f"checkpoint={checkpoint}", f"video={videos}", folder=found)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    for name in ("b.mp4", "empty.mp4"):
+    for name in ("b.mp4", "cut.mkv", "empty.mp4"):
         assert f"{videos}/{name}: this " in done.stderr
     assert len(rows_of(found / "a")) == len(rows_of(found / "z")) == 16
     assert events_of(found / "z")["ended"] == "whole"
     assert rows_of(found / "short") == []  # nothing in it has a past
     assert 40 < len(rows_of(found / "cut")) < 80
-    assert events_of(found / "cut")["frames"] == len(rows_of(found / "cut"))
+    told = events_of(found / "cut")
+    assert told["frames"] == len(rows_of(found / "cut"))
+    assert "is cut off" in told["ended"]
     assert (found / "cut" / "timeline.png").exists()
 
 

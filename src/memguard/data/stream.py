@@ -62,7 +62,7 @@ class VideoStream:
 
     Raises:
         DataError: There is no such file, it does not decode, or there is no picture in it. While it
-            is read: what follows does not decode; all that comes before was given.
+            is read: what follows does not decode, or is cut off; all that comes before was given.
     """
 
     def __init__(self, path: Path, name: str | None = None) -> None:
@@ -77,6 +77,7 @@ class VideoStream:
         """Yield all of them, in order."""
         for first in range(0, self.length, AT_A_TIME):
             yield from self._decoded(range(first, min(first + AT_A_TIME, self.length)))
+        self._video.require_whole()
 
     def _decoded(self, numbers: range) -> Iterator[Pictures]:
         try:

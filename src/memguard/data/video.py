@@ -136,12 +136,20 @@ class Video:
                 f"so that labels would not meet their frames; {_REMEDY}"
             )
         self._decode([0, frames - 1])
+        self.require_whole()
+
+    def require_whole(self) -> None:
+        """Make sure that the file is as long as its header declares.
+
+        Raises:
+            DataError: It is cut off.
+        """
         with _damage_told(self.path):
             missing = _missing_seconds(self.path)
         if missing > LENGTH_TOLERANCE:
             raise DataError(
                 f"{self.path}: this video is cut off, {missing:.2f} s of what its header declares "
-                f"are missing after {frames} frames; {_REMEDY}"
+                f"are missing after {len(self)} frames; {_REMEDY}"
             )
 
     def _decode(self, indices: Sequence[int] | range) -> tuple[np.ndarray, bool]:
