@@ -125,3 +125,33 @@ def test_causal_smoothing_does_not_look_ahead() -> None:
 def test_each_video_is_smoothed_by_itself() -> None:
     values, videos = torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0, 0, 1, 1])
     assert scoring.smooth_per_video(values, videos, 2).tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("sigma", [0, 0.5, 2])
+@pytest.mark.parametrize("at_a_time", [1, 7, 40])
+def test_a_stream_is_smoothed_as_the_whole_video(sigma: float, at_a_time: int) -> None:
+    values = torch.rand(40, 3, 2, generator=torch.Generator().manual_seed(0))
+    smoother = scoring.CausalSmoother(sigma)
+    streamed = torch.cat([smoother(part) for part in values.split(at_a_time)])
+    whole = scoring.smooth_over_time(values, sigma, causal=True)
+    assert torch.allclose(streamed, whole, rtol=1e-6, atol=0)
+
+
+def test_a_stream_of_any_length_keeps_as_much_of_the_past_as_counts() -> None:
+    smoother = scoring.CausalSmoother(2)
+    for _ in range(100):
+        smoother(torch.rand(5))
+    assert smoother._past is not None
+    assert len(smoother._past) == 8
+
+
+def test_a_patchs_box_holds_the_pixels_that_it_averages() -> None:
+    painted = torch.zeros(1, 1, 64, 64)
+    painted[..., 40:44, 10:12] = 1
+    errors = scoring.patch_error(painted, torch.zeros_like(painted), (0.2, 0.1))[0]
+    place = divmod(int(errors.argmax()), errors.shape[1])
+    left, top, right, bottom = scoring.patch_box(*place, (0.2, 0.1), (64, 64), (480, 640))
+    assert left <= 100 < 120 <= right
+    assert top <= 300 < 330 <= bottom
+    # 6 and 13 pixels of the network's
+    assert (right - left, bottom - top) == (60, pytest.approx(97.5, abs=1))

@@ -1,3 +1,18 @@
 """memguard: memory-guided video anomaly detection, as PyTorch Lightning experiments."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memguard.live import load
+
+__all__ = ["load"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Bring in what needs PyTorch when it is asked for, as that takes seconds."""
+    if name == "load":
+        from memguard.live import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

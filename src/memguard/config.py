@@ -135,6 +135,15 @@ RULES: list[Rule] = [
     ("seed", _whole_at_least(0), "a whole number of at least 0"),
 ]
 
+SCORE_RULES: list[Rule] = [
+    (
+        "alarm.false_per_hour",
+        lambda value: _at_least(0)(value) and value > 0,
+        "a number above 0",
+    ),
+    ("annotate", lambda value: isinstance(value, bool), "true or false"),
+]
+
 
 def require_complete(config: DictConfig) -> None:
     """Refuse a configuration in which something has no value yet.
@@ -154,16 +163,30 @@ def validate(config: DictConfig) -> None:
         ConfigError: A value is missing or impossible; the message names its key.
     """
     require_complete(config)
-    for key, works, wanted in RULES:
-        value = OmegaConf.select(config, key)
-        if not works(value):
-            raise ConfigError(f"{key}={value} cannot work: it must be {wanted}.")
-    _validate_memory(config)
+    _keep_to(RULES, config)
     if config.guard.enabled and config.guard.threshold == "auto" and config.data.holdout == 0:
         raise ConfigError(
             "guard.threshold=auto needs held-out normal frames, but data.holdout=0: set "
             "data.holdout to 0.05, or guard.threshold to a number."
         )
+    _validate_memory(config)
+
+
+def validate_score(config: DictConfig) -> None:
+    """Refuse what cannot work of what a scoring adds to a trained configuration.
+
+    Raises:
+        ConfigError: A value is missing or impossible; the message names its key.
+    """
+    require_complete(config)
+    _keep_to(SCORE_RULES, config)
+
+
+def _keep_to(rules: list[Rule], config: DictConfig) -> None:
+    for key, works, wanted in rules:
+        value = OmegaConf.select(config, key)
+        if not works(value):
+            raise ConfigError(f"{key}={value} cannot work: it must be {wanted}.")
 
 
 def _validate_memory(config: DictConfig) -> None:

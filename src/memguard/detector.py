@@ -1,6 +1,7 @@
 """The detector: encoder, memory and decoder trained together, and tested frame by frame."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import cast
 
 import pytorch_lightning as pl
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from memguard import scoring
+from memguard.alarm import Alarm
 from memguard.data.windows import ClipBatch
 from memguard.guard import MemoryGuard
 from memguard.model.autoencoder import Autoencoder
@@ -38,6 +40,9 @@ class Detector(FrameScorer):
         scoring: How scores are made of what a test finds.
         channels_last: Whether weights and frames lie in memory with the channels innermost, which
             convolutions in bf16 need to be fast.
+
+    Attributes:
+        alarm: What the errors of normal video are like; learned in each validation.
     """
 
     def __init__(
@@ -58,12 +63,14 @@ class Detector(FrameScorer):
         self.autoencoder = autoencoder.to(memory_format=layout)  # type: ignore[call-overload]
         self.memory = memory
         self.guard = guard
+        self.alarm = Alarm()
         self.compactness = compactness
         self.separateness = separateness
         self.margin = margin
         self.layout = layout
         self._make_optimizer = optimizer
         self._normal_scores: list[Tensor] = []
+        self._normal_patches: dict[int, list[Tensor]] = {}
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam, or what was asked for, with a cosine from the learning rate to 0 over all steps."""
@@ -142,14 +149,20 @@ class Detector(FrameScorer):
         """Score held-out normal windows, with the items as trained."""
         output, target = self.paint(batch.frames)
         self._normal_scores.append(scoring.regular_score(output, target))
+        patches = scoring.patch_error(output, target, self.scoring.patch)
+        self._normal_patches.setdefault(int(batch.video[0]), []).append(patches)
         psnr = scoring.psnr(output, target).mean()
         self.log("val/psnr", psnr, batch_size=len(target), prog_bar=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Tell the guard what is normal for the model as it is now."""
+        """Tell the guard and the alarm what is normal for the model as it is now."""
         scores = self.all_gather(torch.cat(self._normal_scores))
         self.guard.calibrate(scores.flatten())  # type: ignore[union-attr]
         self._normal_scores.clear()
+        live = replace(self.scoring, causal=True)
+        videos = self._normal_patches.values()
+        self.alarm.calibrate([live.worst_patch(torch.cat(patches)) for patches in videos])
+        self._normal_patches.clear()
 
     def begin_test(self) -> None:
         """Hand the guard the trained items."""

@@ -87,7 +87,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     """
     require_complete(config)
     checkpoint = _what_to_test(config)
-    config = _as_trained(OmegaConf.create(checkpoint[CONFIG_KEY]), config)
+    config = as_trained(OmegaConf.create(checkpoint[CONFIG_KEY]), config)
     validate(config)
     provenance = Provenance(config.seed)
     _quieten()
@@ -187,9 +187,9 @@ def _build_scorer(config: DictConfig, checkpoint: dict[str, Any]) -> FrameScorer
     return detector
 
 
-def _as_trained(trained: DictConfig, asked: DictConfig) -> DictConfig:
+def as_trained(trained: DictConfig, asked: DictConfig) -> DictConfig:
     """Lay what was asked for over what was trained; null means as trained."""
-    if "_target_" in asked.dataset:
+    if "_target_" in asked.get("dataset", {}):
         trained.dataset = {}
     merged = OmegaConf.merge(trained, _without_null(OmegaConf.to_container(asked)))
     return cast(DictConfig, merged)

@@ -99,9 +99,43 @@ def patch_error(output: Tensor, target: Tensor, patch: Sequence[float]) -> Tenso
                 [0.0000, 0.0000]])
     """
     error = squared_error(output, target).mean(dim=1)
-    sides = zip(patch, error.shape[1:], strict=True)
-    size = [max(round(share * pixels), 1) for share, pixels in sides]
-    return F.avg_pool2d(error, size, stride=[max(side // PATCH_STEPS, 1) for side in size])
+    size, stride = _patch_layout(patch, error.shape[1:])
+    return F.avg_pool2d(error, size, stride)
+
+
+def patch_box(
+    row: int, column: int, patch: Sequence[float], frame: Sequence[int], picture: Sequence[int]
+) -> tuple[int, int, int, int]:
+    """Find where in the picture a patch of :func:`patch_error` lies.
+
+    Args:
+        row: Of the patch.
+        column: Of the patch.
+        patch: Height and width of a patch as shares of the picture's.
+        frame: Height and width of the frame that was painted.
+        picture: Height and width of the picture as it was filmed.
+
+    Returns:
+        Left, top, right and bottom in pixels of the picture; right and bottom are past the end.
+
+    Example:
+        >>> patch_box(4, 0, (0.5, 0.5), frame=(8, 8), picture=(240, 320))
+        (0, 120, 160, 240)
+    """
+    size, stride = _patch_layout(patch, frame)
+    corner = (row * stride[0], column * stride[1])
+    scale = [filmed / painted for filmed, painted in zip(picture, frame, strict=True)]
+    top, left = (round(start * by) for start, by in zip(corner, scale, strict=True))
+    bottom, right = (
+        round((start + side) * by) for start, side, by in zip(corner, size, scale, strict=True)
+    )
+    return left, top, right, bottom
+
+
+def _patch_layout(patch: Sequence[float], frame: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Height and width of a patch, and from one to the next, in pixels of the painted frame."""
+    size = [max(round(share * side), 1) for share, side in zip(patch, frame, strict=True)]
+    return size, [max(side // PATCH_STEPS, 1) for side in size]
 
 
 def smooth_over_time(values: Tensor, sigma: float, *, causal: bool = False) -> Tensor:
@@ -134,6 +168,32 @@ def smooth_over_time(values: Tensor, sigma: float, *, causal: bool = False) -> T
     weighted = F.conv1d(series, kernel.view(1, 1, -1), padding=reach)
     weight = F.conv1d(torch.ones_like(series[:1]), kernel.view(1, 1, -1), padding=reach)
     return (weighted / weight)[:, 0].T.reshape(values.shape)
+
+
+class CausalSmoother:
+    """Smooths an endless series as :func:`smooth_over_time` does a whole one with ``causal``.
+
+    It keeps the few values of the past that still count, and nothing else.
+
+    Args:
+        sigma: Standard deviation in frames.
+
+    Example:
+        >>> smoother = CausalSmoother(0.5)
+        >>> smoother(torch.tensor([0.0, 0.0, 100.0])).round(), smoother(torch.tensor([0.0])).round()
+        (tensor([ 0.,  0., 88.]), tensor([12.]))
+    """
+
+    def __init__(self, sigma: float) -> None:
+        self._sigma = sigma
+        self._reach = round(GAUSSIAN_REACH * sigma)
+        self._past: Tensor | None = None
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Smooth the values, (T, …), that follow those given before; the same shape."""
+        known = values if self._past is None else torch.cat([self._past, values])
+        self._past = known[max(len(known) - self._reach, 0) :]
+        return smooth_over_time(known, self._sigma, causal=True)[-len(values) :]
 
 
 def normalise_per_video(values: Values, videos: Sequence[Any] | np.ndarray | Tensor) -> Values:

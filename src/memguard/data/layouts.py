@@ -267,7 +267,7 @@ def folder(root: Path | str, name: str = "folder") -> Benchmark:
         DataError: There are no videos, two have one name, or the labels cannot be read.
     """
     root = _dataset_root(root)
-    train, test = _named_videos(root / "train"), _named_videos(root / "test")
+    train, test = named_videos(root / "train"), named_videos(root / "test")
     if not train and (not test or (root / "train").is_dir()):
         raise DataError(
             f"{root / 'train'}: found no video here, expected video files or folders of frames; "
@@ -388,7 +388,7 @@ def _splits(
     train_folder, test_folder = next(
         (layout for layout in layouts if layout[0].is_dir()), layouts[-1]
     )
-    train, test = _named_videos(train_folder), _named_videos(test_folder)
+    train, test = named_videos(train_folder), named_videos(test_folder)
     for videos, folder in ((train, train_folder), (test, test_folder)):
         if not videos:
             raise DataError(
@@ -429,7 +429,7 @@ def _file_of_each(names: Mapping[str, str], folder: Path) -> dict[str, Path]:
     return files
 
 
-def _named_videos(split: Path) -> dict[str, Path]:
+def named_videos(split: Path) -> dict[str, Path]:
     """Map names to the video files and frame folders of a split, in natural order."""
     videos: dict[str, Path] = {}
     for source in natural_order(split.iterdir() if split.is_dir() else ()):

@@ -1,7 +1,7 @@
 """Videos, read through decord. Everything downstream sees only these."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -98,8 +98,14 @@ class Video:
         """
         indices = list(indices)
         parts = [indices[at : at + AT_A_TIME] for at in range(0, len(indices), AT_A_TIME)]
-        shown = [self._shown(picture) for part in parts for picture in self._decode(part)]
-        return torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2).contiguous()
+        pictures = (picture for part in parts for picture in self._decode(part))
+        return fit(pictures, frame_size=self.frame_size, channels=self.channels)
+
+    def seconds(self, indices: Sequence[int] | range) -> list[float]:
+        """Tell when frames begin, as stored."""
+        with _damage_told(self.path):
+            frames = _reader(self.path, get_ident()).frames
+            return [float(frames.get_frame_timestamp(index)[0]) for index in indices]
 
     def check(self) -> None:
         """Make sure that the file is whole and sound, by decoding all of it once.
@@ -123,12 +129,20 @@ class Video:
                 f"so that labels would not meet their frames; {_REMEDY}"
             )
         self._decode([0, frames - 1])
+        self.require_whole()
+
+    def require_whole(self) -> None:
+        """Make sure that the file is as long as its header declares.
+
+        Raises:
+            DataError: It is cut off.
+        """
         with _damage_told(self.path):
             missing = _missing_seconds(self.path)
         if missing > LENGTH_TOLERANCE:
             raise DataError(
                 f"{self.path}: this video is cut off, {missing:.2f} s of what its header declares "
-                f"are missing after {frames} frames; {_REMEDY}"
+                f"are missing after {len(self)} frames; {_REMEDY}"
             )
 
     def _decode(self, indices: Sequence[int]) -> np.ndarray:
@@ -137,19 +151,6 @@ class Video:
             reader = _reader(self.path, get_ident())
             decoded = reader.frames.get_batch(indices).asnumpy()
             return decoded[..., :1] if reader.grey else decoded
-
-    def _shown(self, picture: np.ndarray) -> np.ndarray:
-        """Turn a stored picture, (H, W, 3 or 1), grey if asked for, and resize it as OpenCV does.
-
-        The published figures rest on its bilinear resize, without antialiasing.
-        """
-        grey = picture.shape[2] == 1
-        if self.channels == 1 and not grey:
-            picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        if self.frame_size is not None:
-            picture = cv2.resize(np.ascontiguousarray(picture), (self.frame_size, self.frame_size))
-        picture = np.atleast_3d(picture)  # OpenCV leaves out a single channel
-        return picture.repeat(3, axis=2) if grey and self.channels == 3 else picture
 
 
 _REMEDY = (
@@ -233,3 +234,30 @@ def _missing_seconds(path: Path) -> float:
             return 0.0
         _, end = reader.get_frame_timestamp(len(reader) - 1)
         return container.duration / av.time_base - float(end)
+
+
+def fit(pictures: Iterable[np.ndarray], *, frame_size: int | None, channels: int) -> torch.Tensor:
+    """Turn pictures as stored into frames, grey if asked for, and resized, as OpenCV does both.
+
+    The published figures rest on its bilinear resize, without antialiasing.
+
+    Args:
+        pictures: uint8 (H, W, 3), RGB, or (H, W, 1), grey.
+        frame_size: Height and width that they are resized to, pixels; None: as stored.
+        channels: 1 for grey, 3 for RGB.
+
+    Returns:
+        uint8 (N, C, H, W).
+    """
+    frames = [_fitted(picture, frame_size, channels) for picture in pictures]
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
+
+
+def _fitted(picture: np.ndarray, frame_size: int | None, channels: int) -> np.ndarray:
+    grey = picture.shape[2] == 1
+    if channels == 1 and not grey:
+        picture = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
+    if frame_size is not None:
+        picture = cv2.resize(np.ascontiguousarray(picture), (frame_size, frame_size))
+    picture = np.atleast_3d(picture)  # OpenCV leaves out a single channel
+    return picture.repeat(3, axis=2) if grey and channels == 3 else picture

@@ -1,0 +1,24 @@
+"""Watch videos or a camera: ``python -m memguard.score checkpoint=… video=…``."""
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from memguard import watch
+from memguard.config import config_folder, register_resolvers
+
+register_resolvers()
+
+INTERRUPTED = 130  # what a shell knows an interrupted command by
+
+
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="score")
+def main(config: DictConfig) -> None:
+    """Score what the command line names."""
+    if not watch.score(config):
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

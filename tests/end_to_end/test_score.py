@@ -1,0 +1,276 @@
+"""Watching one's own video, as users type it, on small real files and a real stream."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+import memguard
+from memguard.checkpoints import CONFIG_KEY
+from memguard.config import validate_score
+from memguard.data.stream import VideoStream
+from memguard.errors import ConfigError
+from memguard.live import load
+from tests.conftest import moving_square, write_video
+
+SMALL = [
+    "dataset=folder", "model=mnad_tiny", "model.width=4", "memory.dim=32", "memory.size=4",
+    "data.frame_size=32", "data.threads=1", "data.holdout=0.4", "trainer.max_epochs=2",
+    "logger=csv",
+]  # fmt: skip
+
+
+def run(module: str, *overrides: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    folder.mkdir(exist_ok=True, parents=True)
+    return subprocess.run(
+        [sys.executable, "-m", f"memguard.{module}", *overrides, f"hydra.run.dir={folder}"],
+        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that has seen the square go slowly."""
+    root, folder = tmp_path_factory.mktemp("normal"), tmp_path_factory.mktemp("run")
+    for number in range(2):
+        write_video(root / "train" / f"{number}.mp4", moving_square(60, seed=number))
+    done = run("train", *SMALL, f"dataset.root={root}", folder=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "checkpoints" / "last.ckpt"
+
+
+def flicker(frames: int, *, between: range) -> np.ndarray:
+    """The square goes slowly, and for some frames a part of the picture flickers."""
+    clip = moving_square(frames, seed=3)
+    for number in between:
+        clip[number, 30:48, 32:44] = 255 * (number % 2)
+    return clip
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "scores.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def events_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "events.json").read_text())
+
+
+def test_a_video_gets_scores_events_a_timeline_and_an_annotated_copy(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    video = write_video(tmp_path / "door.mp4", flicker(60, between=range(30, 45)))
+    done = run(
+        "score", f"checkpoint={checkpoint}", f"video={video}", "annotate=true",
+        folder=tmp_path / "found",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "frames/s" in done.stdout
+    folder = tmp_path / "found"
+    rows = rows_of(folder)
+    assert [int(row["frame"]) for row in rows] == list(range(4, 60))
+    assert float(rows[-1]["seconds"]) == pytest.approx(59 / 25)
+
+    found = events_of(folder)
+    assert (found["ended"], found["frames"]) == ("whole", 56)
+    (event,) = found["events"]
+    assert 30 <= event["start_frame"] <= 33
+    assert 44 <= event["end_frame"] <= 52
+    assert event["peak_seconds"] == pytest.approx(event["peak_frame"] / 25)
+    best = max(rows, key=lambda row: float(row["score"]))
+    assert int(best["frame"]) == event["peak_frame"]
+    assert float(best["score"]) == pytest.approx(event["peak_score"], rel=1e-6)
+    assert event["normal_per_hour"] < 1
+    # it holds the middle of what flickers
+    assert event["left"] < 44
+    assert event["right"] > 32
+    assert event["bottom"] > 36
+    with (folder / "events.csv").open(newline="") as file:
+        (written,) = csv.DictReader(file)
+    assert int(written["start_frame"]) == event["start_frame"]
+
+    with av.open(str(folder / "annotated.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+    assert len(pictures) == 56
+    assert pictures[0].shape == (48 * 8 + 96, 64 * 8, 3)
+    assert (folder / "timeline.png").stat().st_size > 1000
+
+
+def test_scores_are_those_of_a_test_by_the_causal_patch_score(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    video = write_video(tmp_path / "set" / "test" / "0.mp4", flicker(60, between=range(30, 45)))
+    done = run(
+        "evaluate", f"checkpoint={checkpoint}", "dataset=folder", f"dataset.root={tmp_path}/set",
+        "scoring=patch", "scoring.causal=true", folder=tmp_path / "test",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    scorer = load(checkpoint)
+    scored = list(scorer.watch(VideoStream(video)))
+    tested = rows_of(tmp_path / "test")
+    errors = torch.tensor([float(row["score"]) for row in tested])
+    expected = scorer.alarm.score(errors).tolist()
+    assert [one.score for one in scored] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    assert [one.written for one in scored] == [row["written"] == "1" for row in tested]
+
+
+def test_of_a_folder_all_is_scored_that_decodes_and_all_is_told_that_does_not(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    videos, found = tmp_path / "videos", tmp_path / "found"
+    write_video(videos / "a.mp4", moving_square(20))
+    (videos / "b.mp4").write_bytes(b"no video")
+    write_video(videos / "short.mp4", moving_square(3))
+    write_video(videos / "z.mp4", moving_square(20))
+    cut = write_video(videos / "cut.mkv", moving_square(120))
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    with av.open(str(videos / "empty.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        container.start_encoding()
+
+    done = run("score", f"checkpoint={checkpoint}", f"video={videos}", folder=found)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    for name in ("b.mp4", "cut.mkv", "empty.mp4"):
+        assert f"{videos}/{name}: this " in done.stderr
+    assert len(rows_of(found / "a")) == len(rows_of(found / "z")) == 16
+    assert events_of(found / "z")["ended"] == "whole"
+    assert rows_of(found / "short") == []  # nothing in it has a past
+    assert 40 < len(rows_of(found / "cut")) < 80
+    told = events_of(found / "cut")
+    assert told["frames"] == len(rows_of(found / "cut"))
+    assert "is cut off" in told["ended"]
+    assert (found / "cut" / "timeline.png").exists()
+
+
+def started(checkpoint: Path, video: str, folder: Path) -> subprocess.Popen[str]:
+    """Start to score; return once some rows are on disk."""
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "memguard.score", f"checkpoint={checkpoint}", f"video={video}",
+            f"hydra.run.dir={folder}",
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder.parent,
+    )  # fmt: skip
+    scores = folder / "scores.csv"
+    while process.poll() is None and (not scores.exists() or scores.read_text().count("\n") < 60):
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_scored_before_an_interrupt_is_kept(
+    how: signal.Signals, checkpoint: Path, tmp_path: Path
+) -> None:
+    video = write_video(tmp_path / "long.mp4", moving_square(3000))
+    with started(checkpoint, str(video), tmp_path / "found") as process:
+        os.kill(process.pid, how)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    rows = rows_of(tmp_path / "found")
+    assert [int(row["frame"]) for row in rows] == list(range(4, 4 + len(rows)))
+    assert 50 < len(rows) < 2996
+    found = events_of(tmp_path / "found")
+    assert (found["ended"], found["frames"]) == ("stopped", len(rows))
+    assert (tmp_path / "found" / "timeline.png").exists()
+
+
+def test_a_camera_is_watched_through_a_broken_connection_until_ctrl_c(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    film = tmp_path / "film.ts"
+    with av.open(str(film), "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=25, options={"tune": "zerolatency"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for picture in moving_square(40):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        head = b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n"
+        for _ in range(2):  # afterwards nobody answers
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(head + film.read_bytes())
+        listening.close()
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/live.ts"
+    with started(checkpoint, url, tmp_path / "found") as process:
+        os.kill(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "connecting again in 1 s" in output
+    # after the gap the first frames have no past again
+    frames = [int(row["frame"]) for row in rows_of(tmp_path / "found")]
+    assert frames == [*range(4, 40), *range(44, 80)][: len(frames)]
+    assert len(frames) > 50
+    assert events_of(tmp_path / "found")["ended"] == "stopped"
+
+
+def test_python_gives_a_table(checkpoint: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "door.mp4", moving_square(20))
+    table = memguard.load(checkpoint).score(video)
+    assert list(table["frame"]) == list(range(4, 20))
+    assert len(table["score"]) == 16
+
+
+def test_the_package_is_light_until_it_is_used() -> None:
+    code = "import sys, memguard; assert 'torch' not in sys.modules; memguard.load"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_checkpoint_that_knows_no_normal_scores_is_told(checkpoint: Path, tmp_path: Path) -> None:
+    saved = torch.load(checkpoint, weights_only=True)
+    weights = {k: v for k, v in saved["state_dict"].items() if not k.startswith("alarm.")}
+    old = tmp_path / "old.ckpt"
+    torch.save({CONFIG_KEY: saved[CONFIG_KEY], "state_dict": weights}, old)
+    done = run("score", f"checkpoint={old}", "video=x.mp4", folder=tmp_path / "found")
+    assert done.returncode == 1
+    assert f"{old} does not know the scores of normal video" in done.stderr
+    write_video(tmp_path / "set" / "test" / "0.mp4", moving_square(20))
+    done = run(
+        "evaluate", f"checkpoint={old}", "dataset=folder", f"dataset.root={tmp_path}/set",
+        folder=tmp_path / "test",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_mistake_is_one_sentence_and_no_traceback(checkpoint: Path, tmp_path: Path) -> None:
+    done = run("score", f"checkpoint={checkpoint}", "video=/nowhere.mp4", folder=tmp_path / "found")
+    assert done.returncode == 1
+    assert "/nowhere.mp4: there is no such file or folder" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("alarm.false_per_hour", 0), ("alarm.false_per_hour", "few"), ("annotate", 1)],
+)
+def test_what_cannot_work_is_refused_before_any_work(key: str, value: object) -> None:
+    config = OmegaConf.create({"alarm": {"false_per_hour": 1}, "annotate": False})
+    validate_score(config)
+    OmegaConf.update(config, key, value)
+    with pytest.raises(ConfigError, match=f"{key}={value} cannot work"):
+        validate_score(config)
