@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
 from memguard.baselines import PreviousFrame
@@ -225,45 +227,61 @@ def _test(
     config: DictConfig,
     provenance: Provenance,
 ) -> dict[str, float]:
-    """Test, where there is something to test on, and write the run folder's files.
-
-    ``metrics.json`` is the last of them: a folder that has it is that of a finished run.
-    """
+    """Test, where there is something to test on, and write the run folder's files."""
     metrics = _metrics(trainer)  # of the training; a test forgets them
-    benchmark, folder = datamodule.benchmark, run_folder()
-    names = [record.name for record in benchmark.test]
-    left_out: list[str] = []
-    tested = None
-    if names:
-        evidence = Evidence()
-        trainer.callbacks.append(evidence)  # type: ignore[attr-defined]
-        trainer.test(scorer, datamodule, verbose=False)
-        fps = {number: footage.fps for number, footage in datamodule.tested.items()}
-        tested = FinishedTest(scorer.frames, names, scorer.scoring, evidence, fps)
-        write_scores(folder / "scores.csv", scorer.frames, names)
-        left_out = [names[number] for number in one_class_videos(scorer.frames)]
-    else:
-        log.warning("%s has no test videos: nothing was tested.", benchmark.name)
+    tested = _tested(trainer, scorer, datamodule)
     metrics |= _metrics(trainer)
     if datamodule.on_error == "skip":
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
-    dataset = {"dataset": benchmark.name, "label_set": benchmark.label_set}
-    made = dataset | provenance.finish()
-    write_json(folder / "provenance.json", made)
     if trainer.is_global_zero:
-        write_report(
-            folder / "report.html",
-            title=f"Test on {benchmark.title}",
-            metrics=metrics,
-            config=OmegaConf.to_yaml(OmegaConf.create(plain_config(config)), resolve=True),
-            provenance=made,
-            tested=tested,
+        _write_run_folder(
+            trainer.loggers, datamodule.benchmark, config, provenance, metrics, tested
         )
-    files = {"checkpoint": folder / "checkpoints" / "last.ckpt", "scores": folder / "scores.csv"}
-    keep_files(trainer.loggers, {kind: path for kind, path in files.items() if path.exists()})
-    write_json(folder / "metrics.json", metrics)
-    print_summary(f"Test on {benchmark.title}", metrics, left_out, folder)
     return metrics
+
+
+def _tested(
+    trainer: pl.Trainer, scorer: FrameScorer, datamodule: ClipDataModule
+) -> FinishedTest | None:
+    names = [record.name for record in datamodule.benchmark.test]
+    if not names:
+        log.warning("%s has no test videos: nothing was tested.", datamodule.benchmark.name)
+        return None
+    evidence = Evidence()
+    trainer.callbacks.append(evidence)  # type: ignore[attr-defined]
+    trainer.test(scorer, datamodule, verbose=False)
+    fps = {number: footage.fps for number, footage in datamodule.tested.items()}
+    return FinishedTest(scorer.frames, names, scorer.scoring, evidence, fps)
+
+
+def _write_run_folder(
+    loggers: Sequence[Logger],
+    benchmark: Benchmark,
+    config: DictConfig,
+    provenance: Provenance,
+    metrics: dict[str, float],
+    tested: FinishedTest | None,
+) -> None:
+    """Write what a run leaves, ``metrics.json`` last: a folder that has it is a finished run's."""
+    folder, title = run_folder(), f"Test on {benchmark.title}"
+    made = {"dataset": benchmark.name, "label_set": benchmark.label_set} | provenance.finish()
+    write_json(folder / "provenance.json", made)
+    left_out: list[str] = []
+    if tested:
+        write_scores(folder / "scores.csv", tested.frames, tested.names)
+        left_out = [tested.names[number] for number in one_class_videos(tested.frames)]
+    write_report(
+        folder / "report.html",
+        title=title,
+        metrics=metrics,
+        config=OmegaConf.to_yaml(OmegaConf.create(plain_config(config)), resolve=True),
+        provenance=made,
+        tested=tested,
+    )
+    files = {"checkpoint": folder / "checkpoints" / "last.ckpt", "scores": folder / "scores.csv"}
+    keep_files(loggers, {kind: path for kind, path in files.items() if path.exists()})
+    write_json(folder / "metrics.json", metrics)
+    print_summary(title, metrics, left_out, folder)
 
 
 def _metrics(trainer: pl.Trainer) -> dict[str, float]:

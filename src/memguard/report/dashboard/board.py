@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
-import wandb
 from matplotlib.figure import Figure
 from PIL import Image
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
@@ -82,7 +81,9 @@ class Board:
         edges = np.arange(len(counts) + 1) - 0.5
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                histogram = wandb.Histogram(np_histogram=(counts, edges))
+                from wandb import Histogram  # takes seconds, as in config.wandb_mode
+
+                histogram = Histogram(np_histogram=(counts, edges))
                 logger.log_metrics({name: histogram}, step=trainer.global_step)  # type: ignore[dict-item]
             elif isinstance(logger, TensorBoardLogger):
                 number = np.arange(len(counts))
@@ -119,8 +120,10 @@ def keep_files(loggers: Sequence[Logger], files: Mapping[str, Path]) -> None:
     """
     for logger in loggers:
         if isinstance(logger, WandbLogger):
+            from wandb import Artifact  # takes seconds, as in config.wandb_mode
+
             for kind, path in files.items():
-                artifact = wandb.Artifact(f"{kind}-{logger.experiment.id}", type=kind)
+                artifact = Artifact(f"{kind}-{logger.experiment.id}", type=kind)
                 # Read from where it lies once it is uploaded; a copy would fill the user's cache.
                 artifact.add_file(str(path), policy="immutable")
                 logger.experiment.log_artifact(artifact)
