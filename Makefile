@@ -7,8 +7,9 @@ READY := .venv/.ready
 demo: $(READY)  ## Train and test on the generated street scene
 	$(BIN)/python -m memguard.train experiment=demo
 
+# A test process per core: one thread each, or they would get in each other's way.
 test: $(READY)  ## Run every test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
 check: $(READY)  ## Lint, format and types
 	$(BIN)/ruff check
