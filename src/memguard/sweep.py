@@ -123,7 +123,7 @@ def job_name(varied: str, overrides: Iterable[str]) -> str:
         overrides: All that was asked for; their digest tells apart what ``varied`` does not.
 
     >>> job_name("memory.size-5_seed-1", ["seed=1", "memory.size=5", "sweep=memory_size"])
-    'memory.size-5_seed-1_0a8e9b40'
+    'memory.size-5_seed-1_38309cc5'
     """
     told = sorted(text for text in overrides if _key(text) not in WITHOUT_EFFECT)
     digest = sha256("\n".join(told).encode()).hexdigest()[:8]
@@ -191,11 +191,12 @@ def _json(path: Path) -> dict[str, Any] | None:
 def constant_keys(overrides: Sequence[str]) -> list[str]:
     """Name what a sweep's command sets to one value.
 
-    >>> constant_keys(["dataset=ped2", "memory.size=5,10", "seed=range(3)"])
+    >>> constant_keys(["dataset=ped2", "memory.size=7", "memory.size=5,10", "seed=range(3)"])
     ['dataset']
     """
     parsed = OverridesParser.create().parse_overrides(list(overrides))
-    return [override.key_or_group for override in parsed if not override.is_sweep_override()]
+    swept = {override.key_or_group for override in parsed if override.is_sweep_override()}
+    return [o.key_or_group for o in parsed if o.key_or_group not in swept]
 
 
 def varied(jobs: Sequence[Job]) -> list[str]:

@@ -201,6 +201,7 @@ def test_the_jobs_of_a_sweep_are_runs_of_one_group_named_by_what_varies(
         "guard.threshold=0.01", "data.holdout=0,0.5", flag="-m",
     )  # fmt: skip
     jobs = [WandbRun(path.parent) for path in sorted((tmp_path / "sweep").glob("*/wandb"))]
+    jobs.sort(key=lambda job: len(job.name))
     names = [job.name.rpartition("_")[0] for job in jobs]  # a digest follows
     assert names == ["data.holdout-0", "data.holdout-0.5"]
     assert [job.group for job in jobs] == ["sweep", "sweep"]
