@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -23,10 +24,11 @@ def record(run: Path, study: Path, name: str) -> None:
         name: Of the entry, such as ``pred_seed0``.
     """
     config = yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
+    provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
     entry = {
         "metrics": json.loads((run / "metrics.json").read_text(encoding="utf-8")),
-        "provenance": json.loads((run / "provenance.json").read_text(encoding="utf-8")),
-        "config": {key: config[key] for key in SETTINGS if key in config},
+        "provenance": provenance | {"command": _anywhere(provenance["command"])},
+        "config": {key: _set(config[key]) for key in SETTINGS if _set(config.get(key))},
     }
     results = study / "results.json"
     known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
@@ -35,6 +37,16 @@ def record(run: Path, study: Path, name: str) -> None:
     results.write_text(text + "\n", encoding="utf-8")
     for figure in (run / "figures").glob("*.png"):
         shutil.copy(figure, study / "figures" / f"{name}_{figure.name}")
+
+
+def _anywhere(command: str) -> str:
+    """Where a run was written is nothing that it must be repeated with."""
+    return " ".join(word for word in command.split() if not word.startswith("hydra.run.dir="))
+
+
+def _set(group: dict[str, Any] | None) -> dict[str, Any]:
+    """What a test leaves as it was in training is null in its configuration, and left out."""
+    return {name: value for name, value in (group or {}).items() if value is not None}
 
 
 if __name__ == "__main__":
