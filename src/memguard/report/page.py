@@ -27,7 +27,7 @@ PROTOCOLS = {
     "unnormalised": "PSNR and distance, stretched over the whole set and not each video",
     "smoothed": "as published, then smoothed over time",
     "psnr": "PSNR alone, stretched over its video",
-    "distance": "distance to the memory alone, stretched over its video",
+    "distance": "distance alone, stretched over its video",
     "patch": "the worst painted patch, not stretched",
     "patch_normalised": "the worst painted patch, stretched over its video",
     "patch_psnr": "the mean of worst patch and PSNR, then smoothed over time",
