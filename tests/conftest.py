@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -11,6 +12,9 @@ import av
 import numpy as np
 import pytest
 from hypothesis import settings
+
+# Started in the background of a script, tests would hand it down to commands that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure.
 settings.register_profile("memguard", deadline=None)

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +161,9 @@ def test_of_a_folder_all_is_scored_that_decodes_and_all_is_told_that_does_not(
     assert (found / "cut" / "timeline.png").exists()
 
 
-def started(checkpoint: Path, video: str, folder: Path) -> subprocess.Popen[str]:
-    """Start to score; return once some rows are on disk."""
+@contextmanager
+def started(checkpoint: Path, video: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start to score; go on once some rows are on disk, and leave nothing running."""
     process = subprocess.Popen(
         [
             sys.executable, "-m", "memguard.score", f"checkpoint={checkpoint}", f"video={video}",
@@ -171,7 +174,11 @@ def started(checkpoint: Path, video: str, folder: Path) -> subprocess.Popen[str]
     scores = folder / "scores.csv"
     while process.poll() is None and (not scores.exists() or scores.read_text().count("\n") < 60):
         time.sleep(0.05)
-    return process
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
