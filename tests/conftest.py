@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-# Started in the background of a script, tests would hand it down to commands that Ctrl-C is ignored.
+# Tests that a script runs in its background would hand down to commands that Ctrl-C is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure.
