@@ -86,16 +86,19 @@ def rank_correlations(rows: list[Row]) -> dict[str, float]:
 
 
 def draw(rows: list[Row]) -> Figure:
-    """Draw both measures over the epochs of the first run, and against each other for all."""
-    runs = list(dict.fromkeys(row["run"] for row in rows))
+    """Draw both measures over the epochs of the first run, if any, and against each other."""
+    runs: dict[str, list[Row]] = {}
+    for row in rows:
+        runs.setdefault(row["run"], []).append(row)
+    first = next(iter(runs.values()))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.2, 2.7))
-        over_epochs, *against = figure.subplots(1, 1 + len(PROTOCOLS))
-        _draw_epochs(over_epochs, [row for row in rows if row["run"] == runs[0]])
-        for axes, (test, protocol) in zip(against, PROTOCOLS.items(), strict=True):
+        panels = list(figure.subplots(1, len(PROTOCOLS) + (len(first) > 1)))
+        if len(first) > 1:
+            _draw_epochs(panels.pop(0), first)
+        for axes, (test, protocol) in zip(panels, PROTOCOLS.items(), strict=True):
             rho = rank_correlations(rows)[f"pseudo_auroc ~ {test}"]
-            for run, marker in zip(runs, MARKERS * len(runs), strict=False):
-                of_run = [row for row in rows if row["run"] == run]
+            for of_run, marker in zip(runs.values(), MARKERS * len(runs), strict=False):
                 _draw_points(axes, of_run, test, marker)
             axes.set(xlabel="pseudo AUROC", ylabel=f"test AUROC, {protocol}")
             axes.set_title(f"ρ = {rho:.2f}, {len(rows)} models", loc="left")
@@ -119,10 +122,10 @@ def _draw_epochs(axes: Axes, rows: list[Row]) -> None:
 
 
 def _draw_points(axes: Axes, rows: list[Row], test: str, marker: str) -> None:
-    """Draw a point per epoch, with its number beside it."""
+    """Draw a point per epoch, with its number beside it where there are several."""
     x, y = [row["pseudo_auroc"] for row in rows], [row[test] for row in rows]
     axes.plot(x, y, marker, color=BLUE, markersize=3)
-    for row in rows:
+    for row in rows if len(rows) > 1 else []:
         place = (row["pseudo_auroc"], row[test])
         axes.annotate(
             str(row["epoch"]), place, (3, 2), textcoords="offset points", fontsize=6, color="0.3"
