@@ -22,6 +22,7 @@ from memguard.data.video import Video
 
 EVERY, LEVELS, SMALLEST = 10, 20, 0.001
 QUANTILES = (0.25, 0.5, 0.75, 0.9)
+DEFAULT = (0.2, 0.1)  # scoring.patch
 
 
 def moving_pieces(frames: np.ndarray) -> Iterator[tuple[float, float]]:
@@ -61,6 +62,8 @@ def main() -> None:
         height, width = np.quantile(sizes, share, axis=0)
         table.add_row(f"{share:.2f}", f"{height:.3f}", f"{width:.3f}")
     Console().print(table)
+    within = np.mean([down <= DEFAULT[0] and across <= DEFAULT[1] for down, across in sizes])
+    Console().print(f"{100 * within:.0f} % fit into the default patch, {DEFAULT[0]} × {DEFAULT[1]}")
 
 
 if __name__ == "__main__":
