@@ -6,12 +6,12 @@ from typing import cast
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.windows import ClipBatch
+from memguard.report.figures import levels
 from memguard.report.memory import ItemUse
 from memguard.report.pictures import Size, fitted, photograph
 from memguard.scorer import FrameScorer, RememberedFrames, ScoredFrames
@@ -187,5 +187,4 @@ def _similarity(outputs: ScoredFrames) -> Tensor | None:
 def _small(signal: Tensor) -> np.ndarray:
     """A picture with values in [−1, 1] as levels 0-255, no larger than it will be shown."""
     height, width = (min(side, SUSPECT_SIDE) for side in signal.shape[-2:])
-    levels = (F.adaptive_avg_pool2d(signal.float(), (height, width)) + 1) * 127.5
-    return levels.round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return levels(F.adaptive_avg_pool2d(signal.float(), (height, width)))

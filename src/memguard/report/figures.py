@@ -18,6 +18,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from torch import Tensor
 
+from memguard.report.curves import Curve
+
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 PAGE_WIDTH = 7.2  # inches, the text width of a two-column paper
 STYLE: dict[Any, Any] = {
@@ -83,27 +85,6 @@ class ShownFrame:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """The ROC and precision-recall curves of a score.
-
-    Attributes:
-        name: Of the score.
-        false_rate: (N,), the share of normal frames that are flagged.
-        true_rate: (N,), the share of anomalous frames that are, at the same thresholds.
-        recall: (N′,), the same share for the other curve.
-        precision: (N′,), the share of anomalous frames among those flagged.
-        area: Under the ROC curve.
-    """
-
-    name: str
-    false_rate: np.ndarray
-    true_rate: np.ndarray
-    recall: np.ndarray
-    precision: np.ndarray
-    area: float
-
-
-@dataclass(frozen=True)
 class MemoryHistory:
     """The items of a memory over E epochs.
 
@@ -149,7 +130,7 @@ def score_timelines(videos: Sequence[VideoScores]) -> Figure:
 
 
 def _draw_timeline(axes: Axes, video: VideoScores) -> None:
-    for start, stop in _stretches(video.label == 1):
+    for start, stop in stretches(video.label == 1):
         edges = video.frame[start] - 0.5, video.frame[stop - 1] + 0.5
         axes.axvspan(*edges, color=VERMILION, alpha=0.22, linewidth=0)
     axes.plot(video.frame, video.score, color=BLUE, linewidth=1)
@@ -223,8 +204,13 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
-def _stretches(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Start and stop (one past the end) of each run of true values."""
+def stretches(mask: np.ndarray) -> list[tuple[int, int]]:
+    """Give start and stop (one past the end) of each run of true values.
+
+    Example:
+        >>> stretches(np.array([True, True, False, True]))
+        [(0, 2), (3, 4)]
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
@@ -234,7 +220,7 @@ def painted_frames(frames: Sequence[PaintedFrame]) -> Figure:
 
     The error maps share one scale, so that rows compare.
     """
-    errors = [_error_map(frame) for frame in frames]
+    errors = [error_map(frame.target, frame.output) for frame in frames]
     largest = max(max(float(error.max()) for error in errors), 1e-6)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 2.35 * len(frames) + 0.2))
@@ -253,9 +239,17 @@ def painted_frames(frames: Sequence[PaintedFrame]) -> Figure:
     return figure
 
 
-def _error_map(frame: PaintedFrame) -> np.ndarray:
-    """Absolute error of each pixel, (H, W), of values in [0, 1]; squared, little would show."""
-    difference = (frame.output.astype(np.float32) - frame.target.astype(np.float32)) / 255
+def error_map(target: np.ndarray, output: np.ndarray) -> np.ndarray:
+    """Give the absolute error of each pixel, of values in [0, 1]; squared, little would show.
+
+    Args:
+        target: uint8 (C, H, W), what was there.
+        output: uint8 (C, H, W), what was painted.
+
+    Returns:
+        (H, W).
+    """
+    difference = (output.astype(np.float32) - target.astype(np.float32)) / 255
     return np.abs(difference).mean(axis=0)
 
 

@@ -4,6 +4,7 @@ Arrays in, arrays out; nothing here draws.
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -236,11 +237,9 @@ def flatten_to_plane(points: np.ndarray) -> tuple[np.ndarray, str]:
     centred = points - points.mean(axis=0)
     plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
     way = "PCA"
-    try:
-        from sklearn.manifold import TSNE  # an extra: only this figure is the better for it
-    except ImportError:
-        pass
-    else:
+    if find_spec("sklearn"):  # an extra: only this figure is the better for it
+        from sklearn.manifold import TSNE
+
         perplexity = min(30.0, (len(points) - 1) / 3)
         # A start of the size that scikit-learn's own has; all from one point would stay there.
         start = 1e-4 * plane / max(float(plane[:, 0].std()), 1e-12)

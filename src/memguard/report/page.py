@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jinja2 import Environment, PackageLoader
 from torch import Tensor
-from torchmetrics.functional.classification import binary_precision_recall_curve, binary_roc
 
-from memguard.metrics import FrameAUROC
 from memguard.protocols import Scoring
+from memguard.report.curves import curves, video_auroc
 from memguard.report.evidence import Evidence, Suspect
+from memguard.report.figures import error_map, stretches
 from memguard.report.memory import ItemUse, far_region, flatten_to_plane
 from memguard.report.pictures import heat, photograph
 
@@ -130,7 +129,8 @@ def _video(
     rows = columns["video"] == number
     frame, score, label = (columns[name][rows] for name in ("frame", "score", "label"))
     frame, written = frame.astype(int), columns["written"][rows].astype(bool)
-    truth, peak = list(stretches(label == 1, frame[0])), int(score.argmax())
+    truth, writes = (_runs(mask, int(frame[0])) for mask in (label == 1, written))
+    peak = int(score.argmax())
     line = zip(*thinned(frame, 100 * (1 - score / top), LINE_POINTS), strict=True)
     return {
         "number": number,
@@ -139,44 +139,28 @@ def _video(
         "first": int(frame[0]),
         "last": int(frame[-1]),
         "anomalous": int((label == 1).sum()) if (label >= 0).any() else None,
-        "auroc": _auroc(score, label),
+        "auroc": video_auroc(score, label),
         "peak": int(frame[peak]),
         "peak_score": float(score[peak]),
         "peak_label": int(label[peak]),
         "written": int(written.sum()),
         "line": " ".join(f"{x},{y:.1f}" for x, y in line),
         "truth": truth,
-        "writes": list(stretches(written, frame[0])),
+        "writes": writes,
         "hover": {
             "first": int(frame[0]),
             "fps": tested.fps.get(number),
             "scores": [round(float(value), 3) for value in score],
             "truth": truth if (label >= 0).any() else None,
-            "writes": list(stretches(written, frame[0])),
+            "writes": writes,
             "pictures": tested.evidence.thumbnails.of_video(number),
         },
     }
 
 
-def _auroc(score: np.ndarray, label: np.ndarray) -> float | None:
-    known = label >= 0
-    if len(np.unique(label[known])) < 2:
-        return None
-    metric = FrameAUROC(sync_on_compute=False)
-    metric.update(*(torch.from_numpy(column[known]) for column in (score, label, label)))
-    return float(metric.compute())
-
-
-def stretches(mask: np.ndarray, first: int = 0) -> Iterator[tuple[int, int]]:
-    """Give the first place of each run of true values, and how long it is.
-
-    Example:
-        >>> list(stretches(np.array([True, True, False, True]), first=4))
-        [(4, 2), (7, 1)]
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
-    for start, stop in edges.reshape(-1, 2).tolist():
-        yield start + int(first), stop - start
+def _runs(mask: np.ndarray, first: int) -> list[tuple[int, int]]:
+    """The first frame of each run of true values, and how long it is, as the page draws it."""
+    return [(first + start, stop - start) for start, stop in stretches(mask)]
 
 
 def thinned(x: np.ndarray, y: np.ndarray, points: int) -> tuple[np.ndarray, np.ndarray]:
@@ -194,26 +178,19 @@ def thinned(x: np.ndarray, y: np.ndarray, points: int) -> tuple[np.ndarray, np.n
 
 
 def _curves(tested: FinishedTest) -> dict[str, Any] | None:
-    """ROC and precision against recall, of the test's own score and of either term alone."""
-    label = tested.frames["label"].cpu()
-    known = label >= 0
-    if len(label[known].unique()) < 2:
+    """ROC and precision against recall, as lines."""
+    found = list(curves(tested.frames, tested.scoring))
+    if not found:
         return None
-    scores = tested.scoring.scores(tested.frames)
-    names = dict.fromkeys([tested.scoring.name, "published", "psnr", "distance"])
-    truth = label[known].long()
-    drawn: dict[str, Any] = {"roc": [], "pr": [], "positive": float(truth.float().mean())}
-    for name in names:
-        score = scores[name].cpu()[known]
-        score = (score - score.min()) / (score.max() - score.min()).clamp(min=1e-12)
-        flagged, found, _ = binary_roc(score, truth)
-        precision, recall, _ = binary_precision_recall_curve(score, truth)
-        drawn["roc"].append({"name": name, "line": _points(flagged, found)})
-        drawn["pr"].append({"name": name, "line": _points(recall, precision)})
-    return drawn
+    label = tested.frames["label"]
+    return {
+        "positive": float((label == 1).sum() / (label >= 0).sum()),
+        "roc": [{"name": c.name, "line": _points(c.false_rate, c.true_rate)} for c in found],
+        "pr": [{"name": c.name, "line": _points(c.recall, c.precision)} for c in found],
+    }
 
 
-def _points(x: Tensor, y: Tensor) -> str:
+def _points(x: np.ndarray, y: np.ndarray) -> str:
     """A line within a square of 100, as SVG has it."""
     kept = np.unique(np.linspace(0, len(x) - 1, CURVE_POINTS).round().astype(int))
     pairs = zip((100 * x[kept]).tolist(), (100 - 100 * y[kept]).tolist(), strict=True)
@@ -230,7 +207,7 @@ def _alarms(tested: FinishedTest, columns: dict[str, np.ndarray]) -> Iterator[di
         label = columns["label"][rows & (columns["frame"] == suspect.frame)]
         highest.append((float(scores[suspect.frame]), number, suspect, int(label[0])))
     highest.sort(key=lambda alarm: alarm[0], reverse=True)
-    shown = [(alarm, _error(alarm[2])) for alarm in highest[:ALARMS]]
+    shown = [(alarm, error_map(alarm[2].target, alarm[2].output)) for alarm in highest[:ALARMS]]
     largest = max((float(error.max()) for _, error in shown), default=1.0)
     for (score, number, suspect, label), error in shown:
         size = tested.evidence.sizes[number]
@@ -246,12 +223,6 @@ def _alarms(tested: FinishedTest, columns: dict[str, np.ndarray]) -> Iterator[di
             "error": heat(error, largest),
             "memory": _far(suspect, tested.evidence.memory),
         }
-
-
-def _error(suspect: Suspect) -> np.ndarray:
-    """Absolute error, (H, W), of values in [0, 1]; squared, little would show."""
-    difference = suspect.output.astype(np.float32) - suspect.target.astype(np.float32)
-    return np.abs(difference).mean(axis=0) / 255
 
 
 def _far(suspect: Suspect, memory: ItemUse | None) -> dict[str, Any] | None:

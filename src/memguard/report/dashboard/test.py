@@ -7,18 +7,12 @@ from typing import cast
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
-from torchmetrics.functional.classification import (
-    binary_auroc,
-    binary_precision_recall_curve,
-    binary_roc,
-)
 
 from memguard.data.datamodule import ClipDataModule
 from memguard.protocols import protocol_table
+from memguard.report.curves import curves, video_auroc
 from memguard.report.dashboard.board import Board, Cell
 from memguard.report.figures import (
-    Curve,
     PaintedFrame,
     ShownFrame,
     VideoScores,
@@ -123,16 +117,12 @@ class TestFindings(pl.Callback):
         self.board.figure(trainer, "test/written_frames", figure, file="written_frames.png")
 
     def _show_curves(self, trainer: pl.Trainer, scorer: FrameScorer) -> None:
-        known = scorer.frames["label"] >= 0
-        label = scorer.frames["label"][known].long()
-        if len(label.unique()) < 2:
+        found = list(curves(scorer.frames, scorer.scoring))
+        if not found:
             return
-        scores = scorer.scoring.scores(scorer.frames)
-        own = scorer.scoring.name
-        names = [own, *(name for name in ("published", "unnormalised", "patch") if name != own)]
-        curves = [_curve(name, scores[name][known], label) for name in names]
-        share = float(label.float().mean())
-        figure = roc_and_precision_recall(curves, share)
+        labels = scorer.frames["label"]
+        share = float((labels == 1).sum() / (labels >= 0).sum())
+        figure = roc_and_precision_recall(found, share)
         self.board.figure(trainer, "test/curves", figure, file="curves.png")
 
     def _show_tables(
@@ -166,30 +156,13 @@ def video_row(video: VideoScores) -> list[Cell]:
     """
     known, anomalous, written = video.label >= 0, video.label == 1, video.written.astype(bool)
     peak = int(video.score.argmax())
-    area = None
-    if 0 < anomalous.sum() < known.sum():
-        columns = torch.from_numpy(video.score[known]), torch.from_numpy(anomalous[known]).long()
-        area = float(binary_auroc(*columns))
     return [
         video.name,
         len(video.frame),
         int(anomalous.sum()) if known.any() else None,
-        area,
+        video_auroc(video.score, video.label),
         float(video.score[peak]),
         int(video.frame[peak]),
         int(written.sum()),
         int((written & anomalous).sum()) if known.any() else None,
     ]
-
-
-def _curve(name: str, score: Tensor, label: Tensor) -> Curve:
-    flagged, found, _ = binary_roc(score, label)
-    precision, recall, _ = binary_precision_recall_curve(score, label)
-    return Curve(
-        name,
-        false_rate=flagged.cpu().numpy(),
-        true_rate=found.cpu().numpy(),
-        recall=recall[:-1].cpu().numpy(),  # the last point, a precision of 1, is by convention
-        precision=precision[:-1].cpu().numpy(),
-        area=float(binary_auroc(score, label)),
-    )
