@@ -6,6 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from memguard.config import config_folder, published_settings, register_resolvers, validate
 from memguard.errors import ConfigError
+from memguard.experiment import build_detector
 
 
 def composed(*overrides: str, name: str = "train") -> DictConfig:
@@ -80,7 +81,13 @@ def test_what_cannot_work_is_one_sentence_that_names_the_key(override: str, sent
 @pytest.mark.parametrize("overrides", [["memory=none"], ["memory.size=1", "loss.separateness=0"]])
 @pytest.mark.parametrize("model", ["mnad", "mnad_tiny"])
 def test_a_memory_can_be_left_out_or_be_one_item(overrides: list[str], model: str) -> None:
-    validate(composed(f"model={model}", *overrides))
+    config = composed(f"model={model}", *overrides)
+    validate(config)
+    size = 0 if overrides == ["memory=none"] else 1
+    assert build_detector(config).memory.items.shape == (size, config.memory.dim)
+    # What it was given along is what makes it work.
+    with pytest.raises(ConfigError, match=f"memory.size={size} cannot work"):
+        validate(composed(f"model={model}", f"memory.size={size}"))
 
 
 def test_the_published_settings_do_not_depend_on_the_running_command() -> None:

@@ -164,12 +164,12 @@ def validate(config: DictConfig) -> None:
     """
     require_complete(config)
     _keep_to(RULES, config)
+    _validate_memory(config)
     if config.guard.enabled and config.guard.threshold == "auto" and config.data.holdout == 0:
         raise ConfigError(
             "guard.threshold=auto needs held-out normal frames, but data.holdout=0: set "
             "data.holdout to 0.05, or guard.threshold to a number."
         )
-    _validate_memory(config)
 
 
 def validate_score(config: DictConfig) -> None:

@@ -276,6 +276,8 @@ def test_wandb_logs_offline_unless_logged_in(
     assert done.returncode == 0, done.stderr
     records = list((tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb"))
     assert len(records) == 1
+    shown = {path.stem.split("_")[0] for path in (tmp_path / "run").rglob("media/**/*.png")}
+    assert shown == {"scores", "worst", "written", "curves", "items", "held"}
 
 
 def test_reconstruction_scores_every_frame(shared_scene: Path, tmp_path: Path) -> None:

@@ -39,9 +39,14 @@ def test_a_memory_of_any_size_is_drawn(size: int, dead: bool, tmp_path: Path) ->
     share = np.full((2, size), 1 / size)
     if dead:
         share[:, 0] = 0
-    memory_history(MemoryHistory(1, share, np.zeros((2, size)), np.eye(size))).savefig(
-        tmp_path / "memory.png"
-    )
+    figure = memory_history(MemoryHistory(1, share, np.zeros((2, size)), np.eye(size)))
+    figure.savefig(tmp_path / "memory.png")
+    assert (tmp_path / "memory.png").stat().st_size > 0
+    now = figure.axes[1]
+    assert now.get_title(loc="left").startswith(f"{int(dead)} of {size} dead")
+    assert [bar.get_height() for bar in now.patches] == share[-1].tolist()
+    crosses = [line for line in now.lines if line.get_marker() == "x"]
+    assert [float(line.get_xdata()[0]) for line in crosses] == ([0] if dead else [])
 
 
 def video(label: list[int]) -> VideoScores:
