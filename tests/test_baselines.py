@@ -14,7 +14,7 @@ def test_each_frame_is_held_against_the_one_before_it() -> None:
     clips[0, :3] = 255  # what lies further back does not count
     clips[1, 4, 0, 0, 0] = 51  # one value of four changes by a fifth of the range
     baseline = PreviousFrame(Scoring("published", 0.5, (1, 1), smoothing=0, causal=False))
-    scored = baseline.score_frames(clips)
+    scored = baseline.score_frames(clips, torch.zeros(2))
     assert scored["distance"].tolist() == pytest.approx([0, 0.04 / 4])
     assert scored["psnr"].tolist() == pytest.approx([100, 10 * math.log10(4 / 0.04)])
     assert torch.equal(scored["output"][1], torch.full((1, 2, 2), -1.0))

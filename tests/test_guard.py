@@ -26,37 +26,34 @@ def guard(**settings: object) -> MemoryGuard:
     return MemoryGuard(**(defaults | settings))  # type: ignore[arg-type]
 
 
-def test_writes_exactly_the_frames_below_the_threshold_in_order(
+def test_what_is_below_the_threshold_passes() -> None:
+    scores = torch.tensor([0.4, 0.5, 0.1, 0.9, 0.49])
+    assert guard().passes(scores).tolist() == [True, False, True, False, True]
+    assert not guard(enabled=False).passes(scores).any()
+
+
+def test_scope_dataset_has_one_memory_and_scope_video_one_for_each() -> None:
+    videos = torch.tensor([3, 3, 5])
+    assert guard(scope="dataset").memories(videos) == [0, 0, 0]
+    assert guard(scope="video").memories(videos) == [3, 3, 5]
+
+
+def test_each_memory_is_written_by_itself_and_the_trained_items_stay(
     items: Tensor, queries: Tensor
 ) -> None:
     trained = items.clone()
     under_test = guard()
     under_test.begin(items)
-    scores = torch.tensor([0.4, 0.5, 0.1, 0.9, 0.49])
-    written = [under_test.observe(s, q) for s, q in zip(scores, queries, strict=True)]
-    assert written == [True, False, True, False, True]
-    expected = write(queries[4], write(queries[2], write(queries[0], trained)))
-    assert torch.equal(under_test.items, expected)
+    under_test.write(queries[:2], [3, 5])
+    under_test.write(queries[2:3], [5])
+    under_test.write(queries[:0], [])
+    after = under_test.items([3, 5, 7])
+    assert torch.allclose(after[0], write(queries[0], trained), atol=1e-6)
+    assert torch.allclose(after[1], write(queries[2], write(queries[1], trained)), atol=1e-6)
+    assert torch.equal(after[2], trained)
     assert torch.equal(items, trained)
-
-
-def test_scope_dataset_carries_items_over_and_scope_video_does_not(
-    items: Tensor, queries: Tensor
-) -> None:
-    for scope, kept in (("dataset", True), ("video", False)):
-        under_test = guard(scope=scope)
-        under_test.begin(items)
-        under_test.observe(torch.tensor(0.1), queries[0])
-        after_first = under_test.items
-        under_test.begin_video()
-        assert torch.equal(under_test.items, after_first if kept else items)
-
-
-def test_disabled_it_writes_nothing(items: Tensor, queries: Tensor) -> None:
-    under_test = guard(enabled=False)
     under_test.begin(items)
-    assert not under_test.observe(torch.tensor(0.0), queries[0])
-    assert torch.equal(under_test.items, items)
+    assert torch.equal(under_test.items([5])[0], trained)
 
 
 def test_auto_takes_the_quantile_of_normal_scores() -> None:

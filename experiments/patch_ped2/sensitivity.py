@@ -68,9 +68,7 @@ def paint(checkpoint: Path, dataset: str, root: str) -> Painted:
     detector.begin_test()
     for batch in track(datamodule.test_dataloader(), "Testing"):
         video = int(batch.video[0])
-        if video not in targets:
-            detector.begin_video()
-        scored = detector.score_frames(batch.frames)
+        scored = detector.score_frames(batch.frames, batch.video)
         targets.setdefault(video, []).append(scored["target"])
         outputs.setdefault(video, []).append(scored["output"])
         labels.append(batch.label)

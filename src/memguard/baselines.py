@@ -18,9 +18,6 @@ class PreviousFrame(FrameScorer):
     def begin_test(self) -> None:
         """Nothing is carried from test to test."""
 
-    def begin_video(self) -> None:
-        """Nothing is carried from video to video."""
-
     def paint(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         """Give the last frame but one of each window, and the last.
 
@@ -30,11 +27,12 @@ class PreviousFrame(FrameScorer):
         output, target = (clips[:, -2:].float() / 127.5 - 1).unbind(dim=1)
         return output, target
 
-    def score_frames(self, clips: Tensor) -> ScoredFrames:
+    def score_frames(self, clips: Tensor, videos: Tensor) -> ScoredFrames:
         """Hold the last frame of each window against the last but one.
 
         Args:
             clips: uint8 (B, T, C, H, W), T ≥ 2.
+            videos: (B,); it makes no difference.
         """
         output, target = self.paint(clips)
         return ScoredFrames(

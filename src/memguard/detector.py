@@ -1,8 +1,8 @@
 """The detector: encoder, memory and decoder trained together, and tested frame by frame."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -16,6 +16,7 @@ from memguard import scoring
 from memguard.alarm import Alarm
 from memguard.data.windows import ClipBatch
 from memguard.guard import MemoryGuard
+from memguard.lookahead import Lookahead, most_at_once
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import compactness_loss, nearest_items, separateness_loss
 from memguard.model.memory import Memory, MemoryRead, read
@@ -43,6 +44,7 @@ class Detector(FrameScorer):
 
     Attributes:
         alarm: What the errors of normal video are like; learned in each validation.
+        lookahead: How many frames of a test are painted at once; chosen when the test begins.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Detector(FrameScorer):
         self.memory = memory
         self.guard = guard
         self.alarm = Alarm()
+        self.lookahead = Lookahead(frames=1)
         self.compactness = compactness
         self.separateness = separateness
         self.margin = margin
@@ -121,29 +124,40 @@ class Detector(FrameScorer):
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """One step: read, paint, three losses, then the write."""
-        frames, target = self.split(batch.frames)
-        output, recalled = self(frames)
-        items = self.memory.items
-        pixel = F.mse_loss(output.float(), target)
-        compactness = compactness_loss(recalled.query, items)
-        separateness = separateness_loss(recalled.query, items, self.margin)
-        loss = pixel + self.compactness * compactness + self.separateness * separateness
-        self.memory.update(recalled.query)
-
-        psnr = scoring.psnr(output.detach(), target).mean()
-        self.log_dict({"loss": loss, "psnr": psnr}, prog_bar=True, logger=False)
-        self.log_dict(
-            {
-                "train/loss": loss,
-                "train/pixel": pixel,
-                "train/compactness": compactness,
-                "train/separateness": separateness,
-                "train/psnr": psnr,
-                "train/lr": self.trainer.optimizers[0].param_groups[0]["lr"],
-                **item_use(recalled.similarity),
-            }
-        )
+        loss, found = self.losses(*self.split(batch.frames))
+        lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.log_dict({"loss": loss, "psnr": found["train/psnr"]}, prog_bar=True, logger=False)
+        self.log_dict({**found, "train/lr": lr})
         return loss
+
+    def losses(self, frames: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Read, paint and weigh, then write what was read by into the items.
+
+        Nothing in here waits for the device, so that a GPU is never idle.
+
+        Args:
+            frames: As :meth:`split` gives its input.
+            target: (B, C, H, W), values in [−1, 1].
+
+        Returns:
+            The total to descend on, and what there is to log: numbers on the device.
+        """
+        output, recalled = self(frames)
+        items, query, similarity = self.memory.items, recalled.query, recalled.similarity.detach()
+        pixel = F.mse_loss(output.float(), target)
+        compactness = compactness_loss(query, items, similarity)
+        separateness = separateness_loss(query, items, self.margin, similarity)
+        loss = pixel + self.compactness * compactness + self.separateness * separateness
+        self.memory.update(query, similarity)
+        found = {
+            "train/loss": loss,
+            "train/pixel": pixel,
+            "train/compactness": compactness,
+            "train/separateness": separateness,
+            "train/psnr": scoring.psnr(output, target).mean(),
+        }
+        detached = {name: value.detach() for name, value in found.items()}
+        return loss, detached | item_use(similarity)
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Score held-out normal windows, with the items as trained."""
@@ -167,46 +181,75 @@ class Detector(FrameScorer):
     def begin_test(self) -> None:
         """Hand the guard the trained items."""
         self.guard.begin(self.memory.items)
+        self.lookahead = Lookahead(most_at_once(self.device))
 
-    def begin_video(self) -> None:
-        """Tell the guard."""
-        self.guard.begin_video()
+    def score_frames(self, clips: Tensor, videos: Tensor) -> RememberedFrames:
+        """Score windows as if one by one: read, painted, scored and shown to the guard in order.
 
-    def score_frames(self, clips: Tensor) -> RememberedFrames:
-        """Score successive windows of one video, in order.
-
-        The encoder does not see the memory, so all are encoded at once; then each is read, painted,
-        scored and shown to the guard before the next.
+        The encoder does not see the memory, so all are encoded at once; they are painted as many
+        at once as the :class:`Lookahead` allows.
 
         Args:
-            clips: uint8 (B, T, C, H, W).
+            clips: uint8 (B, T, C, H, W); the windows of one video in order, those that follow on
+                them at the next call.
+            videos: (B,), the number of each window's video.
         """
         frames, target = self.split(clips)
         features, skips = self.autoencoder.encoder(frames)
-        steps = [
-            self._score_frame(features[i : i + 1], [s[i : i + 1] for s in skips], target[i : i + 1])
-            for i in range(len(target))
-        ]
-        found = {name: torch.cat([step[name] for step in steps]) for name in steps[0]}
-        return cast(RememberedFrames, found | {"target": target, "items": self.guard.items})
+        memories = self.guard.memories(videos)
+        rounds = list(self._rounds(_Encoded(features, skips, target), memories))
+        in_order = torch.tensor([place for places, _ in rounds for place in places]).argsort()
+        found = {
+            name: _at(torch.cat([part[name] for _, part in rounds]), in_order.tolist())
+            for name in rounds[0][1]
+        }
+        return {
+            "output": found["output"],
+            "target": target,
+            "psnr": found["psnr"],
+            "distance": found["distance"],
+            "regular": found["regular"],
+            "written": found["written"],
+            "query": found["query"].unflatten(1, features.shape[-2:]),
+            "similarity": found["similarity"].unflatten(1, features.shape[-2:]),
+            "items": self.guard.items(memories[-1:])[0],
+        }
 
-    def _score_frame(
-        self, features: Tensor, skips: list[Tensor], target: Tensor
-    ) -> dict[str, Tensor]:
-        """Read, paint and score one frame, then let the guard write it; all with B = 1."""
-        items = self.guard.items
-        recalled = read(features, items)
-        output = self.autoencoder.decoder(recalled.fused, skips)
-        regular = scoring.regular_score(output, target)
-        written = self.guard.observe(regular, recalled.query[0])
+    def _rounds(
+        self, encoded: "_Encoded", memories: Sequence[int]
+    ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+        """Paint a batch's frames, some at once, and write those that the guard lets pass.
+
+        Args:
+            encoded: All frames.
+            memories: The number of each frame's memory.
+
+        Yields:
+            The places of the frames that are done, and what was found of them.
+        """
+        self.lookahead.begin(memories)
+        while places := self.lookahead.next():
+            now = [memories[place] for place in places]
+            found = self._painted(encoded.at(places), self.guard.items(now))
+            written = found["written"].tolist()
+            kept = self.lookahead.keep(written)
+            writers = [i for i in kept if written[i]]
+            self.guard.write(_at(found["query"], writers), [now[i] for i in writers])
+            yield [places[i] for i in kept], {k: _at(value, kept) for k, value in found.items()}
+
+    def _painted(self, encoded: "_Encoded", items: Tensor) -> dict[str, Tensor]:
+        """Read, paint and score frames, each from a memory of its own: items (B, M, C)."""
+        recalled = read(encoded.features, items)
+        output = self.autoencoder.decoder(recalled.fused, encoded.skips)
+        regular = scoring.regular_score(output, encoded.target)
         return {
             "output": output,
-            "psnr": scoring.psnr(output, target),
-            "distance": _distance(recalled.query, items),
+            "psnr": scoring.psnr(output, encoded.target),
+            "distance": _distance(recalled, items),
             "regular": regular,
-            "written": torch.tensor([written], device=target.device),
-            "query": recalled.query.unflatten(1, features.shape[-2:]),
-            "similarity": recalled.similarity.unflatten(1, features.shape[-2:]),
+            "written": self.guard.passes(regular),
+            "query": recalled.query,
+            "similarity": recalled.similarity,
         }
 
     def on_test_epoch_end(self) -> None:
@@ -227,11 +270,32 @@ class Detector(FrameScorer):
         )
 
 
-def _distance(query: Tensor, items: Tensor) -> Tensor:
-    """How far each frame is from the memory, (B,); 0 where there is none."""
-    if len(items) == 0:
+class _Encoded(NamedTuple):
+    """Frames as the encoder leaves them: what there is before the memory is looked into."""
+
+    features: Tensor
+    skips: list[Tensor]
+    target: Tensor
+
+    def at(self, places: Sequence[int]) -> "_Encoded":
+        """Those at these places."""
+        skips = [_at(skip, places) for skip in self.skips]
+        return _Encoded(_at(self.features, places), skips, _at(self.target, places))
+
+
+def _distance(recalled: MemoryRead, items: Tensor) -> Tensor:
+    """How far each frame is from its memory, (B,); 0 where there is none."""
+    query, similarity = recalled.query, recalled.similarity
+    if items.shape[-2] == 0:
         return query.new_zeros(len(query))
-    return scoring.feature_distance(query, nearest_items(query, items, 1)[:, :, 0])
+    return scoring.feature_distance(query, nearest_items(query, items, 1, similarity)[:, :, 0])
+
+
+def _at(values: Tensor, places: Sequence[int]) -> Tensor:
+    """The rows at these places; where they lie side by side, without a copy."""
+    if places and list(places) == list(range(places[0], places[0] + len(places))):
+        return values[places[0] : places[0] + len(places)]
+    return values[list(places)]
 
 
 def item_use(similarity: Tensor) -> dict[str, Tensor]:

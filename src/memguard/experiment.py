@@ -125,7 +125,8 @@ def prepare(config: DictConfig) -> Preparation:
 def build_datamodule(config: DictConfig, benchmark: Benchmark) -> ClipDataModule:
     """Make the datamodule that streams a dataset's videos."""
     # Called apart from Hydra, which would turn a benchmark into a configuration.
-    return instantiate(config.data, _partial_=True)(benchmark=benchmark)
+    abreast = config.guard.scope == "video"
+    return instantiate(config.data, _partial_=True)(benchmark=benchmark, abreast=abreast)
 
 
 def build_benchmark(config: DictConfig) -> Benchmark:

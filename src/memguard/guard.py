@@ -4,6 +4,7 @@ Source: Park, Noh, Ham, "Learning Memory-guided Normality for Anomaly Detection"
 section 3.2, equation 8 and the paragraph around it.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -32,11 +33,9 @@ class MemoryGuard(nn.Module):
     Attributes:
         normal_scores: (101,), the percentiles of the regular score over held-out normal frames;
             NaN before :meth:`calibrate`. A buffer, so that a checkpoint carries it.
-        items: The test-time items, (M, C), once :meth:`begin` was called.
     """
 
     normal_scores: Tensor
-    items: Tensor
 
     def __init__(
         self,
@@ -73,24 +72,34 @@ class MemoryGuard(nn.Module):
     def begin(self, items: Tensor) -> None:
         """Start a test from the trained items, (M, C)."""
         self._trained = items
-        self.items = items.clone()
+        self._items: dict[int, Tensor] = {}
 
-    def begin_video(self) -> None:
-        """Tell that the next frame belongs to another video."""
-        if self.scope == "video":
-            self.items = self._trained.clone()
-
-    def observe(self, regular: Tensor, query: Tensor) -> bool:
-        """Write a frame's queries if it looks normal.
+    def memories(self, videos: Tensor) -> list[int]:
+        """Number the memory that each frame belongs to: its video's own, or the one for all.
 
         Args:
-            regular: The frame's regular score, a number.
-            query: (K, C), its queries.
-
-        Returns:
-            Whether it was written.
+            videos: (B,), the number of each frame's video.
         """
-        looks_normal = self.enabled and bool(regular < self.threshold)
-        if looks_normal:
-            self.items = write(query, self.items)
-        return looks_normal
+        return videos.tolist() if self.scope == "video" else [0] * len(videos)
+
+    def items(self, memories: Sequence[int]) -> Tensor:
+        """Give the items in force of each of these memories, (B, M, C)."""
+        return torch.stack([self._items.get(memory, self._trained) for memory in memories])
+
+    def passes(self, regular: Tensor) -> Tensor:
+        """Say which frames look normal, so that they are to be written; (B,).
+
+        Args:
+            regular: (B,), their regular scores.
+        """
+        return (regular < self.threshold) & self.enabled
+
+    def write(self, query: Tensor, memories: Sequence[int]) -> None:
+        """Write frames into their memories.
+
+        Args:
+            query: (B, K, C), the queries of one frame for each memory.
+            memories: Which, each once.
+        """
+        if memories:
+            self._items.update(zip(memories, write(query, self.items(memories)), strict=True))

@@ -38,10 +38,11 @@ class LiveScorer:
         self._length = config.task.past + 1
         self.alarm = detector.alarm
         self._detector.begin_test()
+        self._videos = 0
 
     def watch(self, stream: Stream) -> Iterator[ScoredPicture]:
         """Score a video's pictures as they come; the first few have no past and get no score."""
-        self._detector.begin_video()
+        self._videos += 1
         past = torch.empty(0)
         smoother = CausalSmoother(self._detector.scoring.smoothing)
         for pictures in stream:
@@ -81,7 +82,9 @@ class LiveScorer:
         clips = known.unfold(0, self._length, 1).movedim(-1, 1)
         how = self._detector.scoring
         with self._precision():
-            found = self._detector.score_frames(clips.to(self._detector.device))
+            found = self._detector.score_frames(
+                clips.to(self._detector.device), torch.full((len(clips),), self._videos)
+            )
         patches = patch_error(found["output"], found["target"], how.patch).cpu()
         worst = smoother(patches).flatten(1).amax(dim=1)
         # The smoothed errors trail behind what moves.

@@ -41,7 +41,7 @@ class RememberedFrames(ScoredFrames):
     Attributes:
         query: (B, H, W, C), the encoder's map, unit rows.
         similarity: (B, H, W, M), the cosine of each query with each item as it was then.
-        items: (M, C), the items as the guard left them after the last of these frames.
+        items: (M, C), the items of the last frame's memory as the guard left them.
     """
 
     query: Tensor
@@ -65,23 +65,20 @@ class FrameScorer(pl.LightningModule):
         self.scoring = scoring
         self.frames: dict[str, Tensor] = {}
         self._table = FrameTable(COLUMNS)
-        self._video: int | None = None
-        self._found: list[dict[str, Tensor]] = []
+        self._found: dict[int, list[dict[str, Tensor]]] = {}
 
     @abstractmethod
     def begin_test(self) -> None:
         """Forget the last test."""
 
     @abstractmethod
-    def begin_video(self) -> None:
-        """Take note that the next frame belongs to another video."""
-
-    @abstractmethod
-    def score_frames(self, clips: Tensor) -> ScoredFrames:
+    def score_frames(self, clips: Tensor, videos: Tensor) -> ScoredFrames:
         """Score the last frame of each window.
 
         Args:
-            clips: uint8 (B, T, C, H, W), successive windows of one video.
+            clips: uint8 (B, T, C, H, W); the windows of one video in order, those that follow on
+                them at the next call.
+            videos: (B,), the number of each window's video.
         """
 
     @abstractmethod
@@ -99,28 +96,28 @@ class FrameScorer(pl.LightningModule):
         """Begin with nothing found."""
         self.begin_test()
         self._table.reset()
-        self._video = None
-        self._found = []
+        self._found = {}
 
     def test_step(self, batch: ClipBatch, batch_idx: int) -> ScoredFrames:
-        """Score successive windows of one video."""
-        if self._video != (video := int(batch.video[0])):
-            self._finish_video()
-            self.begin_video()
-            self._video = video
-        scored = self.score_frames(batch.frames)
-        self._found.append(
-            {
-                "video": batch.video,
-                "frame": batch.frame,
-                "label": batch.label,
-                "psnr": scored["psnr"],
-                "distance": scored["distance"],
-                "regular": scored["regular"],
-                "written": scored["written"],
-                "patch": patch_error(scored["output"], scored["target"], self.scoring.patch),
-            }
-        )
+        """Score successive windows of one video, or of several side by side."""
+        scored = self.score_frames(batch.frames, batch.video)
+        found = {
+            "video": batch.video,
+            "frame": batch.frame,
+            "label": batch.label,
+            "psnr": scored["psnr"],
+            "distance": scored["distance"],
+            "regular": scored["regular"],
+            "written": scored["written"],
+            "patch": patch_error(scored["output"], scored["target"], self.scoring.patch),
+        }
+        present = set(batch.video.tolist())
+        for video in self._found.keys() - present:
+            self._finish_video(video)
+        for video in present:
+            rows = batch.video == video
+            part = {name: column[rows] for name, column in found.items()}
+            self._found.setdefault(video, []).append(part)
         return scored
 
     def on_test_epoch_end(self) -> None:
@@ -130,16 +127,15 @@ class FrameScorer(pl.LightningModule):
 
     def joined_frames(self) -> dict[str, Tensor]:
         """Join what the test steps of all processes found; columns as in ``frames``."""
-        self._finish_video()
+        for video in list(self._found):
+            self._finish_video(video)
         frames = self._table.compute()
         frames["score"] = self.scoring.scores(frames)[self.scoring.name]
         return frames
 
-    def _finish_video(self) -> None:
+    def _finish_video(self, video: int) -> None:
         """Put a video into the table, now that its patches can be smoothed over all of it."""
-        if not self._found:
-            return
-        columns = {name: torch.cat([part[name] for part in self._found]) for name in self._found[0]}
+        parts = self._found.pop(video)
+        columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         columns["patch"] = self.scoring.worst_patch(columns["patch"])
         self._table.update(**columns)
-        self._found = []

@@ -60,6 +60,26 @@ def test_ordered_windows_come_in_order_and_never_cross_a_video(threads: int) -> 
     assert all(len(set(batch.video.tolist())) == 1 for batch in batches)
 
 
+@pytest.mark.parametrize("threads", [0, 2])
+@pytest.mark.parametrize("abreast", [2, 3, 8])
+def test_windows_of_several_videos_come_side_by_side_each_in_order(
+    threads: int, abreast: int
+) -> None:
+    windows = OrderedWindows(
+        segments(7, 40, 4, 12, 9), length=5, batch_size=6, threads=threads, abreast=abreast
+    )
+    batches = list(windows)
+    assert len(batches) == len(windows)
+    found = places(iter(batches))
+    assert sorted(found) == sorted(every_window(5, 7, 40, 4, 12, 9))
+    for video in range(5):
+        of_video = [place for place in found if place[0] == video]
+        assert of_video == sorted(of_video)
+    first = batches[0].video.unique()
+    assert len(first) == min(abreast, 4)  # the video of four frames has no window
+    assert all(len(batch.video) <= max(6, abreast) for batch in batches)
+
+
 def test_a_window_holds_its_frames_in_order_and_its_label_is_the_last_frames() -> None:
     video = CountingVideo(9)
     labels = np.array([0, 0, 0, 0, 0, 1, 0, 0, 1], np.uint8)

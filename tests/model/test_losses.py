@@ -47,3 +47,14 @@ def test_a_memory_per_row() -> None:
     for row in range(2):
         alone = nearest_items(query[row : row + 1], items[row], 2)
         assert torch.equal(together[row], alone[0])
+
+
+def test_a_similarity_known_already_is_what_they_go_by() -> None:
+    torch.manual_seed(2)
+    query = F.normalize(torch.randn(2, 6, 3), dim=-1)
+    items = F.normalize(torch.rand(4, 3), dim=-1)
+    known, other = query @ items.T, -query @ items.T
+    assert compactness_loss(query, items, known) == compactness_loss(query, items)
+    assert separateness_loss(query, items, 1.0, known) == separateness_loss(query, items)
+    assert compactness_loss(query, items, other) > compactness_loss(query, items)
+    assert separateness_loss(query, items, 1.0, other) != separateness_loss(query, items)

@@ -144,3 +144,12 @@ def test_two_processes_write_what_one_would(tmp_path) -> None:
     memory.update(torch.cat([query[:1, :7], query[1:, :3]], dim=1))
     for rank in range(2):
         assert torch.allclose(torch.load(tmp_path / f"{rank}.pt"), memory.items, atol=1e-6)
+
+
+def test_a_similarity_known_already_is_what_is_written_by() -> None:
+    torch.manual_seed(2)
+    query = F.normalize(torch.randn(2, 6, 3), dim=-1)
+    items = F.normalize(torch.rand(4, 3), dim=-1)
+    assert torch.equal(write(query, items, query @ items.T), write(query, items))
+    other = F.normalize(torch.rand(4, 3), dim=-1)
+    assert not torch.allclose(write(query, items, query @ other.T), write(query, items))

@@ -41,6 +41,7 @@ class ClipDataModule(pl.LightningDataModule):
         on_error: What to do about videos that cannot be used: "raise", or "skip" them.
         cache: Whether training frames, once decoded and resized, are kept for the next epoch: on
             "disk", in "ram" or not at all. It changes no result.
+        abreast: Whether test videos come side by side, for a test that judges each by itself.
 
     Attributes:
         skipped: How many videos of each split were left out; known after `setup`.
@@ -63,6 +64,7 @@ class ClipDataModule(pl.LightningDataModule):
         seed: int,
         on_error: Literal["raise", "skip"] = "raise",
         cache: Literal["none", "disk", "ram"] = "none",
+        abreast: bool = False,
     ) -> None:
         super().__init__()
         self.benchmark = benchmark
@@ -76,6 +78,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.seed = seed
         self.on_error = on_error
         self.cache = cache
+        self.abreast = abreast
         self.skipped: dict[str, int] = {}
         self.tested: dict[int, Footage] = {}
         self._preparation: Preparation | None = None
@@ -155,8 +158,9 @@ class ClipDataModule(pl.LightningDataModule):
         return self._ordered(self.held_out)
 
     def test_dataloader(self) -> DataLoader[ClipBatch]:
-        """Test windows in order, video by video."""
-        return self._ordered(self.test_segments)
+        """Test windows in order, video by video or, with `abreast`, of many side by side."""
+        count = min(len(self.test_segments), TEST_BATCH) if self.abreast else 1
+        return self._ordered(self.test_segments, count)
 
     def test_window(self, video: int, frame: int) -> Tensor:
         """Decode the window of one test frame.
@@ -171,10 +175,14 @@ class ClipDataModule(pl.LightningDataModule):
         segment = next(segment for segment in self.test_segments if segment.number == video)
         return segment.video.frames(range(frame - self.length + 1, frame + 1))
 
-    def _ordered(self, segments: list[Segment]) -> DataLoader[ClipBatch]:
+    def _ordered(self, segments: list[Segment], abreast: int = 1) -> DataLoader[ClipBatch]:
         return _loader(
             OrderedWindows(
-                segments, length=self.length, batch_size=TEST_BATCH, threads=self.threads
+                segments,
+                length=self.length,
+                batch_size=TEST_BATCH,
+                threads=self.threads,
+                abreast=abreast,
             )
         )
 

@@ -78,29 +78,49 @@ Stretch = tuple[Segment, range]
 
 
 class OrderedWindows(IterableDataset[ClipBatch]):
-    """All windows in order, segment by segment, in batches that never cross a segment's end.
+    """All windows of each segment in order.
+
+    One segment follows on another, or several come side by side: then a batch holds successive
+    windows of each of them, and a segment that ends makes room for the next.
 
     Args:
         segments: Where windows come from.
         length: Frames T per window.
-        batch_size: Windows per batch at most.
+        batch_size: Windows per batch at most; one of each segment at least.
         threads: Threads that decode ahead; 0 decodes when a batch is asked for.
+        abreast: How many segments come side by side.
     """
 
     def __init__(
-        self, segments: Sequence[Segment], *, length: int, batch_size: int, threads: int
+        self,
+        segments: Sequence[Segment],
+        *,
+        length: int,
+        batch_size: int,
+        threads: int,
+        abreast: int = 1,
     ) -> None:
         self.length = length
         self.threads = threads
-        self.batches = _cut(segments, length, batch_size)
+        self.each = max(batch_size // abreast, 1)
+        # What is side by side is decoded in longer stretches than it is handed out in, or most
+        # frames would be decoded for several windows.
+        self.ranks = list(_side_by_side(segments, length, batch_size, abreast))
 
     def __len__(self) -> int:
         """Count the batches."""
-        return len(self.batches)
+        longest = [max(len(starts) for _, starts in rank) for rank in self.ranks]
+        return sum(-(-windows // self.each) for windows in longest)
 
     def __iter__(self) -> Iterator[ClipBatch]:
         """Yield the batches."""
-        return _decoded(self.batches, self.length, self.threads, ahead=2 * self.threads)
+        stretches = [stretch for rank in self.ranks for stretch in rank]
+        decoded = _decoded(stretches, self.length, self.threads, ahead=2 * self.threads)
+        for rank in self.ranks:
+            batches = list(islice(decoded, len(rank)))
+            longest = max(len(batch.video) for batch in batches)
+            for start in range(0, longest, self.each):
+                yield _joined([_rows(batch, start, start + self.each) for batch in batches])
 
 
 class ShuffledWindows(IterableDataset[ClipBatch]):
@@ -198,7 +218,7 @@ def sample_windows(
     for segment, start in (places[place] for place in chosen):
         whole = _batch(segment, range(start, start + 1), reach)
         batches.append(whole._replace(frames=whole.frames[:, ::speed]))
-    return ClipBatch(*map(torch.cat, zip(*batches, strict=True)))
+    return _joined(batches)
 
 
 def _cut(segments: Sequence[Segment], length: int, count: int) -> list[Stretch]:
@@ -209,6 +229,35 @@ def _cut(segments: Sequence[Segment], length: int, count: int) -> list[Stretch]:
         for windows in [segment.windows(length)]
         for start in range(0, len(windows), count)
     ]
+
+
+def _side_by_side(
+    segments: Sequence[Segment], length: int, count: int, abreast: int
+) -> Iterator[list[Stretch]]:
+    """Take the next stretch of so many segments at a time, of each all in order."""
+    # The longest first, as nothing can go beside what is left at the end.
+    longest_first = (
+        sorted(segments, key=lambda s: -len(s.windows(length))) if abreast > 1 else segments
+    )
+    waiting = deque(deque(_cut([segment], length, count)) for segment in longest_first)
+    taken: list[deque[Stretch]] = []
+    while True:
+        taken = [stretches for stretches in taken if stretches]
+        while waiting and len(taken) < abreast:
+            taken += [stretches] if (stretches := waiting.popleft()) else []
+        if not taken:
+            return
+        yield [stretches.popleft() for stretches in taken]
+
+
+def _rows(batch: ClipBatch, start: int, stop: int) -> ClipBatch:
+    return ClipBatch(*(values[start:stop] for values in batch))
+
+
+def _joined(batches: Sequence[ClipBatch]) -> ClipBatch:
+    if len(batches) == 1:
+        return batches[0]  # without a copy
+    return ClipBatch(*map(torch.cat, zip(*batches, strict=True)))
 
 
 def _decoded(

@@ -62,13 +62,20 @@ def _same(value: Tensor) -> Tensor:
     return value
 
 
-def _written(query: Tensor, items: Tensor, over_all: Reduce, in_sum: Reduce) -> Tensor:
+def _written(
+    query: Tensor,
+    items: Tensor,
+    similarity: Tensor | None,
+    over_all: Reduce = _same,
+    in_sum: Reduce = _same,
+) -> Tensor:
     """One write; the two reductions join what several processes hold of the queries."""
-    if items.dim() == 2:
-        query = query.reshape(-1, query.shape[-1])  # (B·K, C): one batch of queries
     query = query.to(items.dtype)
     with torch.autocast(query.device.type, enabled=False):
-        similarity = query @ items.mT  # (…, K, M)
+        if similarity is None:
+            similarity = query @ items.mT  # (…, K, M)
+        if items.dim() == 2:  # one batch of queries
+            query, similarity = query.flatten(0, -2), similarity.flatten(0, -2)
         nearest = F.one_hot(similarity.argmax(dim=-1), items.shape[-2])  # (…, K, M)
         # Softmax over queries divided by its maximum: the normaliser cancels (equation 7).
         peak = over_all(similarity.amax(dim=-2, keepdim=True))  # (…, 1, M)
@@ -81,7 +88,7 @@ def _written(query: Tensor, items: Tensor, over_all: Reduce, in_sum: Reduce) -> 
 
 
 @torch.no_grad()
-def write(query: Tensor, items: Tensor) -> Tensor:
+def write(query: Tensor, items: Tensor, similarity: Tensor | None = None) -> Tensor:
     """Move each item towards the queries that are nearest to it (equations 4-7).
 
     p_m ← normalise(p_m + Σ_{k∈U_m} v_km q_k) with v_km = exp(s_km − max_k s_km). An item that no
@@ -90,6 +97,8 @@ def write(query: Tensor, items: Tensor) -> Tensor:
     Args:
         query: (K, C) or (B, K, C), unit rows.
         items: (M, C): all queries count as one batch. (B, M, C): one memory per row of the batch.
+        similarity: (K, M) or (B, K, M), the cosine of each query with each item, where it is known
+            already.
 
     Returns:
         The new items, in the shape of the old, unit rows.
@@ -99,7 +108,7 @@ def write(query: Tensor, items: Tensor) -> Tensor:
         tensor([[1.0000, 0.0000],
                 [0.3162, 0.9487]])
     """
-    return _written(query, items, over_all=_same, in_sum=_same)
+    return _written(query, items, similarity)
 
 
 def _all_reduce(operation: distributed.ReduceOp.RedOpType) -> Reduce:
@@ -137,15 +146,19 @@ class Memory(nn.Module):
         return read(features, self.items)
 
     @torch.no_grad()
-    def update(self, query: Tensor) -> None:
-        """Write a training batch's queries, (B, K, C), into the items.
+    def update(self, query: Tensor, similarity: Tensor | None = None) -> None:
+        """Write a training batch's queries into the items.
 
         Across processes the items become what one process with all queries would make of them: one
         maximum of M numbers and one sum of M×C travel.
+
+        Args:
+            query: (B, K, C), unit rows.
+            similarity: (B, K, M), where it is known already, as from a read.
         """
         if len(self.items) == 0:
             return
         maximum = _all_reduce(distributed.ReduceOp.MAX)
         total = _all_reduce(distributed.ReduceOp.SUM)
         # A new tensor: the backward pass still needs the items that were read.
-        self.items = _written(query, self.items, over_all=maximum, in_sum=total)
+        self.items = _written(query, self.items, similarity, maximum, total)

@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -118,11 +119,11 @@ class Evidence(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take in successive frames of one video."""
+        """Take in successive frames of one video, or of several."""
         if not trainer.is_global_zero:
             return
-        video = int(batch.video[0])
-        for index, frame in enumerate(batch.frame.tolist()):
+        places = zip(batch.video.tolist(), batch.frame.tolist(), strict=True)
+        for index, (video, frame) in enumerate(places):
             if self.thumbnails.wants(frame):
                 picture = batch.frames[index, -1].cpu().numpy()
                 self.thumbnails.add(video, frame, picture, self.sizes[video])
@@ -150,13 +151,14 @@ class Evidence(pl.Callback):
     def _keep_suspects(
         self, outputs: ScoredFrames, batch: ClipBatch, patch: Sequence[float]
     ) -> None:
-        """Replace those of the video that this batch has worse frames than."""
-        video = int(batch.video[0])
+        """Replace those of each video that this batch has worse frames than."""
         for reason, measures in _reasons(outputs, patch):
-            index = int(measures.argmax())
-            known = self._suspects.get((video, reason))
-            if known is None or float(measures[index]) > known.measure:
-                self._suspects[video, reason] = _suspect(outputs, batch, index, measures)
+            for video in batch.video.unique().tolist():
+                elsewhere = batch.video != video
+                index = int(measures.masked_fill(elsewhere, -torch.inf).argmax())
+                known = self._suspects.get((video, reason))
+                if known is None or float(measures[index]) > known.measure:
+                    self._suspects[video, reason] = _suspect(outputs, batch, index, measures)
 
 
 def _reasons(outputs: ScoredFrames, patch: Sequence[float]) -> Iterator[tuple[str, Tensor]]:

@@ -1,0 +1,127 @@
+"""The detector: its test against a plain loop, and its step without waiting for the device."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+from memguard import scoring
+from memguard.detector import Detector
+from memguard.guard import MemoryGuard
+from memguard.lookahead import Lookahead
+from memguard.model.autoencoder import Autoencoder
+from memguard.model.losses import nearest_items
+from memguard.model.memory import Memory, read, write
+from memguard.protocols import Scoring
+
+NAMES = ("psnr", "distance", "regular", "written")
+
+
+def detector(scope: Literal["dataset", "video"] = "dataset", threshold: float = 0.0) -> Detector:
+    torch.manual_seed(0)
+    return Detector(
+        Autoencoder(channels=1, width=4, features=8, past=4, skip_connections=True),
+        Memory(size=5, dim=8),
+        MemoryGuard(threshold=threshold, quantile=0.5, scope=scope, enabled=True),
+        compactness=0.1,
+        separateness=0.1,
+        margin=1.0,
+        optimizer=torch.optim.Adam,
+        scoring=Scoring("published", 0.6, (0.25, 0.25), 1.0, causal=False),
+        channels_last=False,
+    ).eval()
+
+
+def videos(*lengths: int) -> list[Tensor]:
+    """Windows of videos that grow brighter, so that frames are painted well and badly by turns."""
+    torch.manual_seed(1)
+    return [
+        torch.randint(0, 256, (length, 5, 1, 16, 16), dtype=torch.uint8)
+        .mul(torch.rand(length, 1, 1, 1, 1))
+        .byte()
+        for length in lengths
+    ]
+
+
+@torch.no_grad()
+def plain_loop(under_test: Detector, clips: list[Tensor]) -> Iterator[list[tuple[float, ...]]]:
+    """The test as the paper has it: one frame after the other, everything by itself."""
+    trained = items = under_test.memory.items
+    for video in clips:
+        items = trained if under_test.guard.scope == "video" else items
+        rows = []
+        for clip in video.split(1):
+            frames, target = under_test.split(clip)
+            features, skips = under_test.autoencoder.encoder(frames)
+            recalled = read(features, items)
+            output = under_test.autoencoder.decoder(recalled.fused, skips)
+            regular = scoring.regular_score(output, target)
+            nearest = nearest_items(recalled.query, items, 1)[:, :, 0]
+            distance = scoring.feature_distance(recalled.query, nearest)
+            written = regular < under_test.guard.threshold
+            if written:
+                items = write(recalled.query[0], items)
+            found = (scoring.psnr(output, target), distance, regular, written)
+            rows.append(tuple(float(value) for value in found))
+        yield rows
+
+
+def between_regular(clips: list[Tensor]) -> float:
+    """A threshold that half of the frames are below, and none is at."""
+    rows = [row for video in plain_loop(detector(), clips) for row in video]
+    ordered = torch.tensor(rows)[:, 2].sort().values
+    return float(ordered[len(rows) // 2 - 1 : len(rows) // 2 + 1].mean())
+
+
+@pytest.mark.parametrize("scope", ["dataset", "video"])
+@pytest.mark.parametrize("ahead", [1, 3, 16])
+@torch.no_grad()
+def test_scores_are_those_of_a_plain_loop_however_many_are_painted_at_once(
+    scope: Literal["dataset", "video"], ahead: int
+) -> None:
+    clips = videos(13, 6, 9)
+    under_test = detector(scope, between_regular(clips))
+    expected = list(plain_loop(under_test, clips))
+    under_test.begin_test()
+    under_test.lookahead = Lookahead(ahead)
+    for number, video in enumerate(clips):
+        batches = [
+            under_test.score_frames(c, torch.full((len(c),), number)) for c in video.split(7)
+        ]
+        found = [torch.cat([batch[name].double() for batch in batches]) for name in NAMES]
+        truth = torch.tensor(expected[number], dtype=torch.float64)
+        assert 0 < found[3].sum() < len(found[3])
+        assert torch.equal(found[3], truth[:, 3])
+        torch.testing.assert_close(torch.stack(found, dim=1), truth, rtol=1e-6, atol=1e-6)
+
+
+@torch.no_grad()
+def test_videos_side_by_side_are_scored_as_if_one_by_one() -> None:
+    clips = videos(8, 8, 8)
+    under_test = detector("video", between_regular(clips))
+    expected = torch.tensor(list(plain_loop(under_test, clips)), dtype=torch.float64)
+    under_test.begin_test()
+    under_test.lookahead = Lookahead(6)
+    number = torch.arange(3)
+    for first in range(0, 8, 4):
+        batch = torch.stack([video[first : first + 4] for video in clips]).flatten(0, 1)
+        scored = under_test.score_frames(batch, number.repeat_interleave(4))
+        found = torch.stack([scored[name].double().unflatten(0, (3, 4)) for name in NAMES], dim=2)
+        torch.testing.assert_close(found, expected[:, first : first + 4], rtol=1e-6, atol=1e-6)
+
+
+def test_a_training_step_asks_nothing_of_the_device_but_to_go_on() -> None:
+    under_test = detector().train()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        # A fake tensor has no values: whatever waits for one fails.
+        with pytest.raises(DataDependentOutputException):
+            float(under_test.memory.items.sum())
+        items = under_test.memory.items
+        frames, target = under_test.split(torch.zeros(2, 5, 1, 16, 16, dtype=torch.uint8))
+        loss, logged = under_test.losses(frames, target)
+        loss.backward()
+        assert under_test.memory.items is not items
+        assert {"train/loss", "train/psnr", "memory/used"} <= logged.keys()
