@@ -186,34 +186,42 @@ class Detector(FrameScorer):
     def score_frames(self, clips: Tensor, videos: Tensor) -> RememberedFrames:
         """Score windows as if one by one: read, painted, scored and shown to the guard in order.
 
-        The encoder does not see the memory, so all are encoded at once; they are painted as many
-        at once as the :class:`Lookahead` allows.
-
         Args:
             clips: uint8 (B, T, C, H, W); the windows of one video in order, those that follow on
                 them at the next call.
             videos: (B,), the number of each window's video.
         """
+        at_once = self.lookahead.frames
+        parts = [
+            self._score_together(*part)
+            for part in zip(clips.split(at_once), videos.split(at_once), strict=True)
+        ]
+        found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        return {
+            "output": found["output"],
+            "target": found["target"],
+            "psnr": found["psnr"],
+            "distance": found["distance"],
+            "regular": found["regular"],
+            "written": found["written"],
+            "query": found["query"],
+            "similarity": found["similarity"],
+            "items": self.guard.items(self.guard.memories(videos[-1:]))[0],
+        }
+
+    def _score_together(self, clips: Tensor, videos: Tensor) -> dict[str, Tensor]:
+        """Score few enough windows to be encoded at once, which does not touch the memory."""
         frames, target = self.split(clips)
         features, skips = self.autoencoder.encoder(frames)
-        memories = self.guard.memories(videos)
-        rounds = list(self._rounds(_Encoded(features, skips, target), memories))
+        rounds = list(self._rounds(_Encoded(features, skips, target), self.guard.memories(videos)))
         in_order = torch.tensor([place for places, _ in rounds for place in places]).argsort()
         found = {
             name: _at(torch.cat([part[name] for _, part in rounds]), in_order.tolist())
             for name in rounds[0][1]
         }
-        return {
-            "output": found["output"],
-            "target": target,
-            "psnr": found["psnr"],
-            "distance": found["distance"],
-            "regular": found["regular"],
-            "written": found["written"],
-            "query": found["query"].unflatten(1, features.shape[-2:]),
-            "similarity": found["similarity"].unflatten(1, features.shape[-2:]),
-            "items": self.guard.items(memories[-1:])[0],
-        }
+        for name in ("query", "similarity"):
+            found[name] = found[name].unflatten(1, features.shape[-2:])
+        return found | {"target": target}
 
     def _rounds(
         self, encoded: "_Encoded", memories: Sequence[int]

@@ -82,9 +82,9 @@ class Lookahead:
 
 
 def most_at_once(device: torch.device) -> int:
-    """How many frames are painted at once with profit.
+    """How many frames are encoded and painted at once with profit.
 
-    A GPU paints sixteen in little more time than one. A CPU is busy with one, so that it would
-    only lose what is painted in vain.
+    A GPU does sixteen in little more time than one. A CPU is busy with one, whose maps then stay in
+    its cache, and would lose what is painted in vain.
     """
     return 16 if device.type == "cuda" else 1

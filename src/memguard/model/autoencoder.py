@@ -7,14 +7,16 @@ section 3.1 and its supplement.
 import torch
 from torch import Tensor, nn
 
+from memguard.model.convolution import Conv3x3
+
 
 def conv_block(inputs: int, outputs: int) -> nn.Sequential:
     """Two rounds of 3×3 convolution, batch norm and ReLU, the picture's size kept."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1),
+        Conv3x3(inputs, outputs),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
-        nn.Conv2d(outputs, outputs, 3, padding=1),
+        Conv3x3(outputs, outputs),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
@@ -50,10 +52,10 @@ class Encoder(nn.Module):
         self.pool = nn.MaxPool2d(2)
         # No norm or activation at the end: queries are directions, and half of them point below 0.
         self.head = nn.Sequential(
-            nn.Conv2d(4 * width, features, 3, padding=1),
+            Conv3x3(4 * width, features),
             nn.BatchNorm2d(features),
             nn.ReLU(inplace=True),
-            nn.Conv2d(features, features, 3, padding=1),
+            Conv3x3(features, features),
         )
 
     def forward(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -102,7 +104,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(
             conv_block(inputs, outputs) for inputs, outputs in zip(joined, scales, strict=True)
         )
-        self.head = nn.Sequential(nn.Conv2d(width, outputs, 3, padding=1), nn.Tanh())
+        self.head = nn.Sequential(Conv3x3(width, outputs), nn.Tanh())
 
     def forward(self, fused: Tensor, skips: list[Tensor]) -> Tensor:
         """Paint a frame.
