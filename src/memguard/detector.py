@@ -16,6 +16,7 @@ from memguard import scoring
 from memguard.alarm import Alarm
 from memguard.data.windows import ClipBatch
 from memguard.guard import MemoryGuard
+from memguard.metrics import FrameTable
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import compactness_loss, nearest_items, separateness_loss
 from memguard.model.memory import Memory, MemoryRead, read
@@ -69,8 +70,7 @@ class Detector(FrameScorer):
         self.margin = margin
         self.layout = layout
         self._make_optimizer = optimizer
-        self._normal_scores: list[Tensor] = []
-        self._normal_patches: dict[int, list[Tensor]] = {}
+        self._held_out = FrameTable(["psnr", "regular", "patch"])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam, or what was asked for, with a cosine from the learning rate to 0 over all steps."""
@@ -141,28 +141,31 @@ class Detector(FrameScorer):
                 "train/psnr": psnr,
                 "train/lr": self.trainer.optimizers[0].param_groups[0]["lr"],
                 **item_use(recalled.similarity),
-            }
+            },
+            sync_dist=True,
         )
         return loss
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Score held-out normal windows, with the items as trained."""
         output, target = self.paint(batch.frames)
-        self._normal_scores.append(scoring.regular_score(output, target))
-        patches = scoring.patch_error(output, target, self.scoring.patch)
-        self._normal_patches.setdefault(int(batch.video[0]), []).append(patches)
-        psnr = scoring.psnr(output, target).mean()
-        self.log("val/psnr", psnr, batch_size=len(target), prog_bar=True)
+        self._held_out.update(
+            video=batch.video,
+            frame=batch.frame,
+            psnr=scoring.psnr(output, target),
+            regular=scoring.regular_score(output, target),
+            patch=scoring.patch_error(output, target, self.scoring.patch),
+        )
 
     def on_validation_epoch_end(self) -> None:
         """Tell the guard and the alarm what is normal for the model as it is now."""
-        scores = self.all_gather(torch.cat(self._normal_scores))
-        self.guard.calibrate(scores.flatten())  # type: ignore[union-attr]
-        self._normal_scores.clear()
+        frames = self._held_out.compute()  # of all processes, each frame once
+        self._held_out.reset()
+        self.log("val/psnr", frames["psnr"].mean(), prog_bar=True)
+        self.guard.calibrate(frames["regular"])
         live = replace(self.scoring, causal=True)
-        videos = self._normal_patches.values()
-        self.alarm.calibrate([live.worst_patch(torch.cat(patches)) for patches in videos])
-        self._normal_patches.clear()
+        patches = [frames["patch"][frames["video"] == video] for video in frames["video"].unique()]
+        self.alarm.calibrate([live.worst_patch(of_video.float()) for of_video in patches])
 
     def begin_test(self) -> None:
         """Hand the guard the trained items."""

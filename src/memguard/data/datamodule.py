@@ -15,6 +15,7 @@ from memguard.data.layouts import Benchmark
 from memguard.data.preparation import Footage, Preparation, PreparedVideo, prepare
 from memguard.data.video import Video
 from memguard.data.windows import ClipBatch, Frames, OrderedWindows, Segment, ShuffledWindows
+from memguard.processes import deal
 
 TEST_BATCH = 16
 
@@ -41,6 +42,8 @@ class ClipDataModule(pl.LightningDataModule):
         on_error: What to do about videos that cannot be used: "raise", or "skip" them.
         cache: Whether training frames, once decoded and resized, are kept for the next epoch: on
             "disk", in "ram" or not at all. It changes no result.
+        videos_apart: Whether a test's videos have nothing to do with one another, so that several
+            processes may share them out; else each process tests all of them.
 
     Attributes:
         skipped: How many videos of each split were left out; known after `setup`.
@@ -63,6 +66,7 @@ class ClipDataModule(pl.LightningDataModule):
         seed: int,
         on_error: Literal["raise", "skip"] = "raise",
         cache: Literal["none", "disk", "ram"] = "none",
+        videos_apart: bool = False,
     ) -> None:
         super().__init__()
         self.benchmark = benchmark
@@ -76,6 +80,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.seed = seed
         self.on_error = on_error
         self.cache = cache
+        self.videos_apart = videos_apart
         self.skipped: dict[str, int] = {}
         self.tested: dict[int, Footage] = {}
         self._preparation: Preparation | None = None
@@ -136,27 +141,45 @@ class ClipDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[ClipBatch]:
         """Shuffled windows of the trainer's present epoch."""
-        trainer = self.trainer
         return _loader(
             ShuffledWindows(
                 self._train,
                 length=self.length,
                 batch_size=self.batch_size,
                 seed=self.seed,
-                epoch=trainer.current_epoch if trainer else 0,
+                epoch=self.trainer.current_epoch if self.trainer else 0,
                 threads=self.threads,
-                rank=trainer.global_rank if trainer else 0,
-                world_size=trainer.world_size if trainer else 1,
+                rank=self._rank,
+                world_size=self._world_size,
             )
         )
 
     def val_dataloader(self) -> DataLoader[ClipBatch]:
         """Held-out normal windows in order."""
-        return self._ordered(self.held_out)
+        return self._ordered(self.held_out, rank=self._rank, world_size=self._world_size)
 
     def test_dataloader(self) -> DataLoader[ClipBatch]:
         """Test windows in order, video by video."""
-        return self._ordered(self.test_segments)
+        if not self.videos_apart:
+            return self._ordered(self.test_segments)
+        # Nobody may stay away from a test; who has no video of its own repeats a short one.
+        return self._ordered(self.own_tests or sorted(self.test_segments, key=_frames)[:1])
+
+    @property
+    def own_tests(self) -> list[Segment]:
+        """The test videos that this process answers for; each is one process's own."""
+        if not self.videos_apart:
+            return self.test_segments if self._rank == 0 else []
+        dealt = deal([_frames(segment) for segment in self.test_segments], self._world_size)
+        return [self.test_segments[place] for place in dealt[self._rank]]
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
+
+    @property
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
 
     def test_window(self, video: int, frame: int) -> Tensor:
         """Decode the window of one test frame.
@@ -171,10 +194,17 @@ class ClipDataModule(pl.LightningDataModule):
         segment = next(segment for segment in self.test_segments if segment.number == video)
         return segment.video.frames(range(frame - self.length + 1, frame + 1))
 
-    def _ordered(self, segments: list[Segment]) -> DataLoader[ClipBatch]:
+    def _ordered(
+        self, segments: list[Segment], *, rank: int = 0, world_size: int = 1
+    ) -> DataLoader[ClipBatch]:
         return _loader(
             OrderedWindows(
-                segments, length=self.length, batch_size=TEST_BATCH, threads=self.threads
+                segments,
+                length=self.length,
+                batch_size=TEST_BATCH,
+                threads=self.threads,
+                rank=rank,
+                world_size=world_size,
             )
         )
 
@@ -182,6 +212,10 @@ class ClipDataModule(pl.LightningDataModule):
 def _loader(windows: IterableDataset[ClipBatch]) -> DataLoader[ClipBatch]:
     """Let Lightning see a loader; what is in it makes batches and decodes ahead by itself."""
     return DataLoader(windows, batch_size=None)
+
+
+def _frames(segment: Segment) -> int:
+    return len(segment.span)
 
 
 def _usable(

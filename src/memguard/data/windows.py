@@ -80,19 +80,34 @@ Stretch = tuple[Segment, range]
 class OrderedWindows(IterableDataset[ClipBatch]):
     """All windows in order, segment by segment, in batches that never cross a segment's end.
 
+    Processes that share them get equally many batches, as each waits for the others at every one:
+    the last batch is dealt out again where they do not divide.
+
     Args:
         segments: Where windows come from.
         length: Frames T per window.
         batch_size: Windows per batch at most.
         threads: Threads that decode ahead; 0 decodes when a batch is asked for.
+        rank: Number of this process among ``world_size``.
+        world_size: Processes that share the windows.
     """
 
     def __init__(
-        self, segments: Sequence[Segment], *, length: int, batch_size: int, threads: int
+        self,
+        segments: Sequence[Segment],
+        *,
+        length: int,
+        batch_size: int,
+        threads: int,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.length = length
         self.threads = threads
-        self.batches = _cut(segments, length, batch_size)
+        batches = _cut(segments, length, batch_size)
+        share = -(-len(batches) // world_size)
+        mine = range(share * rank, share * (rank + 1))
+        self.batches = [batches[min(place, len(batches) - 1)] for place in mine]
 
     def __len__(self) -> int:
         """Count the batches."""
@@ -108,6 +123,9 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
 
     Videos are cut into stretches of successive windows; the stretches are shuffled, dealt out to
     the processes, and decoded once each; the windows of sixteen stretches at a time are mixed.
+    Processes get equally many windows, so that their batches are of one size and the mean of their
+    gradients is that of all windows. What is left over, fewer windows than processes, is left out
+    in this epoch; it is others in the next.
     Threads decode the next sixteen meanwhile: unlike worker processes they need not copy frames
     from one process to another, which takes longer than to decode them.
 
@@ -141,8 +159,8 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         self.threads = threads
         self.rank = rank
         self.stretches = _cut(segments, length, STRETCH_WINDOWS)
-        total = sum(len(starts) for _, starts in self.stretches)
-        self.share = range(total * rank // world_size, total * (rank + 1) // world_size)
+        share = sum(len(starts) for _, starts in self.stretches) // world_size
+        self.share = range(share * rank, share * (rank + 1))
 
     def __len__(self) -> int:
         """Count the batches of this process."""
