@@ -27,17 +27,18 @@ BEGUN = "memguard/begun"
 
 def _starter() -> ClusterEnvironment | None:
     """Who has started this process as one of several; None: nobody, or it is left to Lightning."""
-    for kind in (TorchElasticEnvironment, SLURMEnvironment):
-        if kind.detect():
-            return kind()
-    return None
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    # A batch script has SLURM's other variables as well, though it is not one of several.
+    in_step = "SLURM_STEP_ID" in os.environ
+    return SLURMEnvironment() if in_step and SLURMEnvironment.detect() else None
 
 
 @cache
 def _store(starter: type[ClusterEnvironment]) -> Store:
-    """What all processes can read before they are a group; it must outlive the first's use of it.
+    """What all processes can read before they are a group; kept, as the first one may serve it.
 
-    It is where the group is to meet afterwards, so that no other port need be free.
+    It is where the group meets afterwards, so that no other port need be free.
     """
     place = starter()
     address = f"tcp://{place.main_address}:{place.main_port}"
