@@ -73,6 +73,28 @@ def test_test_windows_skip_the_first_four_frames_and_so_do_the_labels(
     assert label.tolist() == ([0] * 6 + [1] * 10) * 2
 
 
+class Several:
+    """What a datamodule asks a trainer of several processes."""
+
+    def __init__(self, rank: int, world_size: int) -> None:
+        self.global_rank, self.world_size, self.current_epoch = rank, world_size, 0
+
+
+@pytest.mark.parametrize(
+    ("apart", "own"), [(True, [{0}, {1}, set()]), (False, [{0, 1}, set(), set()])]
+)
+def test_processes_share_whole_test_videos_where_these_are_apart_and_none_stays_away(
+    shared_scene: Path, tmp_path: Path, apart: bool, own: list[set[int]]
+) -> None:
+    for rank, numbers in enumerate(own):
+        data = datamodule(folder(shared_scene), tmp_path, videos_apart=apart)
+        data.trainer = Several(rank, 3)  # type: ignore[assignment]
+        data.setup("test")
+        assert {segment.number for segment in data.own_tests} == numbers
+        tested = {video for video, _ in places(data.test_dataloader())}
+        assert tested == ({0, 1} if not apart else numbers or {0})
+
+
 def test_a_video_shorter_than_a_window_is_named(shared_scene: Path, tmp_path: Path) -> None:
     data = datamodule(folder(shared_scene), tmp_path, past=30)
     with pytest.raises(DataError, match=r"0\.mp4 has 24 frames, fewer than the 31"):
