@@ -241,9 +241,8 @@ def _test(
     if datamodule.on_error == "skip":
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
     if trainer.is_global_zero:
-        _write_run_folder(
-            trainer.loggers, datamodule.benchmark, config, provenance, metrics, tested
-        )
+        made = provenance.finish() | {"processes": trainer.world_size}
+        _write_run_folder(trainer.loggers, datamodule.benchmark, config, made, metrics, tested)
     return metrics
 
 
@@ -265,13 +264,13 @@ def _write_run_folder(
     loggers: Sequence[Logger],
     benchmark: Benchmark,
     config: DictConfig,
-    provenance: Provenance,
+    provenance: dict[str, Any],
     metrics: dict[str, float],
     tested: FinishedTest | None,
 ) -> None:
     """Write what a run leaves, ``metrics.json`` last: a folder that has it is a finished run's."""
     folder, title = run_folder(), f"Test on {benchmark.title}"
-    made = {"dataset": benchmark.name, "label_set": benchmark.label_set} | provenance.finish()
+    made = {"dataset": benchmark.name, "label_set": benchmark.label_set} | provenance
     write_json(folder / "provenance.json", made)
     left_out: list[str] = []
     if tested:

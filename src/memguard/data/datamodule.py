@@ -90,8 +90,12 @@ class ClipDataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Inspect every video, and convert folders of frames, where that was not done before."""
-        if self._preparation is None:  # a training asks again before its test
-            self._preparation = prepare(self.benchmark, self.cache_dir, length=self.length)
+        if self._preparation is not None:  # a training asks again before its test
+            return
+        self._preparation = prepare(self.benchmark, self.cache_dir, length=self.length)
+        if self.cache == "disk":  # once for all processes of a machine
+            self._require_usable(self._preparation)
+            self._kept([self._video(footage) for _, footage, _ in _usable(self._preparation.train)])
 
     def setup(self, stage: str | None = None) -> None:
         """Take up every video, or say which of them cannot be used.
@@ -106,8 +110,7 @@ class ClipDataModule(pl.LightningDataModule):
         preparation = self._preparation or prepare(
             self.benchmark, self.cache_dir, length=self.length
         )
-        if self.on_error == "raise" or not preparation.leaves_enough():
-            preparation.require_no_problem()
+        self._require_usable(preparation)
         for problem in preparation.problems:
             log.warning("Left out: %s", problem)
         self.skipped = {"train": _skipped(preparation.train), "test": _skipped(preparation.test)}
@@ -122,6 +125,10 @@ class ClipDataModule(pl.LightningDataModule):
             video = self._video(footage)
             self.test_segments.append(Segment(video, number, range(footage.frames), labels))
             self.tested[number] = footage
+
+    def _require_usable(self, preparation: Preparation) -> None:
+        if self.on_error == "raise" or not preparation.leaves_enough():
+            preparation.require_no_problem()
 
     def _video(self, footage: Footage) -> Video:
         return Video(footage.path, frame_size=self.frame_size, channels=self.channels)
