@@ -61,6 +61,18 @@ def test_kept_frames_give_the_same_batches_as_the_stream(
             assert all(torch.equal(a, b) for a, b in zip(batch, same, strict=True))
 
 
+def test_frames_are_kept_on_disk_before_the_processes_of_a_machine_look_for_them(
+    scene: Path, tmp_path: Path
+) -> None:
+    datamodule(folder(scene), tmp_path, cache="disk").prepare_data()
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 2
+    (scene / "test" / "0.mp4").write_bytes(b"")
+    elsewhere = datamodule(folder(scene), tmp_path / "elsewhere", cache="disk")
+    with pytest.raises(DataError, match=r"test/0\.mp4"):
+        elsewhere.prepare_data()
+    assert not list((tmp_path / "elsewhere").rglob("*.npy"))
+
+
 def test_test_windows_skip_the_first_four_frames_and_so_do_the_labels(
     shared_scene: Path, tmp_path: Path
 ) -> None:
