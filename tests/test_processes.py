@@ -12,7 +12,8 @@ from torch import Tensor, distributed, nn
 from torch.utils.data import DataLoader
 
 from memguard.config import config_folder, register_resolvers
-from memguard.data.windows import ClipBatch
+from memguard.data.kept import FramesInMemory
+from memguard.data.windows import ClipBatch, OrderedWindows, Segment
 from memguard.detector import Detector
 from memguard.errors import ConfigError, UserError
 from memguard.experiment import build_detector
@@ -28,6 +29,7 @@ class Record(pl.Callback):
         self.losses: list[float] = []
         self.items: list[Tensor] = []
         self.used: list[int] = []
+        self.normal = torch.nan
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any
@@ -40,8 +42,9 @@ class Record(pl.Callback):
         self.losses.append(float(trainer.callback_metrics["train/loss"]))
         self.items.append(module.memory.items.clone())
 
-    def count_used(self, _module: nn.Module, _features: Any, recalled: Any) -> None:
-        self.used.append(len(recalled.similarity.argmax(dim=-1).unique()))
+    def count_used(self, memory: nn.Module, _features: Any, recalled: Any) -> None:
+        if memory.training:
+            self.used.append(len(recalled.similarity.argmax(dim=-1).unique()))
 
 
 class Spoil(pl.Callback):
@@ -77,16 +80,33 @@ def batches(parts: Sequence[int]) -> list[ClipBatch]:
     return [ClipBatch(step[list(parts)].flatten(0, 1), *[number] * 3) for step in frames]
 
 
+def held_out(rank: int, processes: int) -> OrderedWindows:
+    """Two normal videos in seven batches, which two processes cannot share evenly."""
+    random = torch.Generator().manual_seed(2)
+    videos = [
+        FramesInMemory(torch.randint(256, (n, 1, 16, 16), generator=random, dtype=torch.uint8))
+        for n in (23, 9)
+    ]
+    segments = [Segment(video, n, range(len(video))) for n, video in enumerate(videos)]
+    return OrderedWindows(
+        segments, length=5, batch_size=4, threads=0, rank=rank, world_size=processes
+    )
+
+
 def fit(parts: Sequence[int], processes: int, *callbacks: pl.Callback) -> tuple[Detector, Record]:
     model, record = detector(), Record()
     model.memory.register_forward_hook(record.count_used)
     trainer = pl.Trainer(
         accelerator="cpu", devices=processes, strategy="ddp" if processes > 1 else "auto",
         max_epochs=1, precision="32-true", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
         use_distributed_sampler=False, callbacks=[record, *callbacks],
     )  # fmt: skip
-    trainer.fit(model, DataLoader(batches(parts), batch_size=None))
+    normal = held_out(parts[0], processes)
+    trainer.fit(
+        model, DataLoader(batches(parts), batch_size=None), DataLoader(normal, batch_size=None)
+    )
+    record.normal = float(trainer.callback_metrics["val/psnr"])
     return model, record
 
 
@@ -101,7 +121,7 @@ def _fit_in_group(rank: int, folder: str) -> None:
             fit([rank], 2, Spoil(), SameItems())
         except UserError as error:
             told = str(error)
-        found = {"losses": record.losses, "items": record.items, "used": record.used}
+        found = {name: getattr(record, name) for name in ("losses", "items", "used", "normal")}
         torch.save((model.state_dict(), found, told), f"{folder}/{rank}.pt")
         distributed.destroy_process_group()
 
@@ -114,8 +134,16 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 
-def test_two_processes_train_as_one_does_on_the_joined_batches(both: list[Any]) -> None:
-    model, alone = fit([0, 1], 1)
+@pytest.fixture(scope="module")
+def one() -> tuple[Detector, Record]:
+    """What one process has after training on the joined batches."""
+    return fit([0, 1], 1)
+
+
+def test_two_processes_train_as_one_does_on_the_joined_batches(
+    both: list[Any], one: tuple[Detector, Record]
+) -> None:
+    model, alone = one
     used = torch.tensor([record["used"] for _, record, _ in both])
     assert (used < torch.tensor(alone.used)).all(dim=0).any()  # each lacks queries for an item
     for weights, record, _ in both:
@@ -123,9 +151,19 @@ def test_two_processes_train_as_one_does_on_the_joined_batches(both: list[Any]) 
         for items, expected in zip(record["items"], alone.items, strict=True):
             assert torch.allclose(items, expected, rtol=0, atol=1e-6)
         for name, expected in model.state_dict().items():
-            if not name.startswith(("guard.", "alarm.")):  # which no validation has calibrated
-                assert torch.allclose(weights[name], expected, atol=1e-5), name
+            assert torch.allclose(weights[name], expected, atol=1e-5), name
     assert alone.losses[-1] != pytest.approx(alone.losses[0], abs=1e-3)
+
+
+def test_two_processes_find_normal_what_one_finds_normal(
+    both: list[Any], one: tuple[Detector, Record]
+) -> None:
+    model, alone = one
+    assert model.alarm.rests_on[0] == 19 + 5
+    for weights, record, _ in both:
+        assert record["normal"] == pytest.approx(alone.normal, abs=1e-5)
+        for name in ("guard.normal_scores", "alarm.normal_scores", "alarm.tail"):
+            assert torch.allclose(weights[name], model.state_dict()[name], atol=1e-6), name
 
 
 def test_items_are_the_same_to_the_bit_in_both_processes(both: list[Any]) -> None:
