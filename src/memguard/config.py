@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from memguard.errors import ConfigError
+from memguard.processes import begun, devices, nodes, on_gpu
 from memguard.sweep import job_name, run_name, sweep_name
 
 PACKAGE = Path(__file__).resolve().parent
@@ -70,6 +71,10 @@ def register_resolvers() -> None:
         job_name,
         run_name,
         sweep_name,
+        begun,
+        devices,
+        nodes,
+        on_gpu,
     ):
         OmegaConf.register_new_resolver(f"memguard.{resolver.__name__}", resolver, replace=True)
 

@@ -17,6 +17,7 @@ from memguard.alarm import Alarm
 from memguard.data.windows import ClipBatch
 from memguard.guard import MemoryGuard
 from memguard.lookahead import Lookahead, most_at_once
+from memguard.metrics import FrameTable
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import compactness_loss, nearest_items, separateness_loss
 from memguard.model.memory import Memory, MemoryRead, read
@@ -72,8 +73,7 @@ class Detector(FrameScorer):
         self.margin = margin
         self.layout = layout
         self._make_optimizer = optimizer
-        self._normal_scores: list[Tensor] = []
-        self._normal_patches: dict[int, list[Tensor]] = {}
+        self._held_out = FrameTable(["psnr", "regular", "patch"])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam, or what was asked for, with a cosine from the learning rate to 0 over all steps."""
@@ -127,7 +127,7 @@ class Detector(FrameScorer):
         loss, found = self.losses(*self.split(batch.frames))
         lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.log_dict({"loss": loss, "psnr": found["train/psnr"]}, prog_bar=True, logger=False)
-        self.log_dict({**found, "train/lr": lr})
+        self.log_dict({**found, "train/lr": lr}, sync_dist=True)
         return loss
 
     def losses(self, frames: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -162,21 +162,23 @@ class Detector(FrameScorer):
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Score held-out normal windows, with the items as trained."""
         output, target = self.paint(batch.frames)
-        self._normal_scores.append(scoring.regular_score(output, target))
-        patches = scoring.patch_error(output, target, self.scoring.patch)
-        self._normal_patches.setdefault(int(batch.video[0]), []).append(patches)
-        psnr = scoring.psnr(output, target).mean()
-        self.log("val/psnr", psnr, batch_size=len(target), prog_bar=True)
+        self._held_out.update(
+            video=batch.video,
+            frame=batch.frame,
+            psnr=scoring.psnr(output, target),
+            regular=scoring.regular_score(output, target),
+            patch=scoring.patch_error(output, target, self.scoring.patch),
+        )
 
     def on_validation_epoch_end(self) -> None:
         """Tell the guard and the alarm what is normal for the model as it is now."""
-        scores = self.all_gather(torch.cat(self._normal_scores))
-        self.guard.calibrate(scores.flatten())  # type: ignore[union-attr]
-        self._normal_scores.clear()
+        frames = self._held_out.compute()  # of all processes, each frame once
+        self._held_out.reset()
+        self.log("val/psnr", frames["psnr"].mean(), prog_bar=True)
+        self.guard.calibrate(frames["regular"])
         live = replace(self.scoring, causal=True)
-        videos = self._normal_patches.values()
-        self.alarm.calibrate([live.worst_patch(torch.cat(patches)) for patches in videos])
-        self._normal_patches.clear()
+        patches = [frames["patch"][frames["video"] == video] for video in frames["video"].unique()]
+        self.alarm.calibrate([live.worst_patch(of_video.float()) for of_video in patches])
 
     def begin_test(self) -> None:
         """Hand the guard the trained items."""

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
@@ -31,6 +32,7 @@ from memguard.data.preparation import Preparation
 from memguard.data.preparation import prepare as prepare_benchmark
 from memguard.detector import Detector
 from memguard.errors import ConfigError, UserError
+from memguard.processes import require_together
 from memguard.protocols import one_class_videos
 from memguard.provenance import Provenance
 from memguard.report.dashboard.board import closing, keep_files
@@ -124,9 +126,10 @@ def prepare(config: DictConfig) -> Preparation:
 
 def build_datamodule(config: DictConfig, benchmark: Benchmark) -> ClipDataModule:
     """Make the datamodule that streams a dataset's videos."""
+    videos_apart = config.guard.scope == "video" or not config.guard.enabled
     # Called apart from Hydra, which would turn a benchmark into a configuration.
-    abreast = config.guard.scope == "video"
-    return instantiate(config.data, _partial_=True)(benchmark=benchmark, abreast=abreast)
+    make = instantiate(config.data, _partial_=True)
+    return make(benchmark=benchmark, videos_apart=videos_apart)
 
 
 def build_benchmark(config: DictConfig) -> Benchmark:
@@ -162,12 +165,14 @@ def build_trainer(config: DictConfig, callbacks: list[pl.Callback]) -> pl.Traine
     loggers = [instantiate(logger) for logger in config.get("logger", {}).values()]
     for logger in loggers:
         logger.log_hyperparams(plain_config(config))
-    return instantiate(
+    trainer = instantiate(
         config.trainer,
         logger=loggers,
         callbacks=callbacks + [instantiate(callback) for callback in config.callbacks.values()],
         default_root_dir=str(run_folder()),
     )
+    require_together(trainer, in_sweep=HydraConfig.get().mode is RunMode.MULTIRUN)
+    return trainer
 
 
 def _what_to_test(config: DictConfig) -> dict[str, Any]:
@@ -216,6 +221,7 @@ def _quieten() -> None:
         ".*has `__len__` defined.*",  # the streams count their batches themselves
         ".*Total length of `DataLoader` across ranks is zero.*",  # where nothing is held out
         ".*smaller than the logging interval.*",  # small sets may have short epochs
+        ".*recommended to use `self.log.*sync_dist=True.*",  # what is joined already is logged
         ".*LeafSpec.*is deprecated.*",  # how Lightning speaks to torch is not the user's to mend
     ):
         warnings.filterwarnings("ignore", advice)
@@ -235,9 +241,8 @@ def _test(
     if datamodule.on_error == "skip":
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
     if trainer.is_global_zero:
-        _write_run_folder(
-            trainer.loggers, datamodule.benchmark, config, provenance, metrics, tested
-        )
+        made = provenance.finish() | {"processes": trainer.world_size}
+        _write_run_folder(trainer.loggers, datamodule.benchmark, config, made, metrics, tested)
     return metrics
 
 
@@ -259,13 +264,13 @@ def _write_run_folder(
     loggers: Sequence[Logger],
     benchmark: Benchmark,
     config: DictConfig,
-    provenance: Provenance,
+    provenance: dict[str, Any],
     metrics: dict[str, float],
     tested: FinishedTest | None,
 ) -> None:
     """Write what a run leaves, ``metrics.json`` last: a folder that has it is a finished run's."""
     folder, title = run_folder(), f"Test on {benchmark.title}"
-    made = {"dataset": benchmark.name, "label_set": benchmark.label_set} | provenance.finish()
+    made = {"dataset": benchmark.name, "label_set": benchmark.label_set} | provenance
     write_json(folder / "provenance.json", made)
     left_out: list[str] = []
     if tested:

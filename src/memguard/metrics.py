@@ -18,7 +18,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 class FrameTable(Metric):
-    """Columns with one value per frame, joined over batches and processes.
+    """Columns with a value or a map per frame, joined over batches and processes.
 
     State: a list of tensors per column, concatenated over processes.
 
@@ -45,22 +45,23 @@ class FrameTable(Metric):
         """Add frames.
 
         Args:
-            **values: (N,) for each column.
+            **values: (N, …) for each column.
         """
         for column in self.columns:
-            getattr(self, column).append(values[column].double().flatten())
+            getattr(self, column).append(values[column].double())
 
     def compute(self) -> dict[str, Tensor]:
-        """Give each column, (frames,) in double precision, ordered by video and frame.
+        """Give each column, (frames, …) in double precision, ordered by video and frame.
 
-        A frame that came in more than once, as padded batches of several processes may do, counts
-        once.
+        A frame that came in more than once, as several processes may have found it, counts once: as
+        the first of them has it.
         """
-        rows = torch.stack([dim_zero_cat(getattr(self, name)) for name in self.columns], dim=1)
-        _, place = rows[:, :2].unique(dim=0, return_inverse=True)
-        first = torch.full((int(place.max()) + 1,), len(rows), device=rows.device)
-        first.scatter_reduce_(0, place, torch.arange(len(rows), device=rows.device), "amin")
-        return dict(zip(self.columns, rows[first].unbind(dim=1), strict=True))
+        rows = {name: dim_zero_cat(getattr(self, name)) for name in self.columns}
+        frame = torch.stack([rows["video"], rows["frame"]], dim=1)
+        _, place = frame.unique(dim=0, return_inverse=True)
+        first = torch.full((int(place.max()) + 1,), len(frame), device=frame.device)
+        first.scatter_reduce_(0, place, torch.arange(len(frame), device=frame.device), "amin")
+        return {name: column[first] for name, column in rows.items()}
 
 
 class FrameMetric(Metric):

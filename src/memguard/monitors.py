@@ -9,6 +9,7 @@ from torchmetrics.functional.classification import binary_auroc
 
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.pseudo import PseudoSample, pseudo_sample
+from memguard.processes import share_buffers
 from memguard.protocols import frame_metrics
 from memguard.scorer import FrameScorer
 from memguard.scoring import patch_error
@@ -67,6 +68,7 @@ class TestEachEpoch(pl.Callback):
         scorer = cast(FrameScorer, pl_module)
         scorer.eval()
         with torch.no_grad(), trainer.precision_plugin.forward_context():
+            share_buffers(scorer)
             FrameScorer.on_test_epoch_start(scorer)
             for index, batch in enumerate(data.test_dataloader()):
                 scorer.test_step(trainer.strategy.batch_to_device(batch), index)

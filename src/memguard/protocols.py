@@ -139,14 +139,14 @@ def protocol_table(frames: dict[str, Tensor], how: Scoring) -> dict[str, dict[st
 
 
 def _counts(score: Tensor, label: Tensor, video: Tensor) -> dict[str, float]:
+    # The frames are those of all processes already.
     counts: dict[str, FrameMetric] = {
-        "auroc": FrameAUROC(),
-        "auroc_macro": FrameAUROC(average="macro"),
-        "ap": FrameAP(),
-        "eer": FrameEER(),
+        "auroc": FrameAUROC(sync_on_compute=False),
+        "auroc_macro": FrameAUROC(average="macro", sync_on_compute=False),
+        "ap": FrameAP(sync_on_compute=False),
+        "eer": FrameEER(sync_on_compute=False),
     }
     for metric in counts.values():
-        metric.sync_on_compute = False  # the frames are those of all processes already
         metric.to(score.device).update(score, label, video)
     return {name: float(metric.compute()) for name, metric in counts.items()}
 

@@ -61,6 +61,18 @@ def test_kept_frames_give_the_same_batches_as_the_stream(
             assert all(torch.equal(a, b) for a, b in zip(batch, same, strict=True))
 
 
+def test_frames_are_kept_on_disk_before_the_processes_of_a_machine_look_for_them(
+    scene: Path, tmp_path: Path
+) -> None:
+    datamodule(folder(scene), tmp_path, cache="disk").prepare_data()
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 2
+    (scene / "test" / "0.mp4").write_bytes(b"")
+    elsewhere = datamodule(folder(scene), tmp_path / "elsewhere", cache="disk")
+    with pytest.raises(DataError, match=r"test/0\.mp4"):
+        elsewhere.prepare_data()
+    assert not list((tmp_path / "elsewhere").rglob("*.npy"))
+
+
 def test_test_windows_skip_the_first_four_frames_and_so_do_the_labels(
     shared_scene: Path, tmp_path: Path
 ) -> None:
@@ -71,6 +83,28 @@ def test_test_windows_skip_the_first_four_frames_and_so_do_the_labels(
     label = np.concatenate([b.label for b in batches])
     assert frame.tolist() == list(range(4, 20)) * 2
     assert label.tolist() == ([0] * 6 + [1] * 10) * 2
+
+
+class Several:
+    """What a datamodule asks a trainer of several processes."""
+
+    def __init__(self, rank: int, world_size: int) -> None:
+        self.global_rank, self.world_size, self.current_epoch = rank, world_size, 0
+
+
+@pytest.mark.parametrize(
+    ("apart", "own"), [(True, [{0}, {1}, set()]), (False, [{0, 1}, set(), set()])]
+)
+def test_processes_share_whole_test_videos_where_these_are_apart_and_none_stays_away(
+    shared_scene: Path, tmp_path: Path, apart: bool, own: list[set[int]]
+) -> None:
+    for rank, numbers in enumerate(own):
+        data = datamodule(folder(shared_scene), tmp_path, videos_apart=apart)
+        data.trainer = Several(rank, 3)  # type: ignore[assignment]
+        data.setup("test")
+        assert {segment.number for segment in data.own_tests} == numbers
+        tested = {video for video, _ in places(data.test_dataloader())}
+        assert tested == ({0, 1} if not apart else numbers or {0})
 
 
 def test_a_video_shorter_than_a_window_is_named(shared_scene: Path, tmp_path: Path) -> None:

@@ -132,15 +132,37 @@ def test_damage_met_by_a_thread_is_told() -> None:
         list(stream([part], threads=2))
 
 
-@pytest.mark.parametrize("world_size", [2, 3])
-def test_processes_share_the_windows_without_overlap_or_loss(world_size: int) -> None:
+@pytest.mark.parametrize("world_size", [2, 3, 7])
+def test_processes_get_as_many_windows_each_and_none_twice(world_size: int) -> None:
     lengths = (41, 130, 17)
-    dealt = [
-        places(iter(stream(segments(*lengths), rank=rank, world_size=world_size)))
+    everything = every_window(5, *lengths)
+    left_out = []
+    for epoch in range(2):
+        shares = [
+            list(stream(segments(*lengths), rank=rank, world_size=world_size, epoch=epoch))
+            for rank in range(world_size)
+        ]
+        for batches in zip(*shares, strict=True):  # as they train: a step takes a batch of each
+            assert len({len(batch.frame) for batch in batches}) == 1
+        dealt = places(iter(chain.from_iterable(shares)))
+        assert len(set(dealt)) == len(dealt) == len(everything) // world_size * world_size
+        left_out.append(set(everything) - set(dealt))
+    assert len(left_out[0]) == len(everything) % world_size
+    assert not left_out[0] or left_out[0] != left_out[1]
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 7])
+def test_processes_share_ordered_windows_in_as_many_batches(world_size: int) -> None:
+    shares = [
+        OrderedWindows(
+            segments(7, 12, 5), length=5, batch_size=2, threads=0, rank=rank, world_size=world_size
+        )
         for rank in range(world_size)
     ]
-    assert sorted(chain.from_iterable(dealt)) == every_window(5, *lengths)
-    assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
+    assert len({len(share) for share in shares}) == 1
+    found = [place for share in shares for place in places(iter(share))]
+    assert sorted(set(found)) == every_window(5, 7, 12, 5)
+    assert len(found) - len(set(found)) < 2 * world_size
 
 
 def test_the_order_follows_seed_and_epoch_alone() -> None:

@@ -71,6 +71,28 @@ def events_of(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "events.json").read_text())
 
 
+def test_videos_that_processes_share_get_the_scores_that_one_gives_them(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    videos = [
+        write_video(tmp_path / "door" / f"{name}.mp4", flicker(40, between=between))
+        for name, between in {"a": range(20, 30), "b": range(30, 35)}.items()
+    ]
+    asked = f"checkpoint={checkpoint}", "guard.scope=video"
+    assert run("score", *asked, f"video={tmp_path}/door", folder=tmp_path / "one").returncode == 0
+    sweep = tmp_path / "several"
+    done = run(
+        "score", "-m", *asked, f"video={videos[0]},{tmp_path}/none.mp4,{videos[1]}",
+        "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={sweep}",
+        folder=tmp_path / "unused",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "none.mp4: there is no such file" in done.stderr
+    for number, name in {0: "a", 2: "b"}.items():
+        assert rows_of(sweep / str(number)) == rows_of(tmp_path / "one" / name)
+
+
 def test_a_video_gets_scores_events_a_timeline_and_an_annotated_copy(
     checkpoint: Path, tmp_path: Path
 ) -> None:

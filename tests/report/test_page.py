@@ -27,8 +27,9 @@ def a_test(scoring: Scoring = PUBLISHED, *, labels: bool = True, items: int = 3)
     torch.manual_seed(0)
     evidence = Evidence()
     footage = SimpleNamespace(width=64, height=48, fps=10)
+    own = [SimpleNamespace(number=0), SimpleNamespace(number=1)]
     trainer: Any = SimpleNamespace(
-        is_global_zero=True, datamodule=SimpleNamespace(tested={0: footage, 1: footage})
+        datamodule=SimpleNamespace(tested={0: footage, 1: footage}, own_tests=own)
     )
     module: Any = SimpleNamespace(scoring=scoring)
     evidence.on_test_epoch_start(trainer, module)

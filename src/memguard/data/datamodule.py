@@ -15,6 +15,7 @@ from memguard.data.layouts import Benchmark
 from memguard.data.preparation import Footage, Preparation, PreparedVideo, prepare
 from memguard.data.video import Video
 from memguard.data.windows import ClipBatch, Frames, OrderedWindows, Segment, ShuffledWindows
+from memguard.processes import deal
 
 TEST_BATCH = 16
 
@@ -41,7 +42,8 @@ class ClipDataModule(pl.LightningDataModule):
         on_error: What to do about videos that cannot be used: "raise", or "skip" them.
         cache: Whether training frames, once decoded and resized, are kept for the next epoch: on
             "disk", in "ram" or not at all. It changes no result.
-        abreast: Whether test videos come side by side, for a test that judges each by itself.
+        videos_apart: Whether a test judges each video by itself. Then they come side by side, and
+            several processes share them out; else one comes after the other, in each process.
 
     Attributes:
         skipped: How many videos of each split were left out; known after `setup`.
@@ -64,7 +66,7 @@ class ClipDataModule(pl.LightningDataModule):
         seed: int,
         on_error: Literal["raise", "skip"] = "raise",
         cache: Literal["none", "disk", "ram"] = "none",
-        abreast: bool = False,
+        videos_apart: bool = False,
     ) -> None:
         super().__init__()
         self.benchmark = benchmark
@@ -78,7 +80,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.seed = seed
         self.on_error = on_error
         self.cache = cache
-        self.abreast = abreast
+        self.videos_apart = videos_apart
         self.skipped: dict[str, int] = {}
         self.tested: dict[int, Footage] = {}
         self._preparation: Preparation | None = None
@@ -88,8 +90,12 @@ class ClipDataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Inspect every video, and convert folders of frames, where that was not done before."""
-        if self._preparation is None:  # a training asks again before its test
-            self._preparation = prepare(self.benchmark, self.cache_dir, length=self.length)
+        if self._preparation is not None:  # a training asks again before its test
+            return
+        self._preparation = prepare(self.benchmark, self.cache_dir, length=self.length)
+        if self.cache == "disk":  # once for all processes of a machine
+            self._require_usable(self._preparation)
+            self._kept([self._video(footage) for _, footage, _ in _usable(self._preparation.train)])
 
     def setup(self, stage: str | None = None) -> None:
         """Take up every video, or say which of them cannot be used.
@@ -104,8 +110,7 @@ class ClipDataModule(pl.LightningDataModule):
         preparation = self._preparation or prepare(
             self.benchmark, self.cache_dir, length=self.length
         )
-        if self.on_error == "raise" or not preparation.leaves_enough():
-            preparation.require_no_problem()
+        self._require_usable(preparation)
         for problem in preparation.problems:
             log.warning("Left out: %s", problem)
         self.skipped = {"train": _skipped(preparation.train), "test": _skipped(preparation.test)}
@@ -120,6 +125,10 @@ class ClipDataModule(pl.LightningDataModule):
             video = self._video(footage)
             self.test_segments.append(Segment(video, number, range(footage.frames), labels))
             self.tested[number] = footage
+
+    def _require_usable(self, preparation: Preparation) -> None:
+        if self.on_error == "raise" or not preparation.leaves_enough():
+            preparation.require_no_problem()
 
     def _video(self, footage: Footage) -> Video:
         return Video(footage.path, frame_size=self.frame_size, channels=self.channels)
@@ -139,28 +148,46 @@ class ClipDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[ClipBatch]:
         """Shuffled windows of the trainer's present epoch."""
-        trainer = self.trainer
         return _loader(
             ShuffledWindows(
                 self._train,
                 length=self.length,
                 batch_size=self.batch_size,
                 seed=self.seed,
-                epoch=trainer.current_epoch if trainer else 0,
+                epoch=self.trainer.current_epoch if self.trainer else 0,
                 threads=self.threads,
-                rank=trainer.global_rank if trainer else 0,
-                world_size=trainer.world_size if trainer else 1,
+                rank=self._rank,
+                world_size=self._world_size,
             )
         )
 
     def val_dataloader(self) -> DataLoader[ClipBatch]:
         """Held-out normal windows in order."""
-        return self._ordered(self.held_out)
+        return self._ordered(self.held_out, rank=self._rank, world_size=self._world_size)
 
     def test_dataloader(self) -> DataLoader[ClipBatch]:
-        """Test windows in order, video by video or, with `abreast`, of many side by side."""
-        count = min(len(self.test_segments), TEST_BATCH) if self.abreast else 1
-        return self._ordered(self.test_segments, count)
+        """Test windows in order, video by video or, where they are apart, of many side by side."""
+        if not self.videos_apart:
+            return self._ordered(self.test_segments)
+        # Nobody may stay away from a test; who has no video of its own repeats a short one.
+        tests = self.own_tests or sorted(self.test_segments, key=_frames)[:1]
+        return self._ordered(tests, abreast=min(len(tests), TEST_BATCH))
+
+    @property
+    def own_tests(self) -> list[Segment]:
+        """The test videos that this process answers for; each is one process's own."""
+        if not self.videos_apart:
+            return self.test_segments if self._rank == 0 else []
+        dealt = deal([_frames(segment) for segment in self.test_segments], self._world_size)
+        return [self.test_segments[place] for place in dealt[self._rank]]
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
+
+    @property
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
 
     def test_window(self, video: int, frame: int) -> Tensor:
         """Decode the window of one test frame.
@@ -175,7 +202,9 @@ class ClipDataModule(pl.LightningDataModule):
         segment = next(segment for segment in self.test_segments if segment.number == video)
         return segment.video.frames(range(frame - self.length + 1, frame + 1))
 
-    def _ordered(self, segments: list[Segment], abreast: int = 1) -> DataLoader[ClipBatch]:
+    def _ordered(
+        self, segments: list[Segment], *, abreast: int = 1, rank: int = 0, world_size: int = 1
+    ) -> DataLoader[ClipBatch]:
         return _loader(
             OrderedWindows(
                 segments,
@@ -183,6 +212,8 @@ class ClipDataModule(pl.LightningDataModule):
                 batch_size=TEST_BATCH,
                 threads=self.threads,
                 abreast=abreast,
+                rank=rank,
+                world_size=world_size,
             )
         )
 
@@ -190,6 +221,10 @@ class ClipDataModule(pl.LightningDataModule):
 def _loader(windows: IterableDataset[ClipBatch]) -> DataLoader[ClipBatch]:
     """Let Lightning see a loader; what is in it makes batches and decodes ahead by itself."""
     return DataLoader(windows, batch_size=None)
+
+
+def _frames(segment: Segment) -> int:
+    return len(segment.span)
 
 
 def _usable(

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from filelock import FileLock
+
 from memguard.data.frames import frame_images, natural_order
 from memguard.data.labels import (
     FrameArray,
@@ -234,7 +236,10 @@ def street(root: Path | str) -> Benchmark:
     """
     root = Path(root)
     if not is_complete(root):
-        generate(root)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(root.with_name(f".{root.name}.lock")):  # several processes may need it
+            if not is_complete(root):
+                generate(root)
     return folder(root, name="street")
 
 

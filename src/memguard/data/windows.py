@@ -83,12 +83,17 @@ class OrderedWindows(IterableDataset[ClipBatch]):
     One segment follows on another, or several come side by side: then a batch holds successive
     windows of each of them, and a segment that ends makes room for the next.
 
+    Processes that share them get equally many batches, as each waits for the others at every one:
+    the last batch is dealt out again where they do not divide.
+
     Args:
         segments: Where windows come from.
         length: Frames T per window.
         batch_size: Windows per batch at most; one of each segment at least.
         threads: Threads that decode ahead; 0 decodes when a batch is asked for.
         abreast: How many segments come side by side.
+        rank: Number of this process among ``world_size``.
+        world_size: Processes that share the windows.
     """
 
     def __init__(
@@ -99,25 +104,30 @@ class OrderedWindows(IterableDataset[ClipBatch]):
         batch_size: int,
         threads: int,
         abreast: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.length = length
         self.threads = threads
         self.each = max(batch_size // abreast, 1)
         # What is side by side is decoded in longer stretches than it is handed out in, or most
         # frames would be decoded for several windows.
-        self.ranks = list(_side_by_side(segments, length, batch_size, abreast))
+        groups = list(_side_by_side(segments, length, batch_size, abreast))
+        share = -(-len(groups) // world_size)
+        mine = range(share * rank, share * (rank + 1))
+        self.groups = [groups[min(place, len(groups) - 1)] for place in mine]
 
     def __len__(self) -> int:
         """Count the batches."""
-        longest = [max(len(starts) for _, starts in rank) for rank in self.ranks]
+        longest = [max(len(starts) for _, starts in group) for group in self.groups]
         return sum(-(-windows // self.each) for windows in longest)
 
     def __iter__(self) -> Iterator[ClipBatch]:
         """Yield the batches."""
-        stretches = [stretch for rank in self.ranks for stretch in rank]
+        stretches = [stretch for group in self.groups for stretch in group]
         decoded = _decoded(stretches, self.length, self.threads, ahead=2 * self.threads)
-        for rank in self.ranks:
-            batches = list(islice(decoded, len(rank)))
+        for group in self.groups:
+            batches = list(islice(decoded, len(group)))
             longest = max(len(batch.video) for batch in batches)
             for start in range(0, longest, self.each):
                 yield _joined([_rows(batch, start, start + self.each) for batch in batches])
@@ -128,6 +138,9 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
 
     Videos are cut into stretches of successive windows; the stretches are shuffled, dealt out to
     the processes, and decoded once each; the windows of sixteen stretches at a time are mixed.
+    Processes get equally many windows, so that their batches are of one size and the mean of their
+    gradients is that of all windows. What is left over, fewer windows than processes, is left out
+    in this epoch; it is others in the next.
     Threads decode the next sixteen meanwhile: unlike worker processes they need not copy frames
     from one process to another, which takes longer than to decode them.
 
@@ -161,8 +174,8 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         self.threads = threads
         self.rank = rank
         self.stretches = _cut(segments, length, STRETCH_WINDOWS)
-        total = sum(len(starts) for _, starts in self.stretches)
-        self.share = range(total * rank // world_size, total * (rank + 1) // world_size)
+        share = sum(len(starts) for _, starts in self.stretches) // world_size
+        self.share = range(share * rank, share * (rank + 1))
 
     def __len__(self) -> int:
         """Count the batches of this process."""

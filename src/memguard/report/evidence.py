@@ -12,6 +12,7 @@ from torch import Tensor
 
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.windows import ClipBatch
+from memguard.processes import gathered
 from memguard.report.figures import levels
 from memguard.report.memory import ItemUse
 from memguard.report.pictures import Size, fitted, photograph
@@ -49,9 +50,19 @@ class Thumbnails:
         self._addresses[video, frame] = address
         self._bytes += len(address)
         while self._bytes > self.limit and len(self._addresses) > 1:
-            self.step *= 2
-            self._addresses = {at: a for at, a in self._addresses.items() if self.wants(at[1])}
-            self._bytes = sum(map(len, self._addresses.values()))
+            self._thin_out(2 * self.step)
+
+    def join(self, other: "Thumbnails") -> None:
+        """Take in those of other videos; what is left is as if one had kept all of them."""
+        self._addresses |= other._addresses
+        self._thin_out(max(self.step, other.step))
+        while self._bytes > self.limit and len(self._addresses) > 1:
+            self._thin_out(2 * self.step)
+
+    def _thin_out(self, step: int) -> None:
+        self.step = step
+        self._addresses = {at: a for at, a in self._addresses.items() if self.wants(at[1])}
+        self._bytes = sum(map(len, self._addresses.values()))
 
     def of_video(self, video: int) -> dict[int, str]:
         """Addresses by frame number."""
@@ -84,7 +95,8 @@ class Evidence(pl.Callback):
 
     Of each video it keeps the frame that is painted worst, the one with the worst patch and the one
     farthest from the memory, as no score is known before the video's end. So what it holds grows
-    with the number of videos, and not with their length.
+    with the number of videos, and not with their length. Where several processes test, the first
+    one has what all of them kept once the test has ended.
 
     Attributes:
         thumbnails: Of frames, by video.
@@ -101,6 +113,7 @@ class Evidence(pl.Callback):
         self.sizes: dict[int, Size] = {}
         self.memory: ItemUse | None = None
         self.items = np.empty((0, 0))
+        self._last_video = -1
         self._suspects: dict[tuple[int, str], Suspect] = {}
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -120,7 +133,8 @@ class Evidence(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Take in successive frames of one video, or of several."""
-        if not trainer.is_global_zero:
+        datamodule = cast(ClipDataModule, trainer.datamodule)  # type: ignore[attr-defined]
+        if int(batch.video[0]) not in [segment.number for segment in datamodule.own_tests]:
             return
         places = zip(batch.video.tolist(), batch.frame.tolist(), strict=True)
         for index, (video, frame) in enumerate(places):
@@ -131,6 +145,23 @@ class Evidence(pl.Callback):
             self._observe_memory(cast(RememberedFrames, outputs), batch)
         self._keep_suspects(outputs, batch, cast(FrameScorer, pl_module).scoring.patch)
 
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Join what all processes kept, in the first."""
+        for other in gathered(self)[1:]:
+            self._join(other)
+
+    def _join(self, other: "Evidence") -> None:
+        self.thumbnails.join(other.thumbnails)
+        self._suspects |= other._suspects
+        if other.memory is None:
+            return
+        if self.memory is None:
+            self.memory = other.memory
+        else:
+            self.memory.join(other.memory)
+        if other._last_video > self._last_video:
+            self._last_video, self.items = other._last_video, other.items
+
     def suspects(self, video: int) -> list[Suspect]:
         """Give a video's frames that stand out, each once."""
         found = [suspect for (of, _), suspect in self._suspects.items() if of == video]
@@ -139,6 +170,7 @@ class Evidence(pl.Callback):
     def _observe_memory(self, outputs: RememberedFrames, batch: ClipBatch) -> None:
         self.memory = self.memory or ItemUse()
         self.items = outputs["items"].float().cpu().numpy()
+        self._last_video = int(batch.video[0])
         self.memory.observe(
             query=outputs["query"],
             similarity=outputs["similarity"],

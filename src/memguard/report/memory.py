@@ -60,6 +60,7 @@ class ItemUse:
     """Gathers what the items of a memory are used for, over any number of frames.
 
     What it holds does not grow with them: counts, sixteen patches an item, and a sample of queries.
+    It is the same in whatever order the frames come.
 
     Args:
         seed: Of the sample.
@@ -83,7 +84,7 @@ class ItemUse:
 
     def __init__(self, seed: int = 0) -> None:
         self.frames = 0
-        self._random = torch.Generator().manual_seed(seed)
+        self._seed = seed
         self._distance = torch.zeros(())
         self._nearest_patches: dict[tuple[int, int, int], Patch] = {}
         self._best = torch.empty(0)
@@ -108,7 +109,18 @@ class ItemUse:
         self.frames += len(query)
         self._distance = self._distance + (1 - similarity.float().amax(dim=-1)).sum(dim=0).cpu()
         self._keep_nearest(similarity.movedim(-1, 1), own, pictures, video, frame)
-        self._sample(query.flatten(1, 2), nearest.flatten(1))
+        self._sample(query.flatten(1, 2), nearest.flatten(1), video, frame)
+
+    def join(self, other: "ItemUse") -> None:
+        """Take in what another one has gathered over other frames."""
+        self.counts = self.counts + other.counts
+        self.frames += other.frames
+        self._distance = self._distance + other._distance
+        for item, row, column in (other._best > self._best).nonzero().tolist():
+            key = item, row, column
+            self._nearest_patches[key] = other._nearest_patches[key]
+        self._best = torch.maximum(self._best, other._best)
+        self._keep_highest(other._keys, other._queries, other._items)
 
     @property
     def share(self) -> np.ndarray:
@@ -154,22 +166,26 @@ class ItemUse:
             )
         self._best = torch.maximum(self._best, highest)
 
-    def _sample(self, query: Tensor, nearest: Tensor) -> None:
+    def _sample(self, query: Tensor, nearest: Tensor, video: Tensor, frame: Tensor) -> None:
         """Give every query a lot, and keep those with the highest: as good as drawn from all."""
         count = min(SAMPLED_OF_FRAME, query.shape[1])
-        lots = torch.rand(nearest.shape, generator=self._random)
-        keys, places = lots.topk(count, dim=1)
+        lots = [
+            np.random.default_rng([self._seed, *place]).random(query.shape[1])
+            for place in zip(video.tolist(), frame.tolist(), strict=True)
+        ]
+        keys, places = torch.from_numpy(np.stack(lots)).topk(count, dim=1)
         rows = torch.arange(len(query))[:, None]
         places = places.to(query.device)
-        self._keys = torch.cat([self._keys, keys.flatten()])
-        chosen = self._keys.topk(min(SAMPLED_QUERIES, len(self._keys))).indices
-        self._keys = self._keys[chosen]
         queries = query[rows, places].flatten(0, 1).float().cpu()
-        items = nearest[rows, places].flatten().cpu()
-        self._queries = (
-            torch.cat([self._queries, queries])[chosen] if len(self._queries) else queries[chosen]
-        )
-        self._items = torch.cat([self._items.long(), items])[chosen]
+        self._keep_highest(keys.flatten(), queries, nearest[rows, places].flatten().cpu())
+
+    def _keep_highest(self, keys: Tensor, queries: Tensor, items: Tensor) -> None:
+        """Keep the queries with the highest lots among these and those kept before."""
+        if len(self._keys):
+            keys = torch.cat([self._keys, keys])
+            queries, items = torch.cat([self._queries, queries]), torch.cat([self._items, items])
+        chosen = keys.topk(min(SAMPLED_QUERIES, len(keys))).indices
+        self._keys, self._queries, self._items = keys[chosen], queries[chosen], items[chosen]
 
 
 def cut_patch(picture: Tensor, place: tuple[int, int], shape: tuple[int, ...]) -> np.ndarray:

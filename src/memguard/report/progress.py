@@ -48,6 +48,8 @@ class ProgressBar(RichProgressBar):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say how far the training is."""
         super().on_train_epoch_end(trainer, pl_module)
+        if not trainer.is_global_zero:
+            return
         known = ("train/loss", "train/psnr", "val/psnr")
         values = [
             f"{n} {trainer.callback_metrics[n]:.4g}" for n in known if n in trainer.callback_metrics
