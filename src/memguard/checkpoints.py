@@ -1,13 +1,18 @@
 """Checkpoints: weights, items and the configuration they were trained with, in one file."""
 
+import logging
+import os
 from pathlib import Path
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from omegaconf import DictConfig, OmegaConf
 
 from memguard.errors import CheckpointError
+
+log = logging.getLogger(__name__)
 
 CONFIG_KEY = "memguard_config"
 
@@ -32,6 +37,40 @@ class RememberConfig(pl.Callback):
     ) -> None:
         """Add it."""
         checkpoint[CONFIG_KEY] = self._config
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and then puts it there: a whole file or the old one.
+
+    Lightning's own goes through the folder for temporary files, which may be on another disk, so
+    that its last step is a copy that can be cut short. Where a checkpoint cannot be written, on a
+    full disk, say, a warning tells so and the training goes on: the one before is still there.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write it."""
+        place = Path(path)
+        beside = place.with_name(place.name + ".part")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(place)
+        except (OSError, RuntimeError) as error:  # torch's writer raises the latter
+            beside.unlink(missing_ok=True)
+            kept = f"; the last good one is still {place}" if place.exists() else ""
+            log.warning(
+                "The checkpoint %s could not be written (%s)%s. Training goes on: make room on its "
+                "disk before the next one.", place, _first_line(error), kept,
+            )  # fmt: skip
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

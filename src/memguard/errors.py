@@ -27,6 +27,10 @@ class CheckpointError(UserError):
     """A checkpoint that cannot be used for what is asked; the message names the file."""
 
 
+class TrainingError(UserError):
+    """A training that cannot go on; the message names the step and what is kept."""
+
+
 @contextmanager
 def access_told(path: Path) -> Iterator[None]:
     """Turn what the system raises on a file or folder that may not be read into a DataError."""

@@ -20,6 +20,7 @@ from memguard.baselines import PreviousFrame
 from memguard.checkpoints import (
     CONFIG_KEY,
     RememberConfig,
+    WholeFiles,
     plain_config,
     read_checkpoint,
     require_resumable,
@@ -168,6 +169,7 @@ def build_trainer(config: DictConfig, callbacks: list[pl.Callback]) -> pl.Traine
     trainer = instantiate(
         config.trainer,
         logger=loggers,
+        plugins=[WholeFiles()],
         callbacks=callbacks + [instantiate(callback) for callback in config.callbacks.values()],
         default_root_dir=str(run_folder()),
     )
@@ -222,6 +224,8 @@ def _quieten() -> None:
         ".*Total length of `DataLoader` across ranks is zero.*",  # where nothing is held out
         ".*smaller than the logging interval.*",  # small sets may have short epochs
         ".*recommended to use `self.log.*sync_dist=True.*",  # what is joined already is logged
+        ".*your dataloader is not resumable.*",  # the stream goes on where it was
+        ".*dirpath has changed.*",  # a training that goes on has a folder of its own
         ".*LeafSpec.*is deprecated.*",  # how Lightning speaks to torch is not the user's to mend
     ):
         warnings.filterwarnings("ignore", advice)

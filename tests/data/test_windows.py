@@ -189,3 +189,16 @@ def test_each_stretch_is_decoded_once() -> None:
     decoded = sum(len(part.video.decoded) for part in parts)  # type: ignore[attr-defined]
     # 4 + 2 stretches of 32 windows, each with the four frames before its first target
     assert decoded == 6 * 36
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+@pytest.mark.parametrize("done", [0, 1, 40, 129, 200])
+def test_a_stream_that_goes_on_gives_what_was_not_seen_in_the_same_order(
+    threads: int, done: int
+) -> None:
+    def places_of(**settings: int) -> list[list[tuple[int, int]]]:
+        windows = stream(segments(400, 300, 120), threads=threads, epoch=3, **settings)
+        assert len(windows) == 202
+        return [places(iter([batch])) for batch in windows]
+
+    assert places_of(done=done) == places_of()[done:]

@@ -1,7 +1,7 @@
 """The LightningDataModule: a benchmark's videos as batches of clip windows."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -147,18 +147,21 @@ class ClipDataModule(pl.LightningDataModule):
         return count if frames - count >= self.length else 0
 
     def train_dataloader(self) -> DataLoader[ClipBatch]:
-        """Shuffled windows of the trainer's present epoch."""
-        return _loader(
-            ShuffledWindows(
-                self._train,
-                length=self.length,
-                batch_size=self.batch_size,
-                seed=self.seed,
-                epoch=self.trainer.current_epoch if self.trainer else 0,
-                threads=self.threads,
-                rank=self._rank,
-                world_size=self._world_size,
-            )
+        """Shuffled windows of the trainer's present epoch, from where it stands in it."""
+        return _loader(_WhenWanted(self._shuffled))
+
+    def _shuffled(self) -> ShuffledWindows:
+        loop = self.trainer.fit_loop if self.trainer else None
+        return ShuffledWindows(
+            self._train,
+            length=self.length,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            epoch=self.trainer.current_epoch if self.trainer else 0,
+            threads=self.threads,
+            done=loop.epoch_loop.batch_progress.current.ready if loop else 0,
+            rank=self._rank,
+            world_size=self._world_size,
         )
 
     def val_dataloader(self) -> DataLoader[ClipBatch]:
@@ -216,6 +219,24 @@ class ClipDataModule(pl.LightningDataModule):
                 world_size=world_size,
             )
         )
+
+
+class _WhenWanted(IterableDataset[ClipBatch]):
+    """Windows that are made when the first of them is wanted.
+
+    Lightning makes its loader before it has read from a checkpoint where the training goes on.
+    """
+
+    def __init__(self, make: Callable[[], ShuffledWindows]) -> None:
+        self.make = make
+
+    def __len__(self) -> int:
+        """Count the batches of a whole epoch."""
+        return len(self.make())
+
+    def __iter__(self) -> Iterator[ClipBatch]:
+        """Make the windows, and yield their batches."""
+        yield from self.make()
 
 
 def _loader(windows: IterableDataset[ClipBatch]) -> DataLoader[ClipBatch]:

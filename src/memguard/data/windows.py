@@ -151,6 +151,8 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         seed: Of the order.
         epoch: Of the order.
         threads: Threads that decode ahead; 0 decodes when a stretch is asked for.
+        done: Batches to leave out at the start, which a training that goes on in the middle of an
+            epoch has seen. ``len`` counts them all the same.
         rank: Number of this process among ``world_size``.
         world_size: Processes that train together.
     """
@@ -164,11 +166,13 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         seed: int,
         epoch: int,
         threads: int,
+        done: int = 0,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         self.length = length
         self.batch_size = batch_size
+        self.done = done
         self.seed = seed
         self.epoch = epoch
         self.threads = threads
@@ -191,14 +195,26 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
                 yield segment, mine
             position += len(starts)
 
+    def _blocks(self) -> Iterator[tuple[list[Stretch], list[int]]]:
+        """Stretches that are mixed with one another, and in which order their windows come."""
+        stretches = self._dealt(np.random.default_rng([self.seed, self.epoch]))
+        rng = np.random.default_rng([self.seed, self.epoch, self.rank])
+        done = self.done * self.batch_size
+        while block := list(islice(stretches, BLOCK_STRETCHES)):
+            places = rng.permutation(sum(len(starts) for _, starts in block)).tolist()
+            if done < len(places):  # what is done is not even decoded
+                yield block, places[done:]
+            done = max(done - len(places), 0)
+
     def _windows(self) -> Iterator[tuple[Tensor, ...]]:
         """Single windows of this process, mixed within blocks of stretches."""
-        stretches = self._dealt(np.random.default_rng([self.seed, self.epoch]))
+        blocks = list(self._blocks())
+        stretches = (stretch for block, _ in blocks for stretch in block)
         decoded = _decoded(stretches, self.length, self.threads, ahead=BLOCK_STRETCHES)
-        rng = np.random.default_rng([self.seed, self.epoch, self.rank])
-        while block := list(islice(decoded, BLOCK_STRETCHES)):
-            windows = [window for batch in block for window in zip(*batch, strict=True)]
-            for place in rng.permutation(len(windows)):
+        for block, places in blocks:
+            batches = islice(decoded, len(block))
+            windows = [window for batch in batches for window in zip(*batch, strict=True)]
+            for place in places:
                 yield windows[place]
 
     def __iter__(self) -> Iterator[ClipBatch]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from memguard.model.memory import MemoryRead
@@ -43,13 +44,21 @@ class MemoryWatch(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count anew."""
+        self._begin(pl_module)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count what is left of an epoch that goes on, too."""
+        self._begin(pl_module)
+
+    def _begin(self, pl_module: pl.LightningModule) -> None:
         self._before = _items(pl_module).clone()
         self._counts = torch.zeros(len(self._before), device=self._before.device)
 
     def _count(self, memory: nn.Module, _features: Any, recalled: MemoryRead) -> None:
         if memory.training and len(self._counts):
             nearest = recalled.similarity.detach().argmax(dim=-1).flatten()
-            self._counts += nearest.bincount(minlength=len(self._counts))
+            # bincount would have to wait for a GPU.
+            self._counts += F.one_hot(nearest, len(self._counts)).sum(dim=0)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say what became of the items."""

@@ -1,0 +1,190 @@
+"""Safety: what a training has learned is kept, whatever stops it."""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from memguard.data.datamodule import ClipDataModule
+from memguard.data.windows import ClipBatch
+from memguard.detector import Detector
+from memguard.errors import TrainingError
+
+# SLURM sends the third before it takes a machine back: sbatch --signal=USR1@90.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# Processes ask one another whether to save or stop only so often, as each waits for the answer.
+STEPS_BETWEEN_QUESTIONS = 10
+# So many steps pass on a GPU before it is asked for a number, which it would have to stop for.
+STEPS_BETWEEN_LOOKS = 50
+
+log = logging.getLogger(__name__)
+
+
+class SafeCheckpoints(ModelCheckpoint):
+    """Saves after each epoch, every so many minutes, and when a signal asks the training to stop.
+
+    ``last.ckpt`` is always the newest. A signal is heeded after the step that it meets, as what is
+    saved in the middle of one could not go on; the same signal once more stops at once.
+
+    Args:
+        every_minutes: The most that is lost where a machine dies; 0 saves after each step.
+        options: As :class:`ModelCheckpoint` takes them.
+    """
+
+    def __init__(self, every_minutes: float, **options: Any) -> None:
+        super().__init__(enable_version_counter=False, save_on_train_epoch_end=True, **options)
+        self.every_minutes = every_minutes
+        self._saved_at = 0.0
+        self._received: int | None = None
+        self._handlers: dict[int, Any] = {}
+
+    @property
+    def newest(self) -> Path:
+        """The file that a training goes on from."""
+        return Path(str(self.dirpath)) / "last.ckpt"
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen for signals from here on."""
+        super().on_train_start(trainer, pl_module)
+        self._saved_at, self._received = time.monotonic(), None
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._receive) for number in SIGNALS}
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Save if it is time, stop if a signal came; after an epoch's last step it ends first."""
+        several = trainer.world_size > 1
+        if trainer.is_last_batch or (several and batch_idx % STEPS_BETWEEN_QUESTIONS):
+            return
+        stop = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
+        late = time.monotonic() - self._saved_at >= 60 * self.every_minutes
+        if stop or trainer.strategy.reduce_boolean_decision(late, all=False):
+            trainer.save_checkpoint(self.newest)
+            self._saved_at = time.monotonic()
+        if stop:
+            self._leave()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, and stop if a signal came."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self._saved_at = time.monotonic()
+        more = trainer.current_epoch + 1 < (trainer.max_epochs or 0)
+        stop = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
+        if stop and more:
+            self._leave()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave signals to whoever heeded them before."""
+        super().on_train_end(trainer, pl_module)
+        self._stop_listening()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave signals to whoever heeded them before."""
+        super().on_exception(trainer, pl_module, exception)
+        self._stop_listening()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self._received is not None:
+            raise KeyboardInterrupt
+        self._received = number
+
+    def _stop_listening(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def _leave(self) -> None:
+        """End the command, with the exit status that shells give to the signal."""
+        number = signal.Signals(self._received or signal.SIGTERM)
+        log.warning(
+            "Stopped by %s after the step it came in. Nothing is lost: the same command with "
+            "checkpoint=%s goes on.", number.name, self.newest,
+        )  # fmt: skip
+        raise SystemExit(128 + number)
+
+
+class StopAtNaN(pl.Callback):
+    """Stops a training whose loss or memory is no number any more, before it is saved.
+
+    On a GPU the answer is asked for now and then only, as it would have to stop for each; which
+    step was the first is noted on the device.
+    """
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[int, ClipBatch, Tensor]] = []
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: ClipBatch,
+        batch_idx: int,
+    ) -> None:
+        """Note whether all is well, and look at the notes if it is time."""
+        detector = cast(Detector, pl_module)
+        well = outputs["loss"].isfinite() & detector.memory.items.isfinite().all()
+        self._seen.append((trainer.global_step, batch._replace(frames=torch.empty(0)), well))
+        if pl_module.device.type == "cpu" or len(self._seen) >= STEPS_BETWEEN_LOOKS:
+            self._look(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Look once more: what is no good must not take the place of what is."""
+        self._look(trainer)
+        bad = [name for name, value in checkpoint["state_dict"].items() if _spoilt(name, value)]
+        if bad:
+            raise TrainingError(
+                f"After step {trainer.global_step} there are values in {bad[0]} that are no "
+                f"numbers, so it is not saved{_remedy(trainer)}"
+            )
+
+    def _look(self, trainer: pl.Trainer) -> None:
+        seen, self._seen = self._seen, []
+        if not seen or bool(torch.stack([well for _, _, well in seen]).all()):
+            return
+        step, batch = next((step, batch) for step, batch, well in seen if not well)
+        raise TrainingError(
+            f"The loss or the memory is no number any more after step {step}, whose windows ended "
+            f"with {', '.join(_places(trainer, batch))}{_remedy(trainer)}"
+        )
+
+
+def _spoilt(name: str, value: Any) -> bool:
+    # What the guard and the alarm know of normal video is NaN until the first validation.
+    of_network = name.startswith(("autoencoder.", "memory."))
+    return of_network and value.is_floating_point() and not bool(value.isfinite().all())
+
+
+def _places(trainer: pl.Trainer, batch: ClipBatch) -> Iterator[str]:
+    data = cast(ClipDataModule, trainer.datamodule)  # type: ignore[attr-defined]
+    for video, frame in zip(batch.video.tolist(), batch.frame.tolist(), strict=True):
+        yield f"frame {frame} of {data.benchmark.train[video].source}"
+
+
+def _remedy(trainer: pl.Trainer) -> str:
+    keeper = trainer.checkpoint_callback
+    good = keeper.newest if isinstance(keeper, SafeCheckpoints) else None
+    from_there = f" with checkpoint={good}" if good and good.exists() else ""
+    return (
+        f": look at these frames, and train again{from_there} with a lower optimizer.lr or "
+        "trainer.precision=32-true."
+    )

@@ -1,0 +1,175 @@
+"""Trainings that are stopped, killed or led astray: what they have learned is kept."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+SMALL = [
+    "dataset=folder", "model=mnad_tiny", "model.width=4", "memory.dim=32", "memory.size=4",
+    "data.frame_size=32", "data.batch_size=1", "trainer.max_epochs=3", "logger=csv",
+    "callbacks.pseudo_auroc.windows=2",
+]  # fmt: skip
+EACH_STEP = "callbacks.checkpoint.every_minutes=0"
+PATIENCE = 240.0
+
+
+def command(scene: Path, folder: Path, *overrides: str) -> list[str]:
+    """The words of a training."""
+    settings = [*SMALL, f"dataset.root={scene}", f"hydra.run.dir={folder}"]
+    return [sys.executable, "-m", "memguard.train", *settings, *overrides]
+
+
+def start(scene: Path, folder: Path, *overrides: str) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        command(scene, folder, *overrides),
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def finish(running: subprocess.Popen[str]) -> str:
+    """Wait for the end, and give what was said in one line."""
+    said, _ = running.communicate(timeout=PATIENCE)
+    return " ".join(said.split())
+
+
+def read(path: Path) -> dict[str, Any]:
+    return torch.load(path, weights_only=True)
+
+
+def newest(folder: Path) -> Path:
+    return folder / "checkpoints" / "last.ckpt"
+
+
+def wait_for(running: subprocess.Popen[str], reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not reached():
+        assert running.poll() is None, finish(running)
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def steps_of(folder: Path) -> int:
+    """Steps that the newest checkpoint has behind it."""
+    return read(newest(folder))["global_step"] if newest(folder).exists() else 0
+
+
+@pytest.fixture(scope="module")
+def whole(shared_scene: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The last checkpoint of a training that nothing befell."""
+    folder = tmp_path_factory.mktemp("whole")
+    running = start(shared_scene, folder)
+    said = finish(running)
+    assert running.returncode == 0, said
+    return read(newest(folder))
+
+
+def assert_alike(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert one["global_step"] == other["global_step"]
+    assert one["lr_schedulers"] == other["lr_schedulers"]
+    assert one["state_dict"].keys() == other["state_dict"].keys()
+    for name, value in one["state_dict"].items():
+        assert torch.equal(value, other["state_dict"][name]), name
+
+
+def steps_per_epoch(checkpoint: dict[str, Any]) -> int:
+    return int(checkpoint["global_step"]) // 3
+
+
+def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_end_bit_for_bit(
+    shared_scene: Path, tmp_path: Path, whole: dict[str, Any]
+) -> None:
+    epoch = steps_per_epoch(whole)
+    running = start(shared_scene, tmp_path / "killed", EACH_STEP)
+    wait_for(running, lambda: epoch < steps_of(tmp_path / "killed") < 2 * epoch - 8)
+    running.kill()
+    finish(running)
+    steps = steps_of(tmp_path / "killed")
+    assert epoch < steps < 2 * epoch
+    going_on = start(
+        shared_scene, tmp_path / "resumed", f"checkpoint={newest(tmp_path / 'killed')}"
+    )
+    said = finish(going_on)
+    assert going_on.returncode == 0, said
+    assert_alike(read(newest(tmp_path / "resumed")), whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_saves_the_present_step_and_says_how_to_go_on(
+    shared_scene: Path, tmp_path: Path, whole: dict[str, Any], number: signal.Signals
+) -> None:
+    epoch = steps_per_epoch(whole)
+    log = tmp_path / "curves" / "metrics.csv"
+    running = start(shared_scene, tmp_path, "trainer.log_every_n_steps=1")
+    wait_for(running, lambda: newest(tmp_path).exists() and log.exists())
+    running.send_signal(number)
+    said = finish(running)
+    assert running.returncode == 128 + number, said
+    assert f"Stopped by {number.name}" in said
+    assert f"checkpoint={newest(tmp_path)} goes on" in said
+    assert "Traceback" not in said
+    assert epoch <= steps_of(tmp_path) < 3 * epoch
+    assert not list(newest(tmp_path).parent.glob("*.part"))
+    if number == signal.SIGTERM:  # the way on is the same for all
+        going_on = start(shared_scene, tmp_path / "on", f"checkpoint={newest(tmp_path)}")
+        assert finish(going_on)
+        assert_alike(read(newest(tmp_path / "on")), whole)
+
+
+def test_what_is_no_number_stops_the_run_and_is_not_saved(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    running = start(shared_scene, tmp_path, EACH_STEP, "optimizer.lr=1e30")
+    said = finish(running)
+    assert running.returncode == 1
+    assert re.search(r"no number any more after step \d+, whose windows ended with frame", said)
+    assert re.search(r"frame \d+ of \S+/train/[01]\.mp4: look at these frames", said)
+    assert f"with checkpoint={newest(tmp_path)} " in said
+    assert "Traceback" not in said
+    kept = read(newest(tmp_path))["state_dict"]
+    assert all(v.isfinite().all() for name, v in kept.items() if name.startswith("autoencoder"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of four megabytes, which holds a few checkpoints."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint_and_training_goes_on(
+    shared_scene: Path, tmp_path: Path, small_disk: Path, whole: dict[str, Any]
+) -> None:
+    where = f"callbacks.checkpoint.dirpath={small_disk}"
+    running = start(shared_scene, tmp_path / "run", where, EACH_STEP)
+    wait_for(running, (small_disk / "last.ckpt").exists)
+    (small_disk / "filler").write_bytes(bytes(room(small_disk)))
+    said = finish(running)
+    assert running.returncode == 0, said
+    assert f"{small_disk}/last.ckpt could not be written" in said
+    assert "the last good one is still" in said
+    assert (tmp_path / "run" / "metrics.json").exists()
+    kept = read(small_disk / "last.ckpt")
+    assert 0 < kept["global_step"] < whole["global_step"]
+    assert not list(small_disk.glob("*.part"))
+
+
+def room(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
