@@ -142,6 +142,11 @@ RULES: list[Rule] = [
     ("data.threads", _whole_at_least(0), "a whole number of at least 0"),
     ("data.holdout", lambda value: _at_least(0)(value) and value < 1, "a number from 0 to below 1"),
     ("optimizer.lr", lambda value: _at_least(0)(value) and value > 0, "a number above 0"),
+    (
+        "callbacks.checkpoint.every_minutes",  # of a training alone
+        lambda value: value is None or _at_least(0)(value),
+        "a number of minutes of at least 0",
+    ),
     ("trainer.max_epochs", _whole_at_least(1), "a whole number of at least 1"),
     ("seed", _whole_at_least(0), "a whole number of at least 0"),
 ]

@@ -33,7 +33,7 @@ from memguard.data.preparation import Preparation
 from memguard.data.preparation import prepare as prepare_benchmark
 from memguard.detector import Detector
 from memguard.errors import ConfigError, UserError
-from memguard.processes import require_together
+from memguard.processes import lost_process_told, require_together
 from memguard.protocols import one_class_videos
 from memguard.provenance import Provenance
 from memguard.report.dashboard.board import closing, keep_files
@@ -73,7 +73,8 @@ def train(config: DictConfig) -> dict[str, float]:
     detector = build_detector(config)
     trainer = build_trainer(config, [RememberConfig(config)])
     with closing(trainer.loggers):
-        trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
+        with lost_process_told(run_folder() / "checkpoints" / "last.ckpt"):
+            trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
         return _test(trainer, detector, datamodule, config, provenance)
 
 

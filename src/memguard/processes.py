@@ -5,8 +5,10 @@ they must agree upon beside that, and how work is dealt to them.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import pytorch_lightning as pl
@@ -18,7 +20,7 @@ from torch import Tensor, distributed, nn
 from torch._C._distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
-from memguard.errors import ConfigError, UserError
+from memguard.errors import ConfigError, TrainingError, UserError
 
 Own = TypeVar("Own")
 
@@ -44,6 +46,26 @@ def _store(starter: type[ClusterEnvironment]) -> Store:
     address = f"tcp://{place.main_address}:{place.main_port}"
     store, _, _ = next(rendezvous(address, place.global_rank(), place.world_size()))
     return store
+
+
+@contextmanager
+def lost_process_told(newest: Path) -> Iterator[None]:
+    """Turn what a process meets when another one dies into a sentence.
+
+    Args:
+        newest: The checkpoint that the training goes on from.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(library in str(error) for library in ("gloo/transport", "NCCL")):
+            raise
+        goes_on = f"; the same command with checkpoint={newest} goes on" if newest.exists() else ""
+        raise TrainingError(
+            f"Another process of this training has ended, so that this one cannot go on ({error}). "
+            f"Look for the cause in the other's output, or in the system's log if it was killed"
+            f"{goes_on}."
+        ) from error
 
 
 def begun(now: str) -> str:

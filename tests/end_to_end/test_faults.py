@@ -173,3 +173,57 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_training_goes_on(
 def room(folder: Path) -> int:
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize
+
+
+def test_where_another_process_is_killed_training_stops_with_a_sentence(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    running = start(
+        shared_scene, tmp_path, EACH_STEP, "trainer=ddp", "trainer.devices=2",
+        "trainer.accelerator=cpu", "trainer.max_epochs=400",
+    )  # fmt: skip
+    wait_for(running, lambda: steps_of(tmp_path) > 2)
+    children = subprocess.run(
+        ["pgrep", "--parent", str(running.pid), "--full", "memguard.train"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+    said = finish(running)
+    assert running.returncode == 1
+    assert "Another process of this training has ended" in said
+    assert f"checkpoint={newest(tmp_path)} goes on" in said
+    assert "Traceback" not in said
+    assert steps_of(tmp_path) > 2
+
+
+def test_without_a_server_of_wandb_the_run_is_kept_on_disk(
+    shared_scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    running = start(
+        shared_scene, tmp_path, "logger=wandb", "logger.wandb.settings.init_timeout=2",
+        "trainer.max_epochs=1",
+    )  # fmt: skip
+    said = finish(running)
+    assert running.returncode == 0, said
+    assert "W&B cannot be reached" in said
+    assert f"wandb sync {tmp_path}/wandb/offline-run-*" in said
+    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
+    assert (tmp_path / "metrics.json").exists()
+
+
+def test_where_wandb_breaks_down_in_the_middle_training_goes_on(
+    shared_scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    running = start(shared_scene, tmp_path, "logger=wandb")
+    wait_for(running, newest(tmp_path).exists)
+    subprocess.run(["pkill", "-KILL", "--parent", str(running.pid), "wandb-core"], check=True)
+    said = finish(running)
+    assert running.returncode == 0, said
+    assert "W&B broke down" in said
+    assert "Traceback" not in said
+    assert_alike(read(newest(tmp_path)), whole)

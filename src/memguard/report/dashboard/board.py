@@ -9,7 +9,9 @@ import numpy as np
 import pytorch_lightning as pl
 from matplotlib.figure import Figure
 from PIL import Image
-from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+
+from memguard.report.dashboard.steady import SteadyWandbLogger
 
 Cell = str | int | float | None
 
@@ -38,7 +40,7 @@ class Board:
         figure.savefig(path)
         step = trainer.global_step
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
+            if isinstance(logger, SteadyWandbLogger):
                 logger.log_image(name, [str(path)], step=step)
             elif isinstance(logger, TensorBoardLogger):
                 picture = np.asarray(Image.open(path).convert("RGB"))
@@ -65,7 +67,7 @@ class Board:
             csv.writer(file).writerows([columns, *rows])
         step = trainer.global_step
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
+            if isinstance(logger, SteadyWandbLogger):
                 logger.log_table(name, list(columns), [list(row) for row in rows], step=step)
             elif isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_text(name, _markdown(columns, rows), step)
@@ -80,11 +82,11 @@ class Board:
         """
         edges = np.arange(len(counts) + 1) - 0.5
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
+            if isinstance(logger, SteadyWandbLogger):
                 from wandb import Histogram  # takes seconds, as in config.wandb_mode
 
                 histogram = Histogram(np_histogram=(counts, edges))
-                logger.log_metrics({name: histogram}, step=trainer.global_step)  # type: ignore[dict-item]
+                logger.log_metrics({name: histogram}, step=trainer.global_step)
             elif isinstance(logger, TensorBoardLogger):
                 number = np.arange(len(counts))
                 logger.experiment.add_histogram_raw(
@@ -119,14 +121,9 @@ def keep_files(loggers: Sequence[Logger], files: Mapping[str, Path]) -> None:
         files: By kind, such as ``checkpoint``.
     """
     for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            from wandb import Artifact  # takes seconds, as in config.wandb_mode
-
+        if isinstance(logger, SteadyWandbLogger):
             for kind, path in files.items():
-                artifact = Artifact(f"{kind}-{logger.experiment.id}", type=kind)
-                # Read from where it lies once it is uploaded; a copy would fill the user's cache.
-                artifact.add_file(str(path), policy="immutable")
-                logger.experiment.log_artifact(artifact)
+                logger.keep(kind, path)
 
 
 @contextmanager
@@ -141,5 +138,5 @@ def closing(loggers: Sequence[Logger]) -> Iterator[None]:
         status = 0
     finally:
         for logger in loggers:
-            if isinstance(logger, WandbLogger):
-                logger.experiment.finish(exit_code=status)
+            if isinstance(logger, SteadyWandbLogger):
+                logger.end(status)
