@@ -233,7 +233,11 @@ def test_a_zip_archive_cannot_reach_out(tmp_path: Path, name: str, kind: int) ->
     assert list((tmp_path / "outer").rglob("*")) == [folder]
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", zipped(a="a")[:40], tarred()[:20]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", zipped(a="a")[:40], tarred()[:20]],
+    ids=["empty", "text", "zip cut off", "tar cut off"],  # archives hold the time of their making
+)
 def test_a_damaged_archive_is_told(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "set.zip"
     path.write_bytes(content)
