@@ -35,8 +35,8 @@ from memguard.model.convolution import Conv3x3
 from memguard.model.losses import nearest_items
 from memguard.model.memory import read, write
 
-ROUNDS = 3
-VIDEOS, WINDOWS = 8, 4  # of each video so many
+ROUNDS = 2
+VIDEOS, WINDOWS = 3, 3  # of each video so many
 
 Test = Callable[[], Tensor]
 

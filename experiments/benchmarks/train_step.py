@@ -37,7 +37,7 @@ from memguard.model.losses import compactness_loss, separateness_loss
 
 ROUNDS = 3
 SECONDS = 10.0  # each takes steps for so long in each round, and two at least
-WAITING_STEPS = 40
+WAITING_STEPS = 8
 
 Step = Callable[[Tensor], None]
 

@@ -46,11 +46,6 @@ def default_precision() -> str:
     return "bf16-mixed" if computes_bf16 else "32-true"
 
 
-def default_channels_last() -> bool:
-    """Say whether channels should lie innermost: bf16 is faster so, 32 bits on a CPU slower."""
-    return default_precision() == "bf16-mixed"
-
-
 @cache
 def wandb_mode() -> str:
     """Name W&B's mode: what the user says, else online where they are logged in, else offline."""
@@ -66,7 +61,6 @@ def register_resolvers() -> None:
     for resolver in (
         default_model,
         default_precision,
-        default_channels_last,
         wandb_mode,
         job_name,
         run_name,

@@ -45,6 +45,7 @@ class SafeCheckpoints(ModelCheckpoint):
         self.every_minutes = every_minutes
         self._saved_at = 0.0
         self._received: int | None = None
+        self._stopping = False
         self._handlers: dict[int, Any] = {}
 
     @property
@@ -55,7 +56,7 @@ class SafeCheckpoints(ModelCheckpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals from here on."""
         super().on_train_start(trainer, pl_module)
-        self._saved_at, self._received = time.monotonic(), None
+        self._saved_at, self._received, self._stopping = time.monotonic(), None, False
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._receive) for number in SIGNALS}
 
@@ -67,7 +68,7 @@ class SafeCheckpoints(ModelCheckpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Save if it is time, stop if a signal came; after an epoch's last step it ends first."""
+        """Save if it is time or a signal came; an epoch's last step is followed by its end."""
         several = trainer.world_size > 1
         if trainer.is_last_batch or (several and batch_idx % STEPS_BETWEEN_QUESTIONS):
             return
@@ -76,16 +77,25 @@ class SafeCheckpoints(ModelCheckpoint):
         if stop or trainer.strategy.reduce_boolean_decision(late, all=False):
             trainer.save_checkpoint(self.newest)
             self._saved_at = time.monotonic()
-        if stop:
-            self._leave()
+        self._stopping = stop
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, and stop if a signal came."""
+        """Save, and see whether a signal came."""
         super().on_train_epoch_end(trainer, pl_module)
         self._saved_at = time.monotonic()
-        more = trainer.current_epoch + 1 < (trainer.max_epochs or 0)
-        stop = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
-        if stop and more:
+        received = self._received is not None
+        self._stopping = trainer.strategy.reduce_boolean_decision(received, all=False)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop, now that the loggers have the step before."""
+        if self._stopping:
+            self._leave()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop, now that the loggers have the epoch before."""
+        if self._stopping:
             self._leave()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -1,5 +1,6 @@
 """Trainings that are stopped, killed or led astray: what they have learned is kept."""
 
+import csv
 import os
 import re
 import signal
@@ -119,10 +120,17 @@ def test_a_signal_saves_the_present_step_and_says_how_to_go_on(
     assert "Traceback" not in said
     assert epoch <= steps_of(tmp_path) < 3 * epoch
     assert not list(newest(tmp_path).parent.glob("*.part"))
-    if number == signal.SIGTERM:  # the way on is the same for all
-        going_on = start(shared_scene, tmp_path / "on", f"checkpoint={newest(tmp_path)}")
-        assert finish(going_on)
-        assert_alike(read(newest(tmp_path / "on")), whole)
+    if number != signal.SIGTERM:
+        return  # the way on is the same for all
+    going_on = start(
+        shared_scene, tmp_path, "trainer.log_every_n_steps=1", f"checkpoint={newest(tmp_path)}"
+    )
+    said = finish(going_on)
+    assert going_on.returncode == 0, said
+    assert_alike(read(newest(tmp_path)), whole)
+    with log.open(newline="") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file) if row["train/loss"]]
+    assert steps == list(range(whole["global_step"]))
 
 
 def test_what_is_no_number_stops_the_run_and_is_not_saved(

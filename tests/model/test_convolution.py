@@ -21,14 +21,14 @@ def test_winograd_differs_from_a_convolution_by_rounding(shape: tuple[int, ...])
 
 
 @needs_winograd
-def test_it_is_taken_where_no_gradient_bf16_or_small_map_is_in_the_way(
+def test_it_is_taken_where_neither_gradient_nor_bf16_nor_size_is_in_the_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken = []
     monkeypatch.setattr(
         convolution, "winograd", lambda *given: taken.append(given) or winograd(*given)
     )
-    layer, maps = Conv3x3(2, 4), torch.zeros(1, 2, 32, 32)
+    layer, maps = Conv3x3(2, 64), torch.zeros(1, 2, 32, 32)
     layer(maps).sum().backward()
     with torch.no_grad():
         layer(maps[..., :16])
@@ -36,6 +36,7 @@ def test_it_is_taken_where_no_gradient_bf16_or_small_map_is_in_the_way(
         layer.float()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             layer(maps)
+        Conv3x3(2, 63)(maps)
         assert not taken
         layer(maps)
     assert len(taken) == 1
