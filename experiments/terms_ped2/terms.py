@@ -96,7 +96,7 @@ def draw(rows: list[dict[str, float]], shown: float) -> Figure:
     epochs = range(1, len(rows) + 1)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 2.8))
-        terms, together = figure.subplots(1, 2, sharey=True)
+        terms, together = figure.subplots(1, 2)
         psnr = [row["psnr"] for row in rows]
         for axes, name, title in ((terms, "distance", "Each term"), (together, "both", "Together")):
             axes.plot(epochs, psnr, "o-", ms=3, color="0.5", label="PSNR")
