@@ -9,7 +9,7 @@ demo: $(READY)  ## Train and test on the generated street scene
 
 # A test process per core: one thread each, or they would get in each other's way.
 test: $(READY)  ## Run every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 check: $(READY)  ## Lint, format and types
 	$(BIN)/ruff check
