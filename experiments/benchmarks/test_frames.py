@@ -19,7 +19,7 @@ from collections.abc import Callable
 from statistics import median
 
 import torch
-from hydra import compose, initialize_config_dir
+from composed import composed
 from lightning_fabric import Fabric
 from omegaconf import DictConfig
 from rich.console import Console
@@ -27,7 +27,6 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from memguard import scoring
-from memguard.config import config_folder, register_resolvers, validate
 from memguard.data.windows import ClipBatch, OrderedWindows
 from memguard.detector import Detector
 from memguard.experiment import build_benchmark, build_datamodule, build_detector
@@ -104,15 +103,8 @@ def windows(config: DictConfig, fabric: Fabric) -> tuple[list[ClipBatch], list[C
 
 def main(overrides: list[str]) -> None:
     """Print the table."""
-    register_resolvers()
-    with initialize_config_dir(config_folder(), version_base="1.3"):
-        config = compose("train", [*overrides, "~logger", "~callbacks"])
-    validate(config)
-    precision = config.trainer.precision
-    fabric = Fabric(accelerator=config.trainer.accelerator, precision=precision, devices=1)
-    wait = torch.cuda.synchronize if fabric.device.type == "cuda" else lambda: None
+    config, fabric, wait = composed(overrides)
     one_by_one, side_by_side = windows(config, fabric)
-    torch.manual_seed(config.seed)
     detector = build_detector(config).eval().to(fabric.device)
     slow = plain(detector, fabric.device)
     with torch.no_grad():
@@ -137,7 +129,7 @@ def main(overrides: list[str]) -> None:
                 wait()
                 speeds[name].append(frames / (time.perf_counter() - start))
 
-    table = Table(title=f"Test frames, {precision}, {fabric.device}")
+    table = Table(title=f"Test frames, {config.trainer.precision}, {fabric.device}")
     for column in ("test", "frames/s", "lowest", "highest", "× plain", "largest difference"):
         table.add_column(column, justify="left" if column == "test" else "right")
     for name, values in speeds.items():

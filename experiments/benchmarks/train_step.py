@@ -21,7 +21,7 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
-from hydra import compose, initialize_config_dir
+from composed import composed
 from lightning_fabric import Fabric
 from omegaconf import DictConfig
 from rich.console import Console
@@ -29,7 +29,6 @@ from rich.table import Table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from memguard.config import config_folder, register_resolvers, validate
 from memguard.data.windows import ClipBatch
 from memguard.detector import Detector
 from memguard.experiment import build_benchmark, build_datamodule, build_detector
@@ -142,16 +141,9 @@ def endless(config: DictConfig) -> Iterator[ClipBatch]:
 
 def main(overrides: list[str]) -> None:
     """Print the table."""
-    register_resolvers()
-    with initialize_config_dir(config_folder(), version_base="1.3"):
-        config = compose("train", [*overrides, "~logger", "~callbacks"])
-    validate(config)
-    precision = config.trainer.precision
-    fabric = Fabric(accelerator=config.trainer.accelerator, precision=precision, devices=1)
-    wait = torch.cuda.synchronize if fabric.device.type == "cuda" else lambda: None
+    config, fabric, wait = composed(overrides)
     batches = endless(config)
     clips = cycle([fabric.to_device(batch.frames) for batch in islice(batches, 4)])
-    torch.manual_seed(config.seed)
     detector = build_detector(config)
     steps = {
         "plain": plain_step(copy.deepcopy(detector), config, fabric.device),
@@ -165,7 +157,8 @@ def main(overrides: list[str]) -> None:
             speeds[name].append(clips_per_second(step, clips, wait))
     ratio = median(a / b for a, b in zip(speeds["memguard"], speeds["plain"], strict=True))
 
-    table = Table(title=f"Training steps of {config.data.batch_size}, {precision}, {fabric.device}")
+    how = f"{config.data.batch_size}, {config.trainer.precision}, {fabric.device}"
+    table = Table(title=f"Training steps of {how}")
     for column in ("step", "clips/s", "lowest", "highest", "× plain", "convolutions"):
         table.add_column(column, justify="left" if column == "step" else "right")
     for name, values in speeds.items():
