@@ -33,7 +33,7 @@ class SafeCheckpoints(ModelCheckpoint):
     """Saves after each epoch, every so many minutes, and when a signal asks the training to stop.
 
     ``last.ckpt`` is always the newest. A signal is heeded after the step that it meets, as what is
-    saved in the middle of one could not go on; the same signal once more stops at once.
+    saved in the middle of one could not go on; Ctrl-C once more stops at once.
 
     Args:
         every_minutes: The most that is lost where a machine dies; 0 saves after each step.
@@ -58,7 +58,9 @@ class SafeCheckpoints(ModelCheckpoint):
         super().on_train_start(trainer, pl_module)
         self._saved_at, self._received, self._stopping = time.monotonic(), None, False
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, self._receive) for number in SIGNALS}
+            # A script's background jobs are to ignore Ctrl-C.
+            heard = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+            self._handlers = {number: signal.signal(number, self._receive) for number in heard}
 
     def on_train_batch_end(
         self,
@@ -111,7 +113,7 @@ class SafeCheckpoints(ModelCheckpoint):
         self._stop_listening()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._received is not None:
+        if number == self._received == signal.SIGINT:
             raise KeyboardInterrupt
         self._received = number
 
