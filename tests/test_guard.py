@@ -26,10 +26,16 @@ def guard(**settings: object) -> MemoryGuard:
     return MemoryGuard(**(defaults | settings))  # type: ignore[arg-type]
 
 
-def test_what_is_below_the_threshold_passes() -> None:
-    scores = torch.tensor([0.4, 0.5, 0.1, 0.9, 0.49])
-    assert guard().passes(scores).tolist() == [True, False, True, False, True]
-    assert not guard(enabled=False).passes(scores).any()
+@pytest.mark.parametrize(
+    ("enabled", "expected"),
+    [(True, [True, False, True, False, True]), (False, [False] * 5)],
+)
+def test_what_is_below_the_threshold_passes(
+    enabled: bool, expected: list[bool], items: Tensor
+) -> None:
+    under_test = guard(enabled=enabled)
+    under_test.begin(items)
+    assert under_test.passes(torch.tensor([0.4, 0.5, 0.1, 0.9, 0.49])).tolist() == expected
 
 
 def test_scope_dataset_has_one_memory_and_scope_video_one_for_each() -> None:

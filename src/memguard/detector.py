@@ -206,6 +206,7 @@ class Detector(FrameScorer):
             "distance": found["distance"],
             "regular": found["regular"],
             "written": found["written"],
+            "patch": scoring.patch_error(found["output"], found["target"], self.scoring.patch),
             "query": found["query"],
             "similarity": found["similarity"],
             "items": self.guard.items(self.guard.memories(videos[-1:]))[0],

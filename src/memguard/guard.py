@@ -70,7 +70,8 @@ class MemoryGuard(nn.Module):
         return float(self._threshold)
 
     def begin(self, items: Tensor) -> None:
-        """Start a test from the trained items, (M, C)."""
+        """Start a test from the trained items, (M, C), with the γ then in force."""
+        self._limit = self.threshold  # once: it waits for the device
         self._trained = items
         self._items: dict[int, Tensor] = {}
 
@@ -92,7 +93,7 @@ class MemoryGuard(nn.Module):
         Args:
             regular: (B,), their regular scores.
         """
-        return (regular < self.threshold) & self.enabled
+        return (regular < self._limit) & self.enabled
 
     def write(self, query: Tensor, memories: Sequence[int]) -> None:
         """Write frames into their memories.

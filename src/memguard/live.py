@@ -18,7 +18,7 @@ from memguard.detector import Detector
 from memguard.errors import CheckpointError
 from memguard.events import COLUMNS, Moment, ScoredPicture
 from memguard.experiment import as_trained, build_detector
-from memguard.scoring import CausalSmoother, patch_box, patch_error, squared_error
+from memguard.scoring import CausalSmoother, patch_box, squared_error
 
 
 class LiveScorer:
@@ -85,7 +85,7 @@ class LiveScorer:
             found = self._detector.score_frames(
                 clips.to(self._detector.device), torch.full((len(clips),), self._videos)
             )
-        patches = patch_error(found["output"], found["target"], how.patch).cpu()
+        patches = found["patch"].cpu()
         worst = smoother(patches).flatten(1).amax(dim=1)
         # The smoothed errors trail behind what moves.
         places = patches.flatten(1).argmax(dim=1)

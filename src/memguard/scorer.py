@@ -10,7 +10,6 @@ from torch import Tensor
 from memguard.data.windows import ClipBatch
 from memguard.metrics import FrameTable
 from memguard.protocols import Scoring, frame_metrics
-from memguard.scoring import patch_error
 
 COLUMNS = ["psnr", "distance", "regular", "written", "patch", "label"]
 
@@ -25,6 +24,7 @@ class ScoredFrames(TypedDict):
         distance: (B,), how far they are from what is known; the second term of the score.
         regular: (B,), see :func:`memguard.scoring.regular_score`.
         written: (B,), whether the guard wrote them into the memory.
+        patch: (B, rows, columns); see :func:`memguard.scoring.patch_error`.
     """
 
     output: Tensor
@@ -33,6 +33,7 @@ class ScoredFrames(TypedDict):
     distance: Tensor
     regular: Tensor
     written: Tensor
+    patch: Tensor
 
 
 class RememberedFrames(ScoredFrames):
@@ -109,7 +110,7 @@ class FrameScorer(pl.LightningModule):
             "distance": scored["distance"],
             "regular": scored["regular"],
             "written": scored["written"],
-            "patch": patch_error(scored["output"], scored["target"], self.scoring.patch),
+            "patch": scored["patch"],
         }
         present = set(batch.video.tolist())
         for video in self._found.keys() - present:

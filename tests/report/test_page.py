@@ -31,7 +31,7 @@ def a_test(scoring: Scoring = PUBLISHED, *, labels: bool = True, items: int = 3)
     trainer: Any = SimpleNamespace(
         datamodule=SimpleNamespace(tested={0: footage, 1: footage}, own_tests=own)
     )
-    module: Any = SimpleNamespace(scoring=scoring)
+    module: Any = SimpleNamespace()
     evidence.on_test_epoch_start(trainer, module)
     memory = F.normalize(torch.rand(items, 6), dim=1)
     error = torch.full((FRAMES,), 0.05)
@@ -51,6 +51,7 @@ def a_test(scoring: Scoring = PUBLISHED, *, labels: bool = True, items: int = 3)
             "target": target,
             "psnr": -20 * (error / 2).log10(),
             "distance": error / 10,
+            "patch": (error.square() / 4).view(-1, 1, 1),
         }
         if items:
             outputs |= {"query": query, "similarity": query @ memory.T, "items": memory}

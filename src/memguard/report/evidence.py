@@ -1,6 +1,6 @@
 """Evidence: what is kept of a test while it runs, for the report to show afterwards."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,8 +16,7 @@ from memguard.processes import gathered
 from memguard.report.figures import levels
 from memguard.report.memory import ItemUse
 from memguard.report.pictures import Size, fitted, photograph
-from memguard.scorer import FrameScorer, RememberedFrames, ScoredFrames
-from memguard.scoring import patch_error
+from memguard.scorer import RememberedFrames, ScoredFrames
 
 THUMBNAIL_SIDE = 144
 THUMBNAILS_BYTES = 2_500_000
@@ -143,7 +142,7 @@ class Evidence(pl.Callback):
                 self.thumbnails.add(video, frame, picture, self.sizes[video])
         if _similarity(outputs) is not None:
             self._observe_memory(cast(RememberedFrames, outputs), batch)
-        self._keep_suspects(outputs, batch, cast(FrameScorer, pl_module).scoring.patch)
+        self._keep_suspects(outputs, batch)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Join what all processes kept, in the first."""
@@ -180,11 +179,9 @@ class Evidence(pl.Callback):
             frame=batch.frame,
         )
 
-    def _keep_suspects(
-        self, outputs: ScoredFrames, batch: ClipBatch, patch: Sequence[float]
-    ) -> None:
+    def _keep_suspects(self, outputs: ScoredFrames, batch: ClipBatch) -> None:
         """Replace those of each video that this batch has worse frames than."""
-        for reason, measures in _reasons(outputs, patch):
+        for reason, measures in _reasons(outputs):
             for video in batch.video.unique().tolist():
                 elsewhere = batch.video != video
                 index = int(measures.masked_fill(elsewhere, -torch.inf).argmax())
@@ -193,11 +190,11 @@ class Evidence(pl.Callback):
                     self._suspects[video, reason] = _suspect(outputs, batch, index, measures)
 
 
-def _reasons(outputs: ScoredFrames, patch: Sequence[float]) -> Iterator[tuple[str, Tensor]]:
+def _reasons(outputs: ScoredFrames) -> Iterator[tuple[str, Tensor]]:
     """By what a frame may stand out; the higher, the more: (B,) each."""
     yield "psnr", -outputs["psnr"]
     yield "distance", outputs["distance"]
-    yield "patch", patch_error(outputs["output"], outputs["target"], patch).flatten(1).amax(dim=1)
+    yield "patch", outputs["patch"].flatten(1).amax(dim=1)
 
 
 def _suspect(outputs: ScoredFrames, batch: ClipBatch, index: int, measures: Tensor) -> Suspect:
