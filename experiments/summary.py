@@ -1,8 +1,8 @@
-"""What came out of the ablation: ``python experiments/ablation_ped2/summary.py [RUN…]``.
+"""What came out of a study, over its seeds: ``python experiments/summary.py STUDY_FOLDER``.
 
-Reads ``results.json`` beside this file, whose entries are named ``WHAT_seedN`` as
-``experiments/record.py`` wrote them, prints a table of means and draws ``figures/parts.png``. Of
-each RUN, a folder with ``scores.csv``, it draws AUROC over λ from 0 to 1 in ``figures/weight.png``.
+Reads the study's ``results.json``, whose entries are named ``WHAT_seedN`` or, without seeds,
+``WHAT``, as ``experiments/record.py`` wrote them; prints a table of means and draws
+``figures/summary.png``.
 """
 
 import json
@@ -12,18 +12,12 @@ from pathlib import Path
 from statistics import mean
 
 import matplotlib as mpl
-import numpy as np
-import torch
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from memguard.metrics import FrameAUROC
 from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
-from memguard.report.results import read_scores
-from memguard.scoring import anomaly_score
 
-HERE = Path(__file__).parent
 WAYS = {
     "test/auroc": "published",
     "test/auroc_psnr": "PSNR alone",
@@ -31,20 +25,19 @@ WAYS = {
     "test/auroc_patch": "worst patch",
     "test/auroc_patch_psnr": "patch and PSNR, smoothed",
 }
-WEIGHTS = np.linspace(0, 1, 21)
 
 Values = dict[str, dict[str, list[float]]]
 """AUROC in % of each seed, by variant and by way of counting."""
 
 
-def gather() -> Values:
+def gather(study: Path) -> Values:
     """Put the entries of all seeds of a variant together."""
-    entries = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
+    entries = json.loads((study / "results.json").read_text(encoding="utf-8"))
     values: Values = defaultdict(lambda: defaultdict(list))
     for name, entry in entries.items():
         for key in WAYS:
             if key in entry["metrics"]:
-                values[name.rpartition("_seed")[0]][key].append(100 * entry["metrics"][key])
+                values[name.partition("_seed")[0]][key].append(100 * entry["metrics"][key])
     return values
 
 
@@ -62,7 +55,7 @@ def print_table(values: Values) -> None:
     Console(width=140).print(table)
 
 
-def draw_parts(values: Values) -> Figure:
+def draw_variants(values: Values) -> Figure:
     """Draw a panel per way of counting, a row per variant, a circle per seed."""
     variants = list(values)
     with mpl.rc_context(STYLE):
@@ -81,35 +74,15 @@ def draw_parts(values: Values) -> Figure:
     return figure
 
 
-def draw_weights(runs: list[Path]) -> Figure:
-    """Draw AUROC over λ, a line per run."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH / 2, 2.4))
-        axes = figure.subplots()
-        for run in runs:
-            frames, _ = read_scores(run / "scores.csv")
-            curve = [_auroc_of_weight(frames, float(weight)) for weight in WEIGHTS]
-            axes.plot(WEIGHTS, curve, lw=1, color=BLUE)
-        axes.set(xlabel="λ, share of the PSNR term", ylabel="frame AUROC, %")
-    return figure
-
-
-def _auroc_of_weight(frames: dict[str, torch.Tensor], weight: float) -> float:
-    score = anomaly_score(frames["psnr"], frames["distance"], frames["video"], weight)
-    metric = FrameAUROC()
-    metric.update(score, frames["label"], frames["video"])
-    return 100 * float(metric.compute())
-
-
 def main() -> None:
     """Print and draw."""
-    figures = HERE / "figures"
-    figures.mkdir(exist_ok=True)
-    values = gather()
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    study = Path(sys.argv[1])
+    values = gather(study)
     print_table(values)
-    draw_parts(values).savefig(figures / "parts.png")
-    if runs := [Path(argument) for argument in sys.argv[1:]]:
-        draw_weights(runs).savefig(figures / "weight.png")
+    (study / "figures").mkdir(exist_ok=True)
+    draw_variants(values).savefig(study / "figures" / "summary.png")
 
 
 if __name__ == "__main__":

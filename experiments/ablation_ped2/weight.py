@@ -1,0 +1,47 @@
+"""AUROC over λ, from distance to PSNR alone: ``python experiments/ablation_ped2/weight.py RUN…``.
+
+Of each RUN, a folder with ``scores.csv``, it draws a line in ``figures/weight.png`` beside this.
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from memguard.metrics import FrameAUROC
+from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE
+from memguard.report.results import read_scores
+from memguard.scoring import anomaly_score
+
+WEIGHTS = np.linspace(0, 1, 21)
+
+
+def draw(runs: list[Path]) -> Figure:
+    """Draw AUROC over λ, a line per run."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH / 2, 2.4))
+        axes = figure.subplots()
+        for run in runs:
+            frames, _ = read_scores(run / "scores.csv")
+            curve = [_auroc(frames, float(weight)) for weight in WEIGHTS]
+            axes.plot(WEIGHTS, curve, lw=1, color=BLUE)
+        axes.set(xlabel="λ, share of the PSNR term", ylabel="frame AUROC, %")
+    return figure
+
+
+def _auroc(frames: dict[str, Tensor], weight: float) -> float:
+    score = anomaly_score(frames["psnr"], frames["distance"], frames["video"], weight)
+    metric = FrameAUROC()
+    metric.update(score, frames["label"], frames["video"])
+    return 100 * float(metric.compute())
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    draw([Path(run) for run in sys.argv[1:]]).savefig(
+        Path(__file__).parent / "figures" / "weight.png"
+    )
