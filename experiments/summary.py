@@ -10,6 +10,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
+from textwrap import fill
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -59,16 +60,16 @@ def draw_variants(values: Values) -> Figure:
     """Draw a panel per way of counting, a row per variant, a circle per seed."""
     variants = list(values)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 0.24 * len(variants) + 0.7))
+        figure = Figure(figsize=(PAGE_WIDTH, 0.24 * len(variants) + 0.9))
         panels = figure.subplots(1, len(WAYS), sharey=True)
         for axes, (key, title) in zip(panels, WAYS.items(), strict=True):
             for place, variant in enumerate(variants):
                 if found := values[variant].get(key):
                     axes.plot(found, [place] * len(found), "o", ms=4, mfc="none", color=BLUE)
                     axes.plot(mean(found), place, "|", ms=10, mew=1.5, color=VERMILION)
-            axes.set_title(title)
+            axes.set_title(fill(title, 16))
             axes.grid(axis="y", lw=0.3)
-        panels[0].set_yticks(range(len(variants)), variants)
+        panels[0].set_yticks(range(len(variants)), [name.replace("_", " ") for name in variants])
         panels[0].invert_yaxis()
         figure.supxlabel("frame AUROC, %: circles are seeds, bars their means", fontsize=8)
     return figure

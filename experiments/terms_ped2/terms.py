@@ -3,12 +3,13 @@
 RUN kept a checkpoint of each epoch (``callbacks=each_epoch``). Each is tested on the dataset it was
 trained for, and what is found of every place in every frame is kept in ``RUN/terms/``, so that
 further ways of counting need no new test. Written are the AUROC of the PSNR term, of the distance
-term as published (the mean over all places) and of the mean over the farthest places only, for
-several shares of them, under NAME into ``results.json`` and ``figures/NAME.png`` beside this file.
+term in several ways of joining its places, and of both terms together, under NAME into
+``results.json`` and ``figures/NAME.png`` beside this file.
 """
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,24 @@ from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
 from memguard.scoring import anomaly_score
 
 HERE = Path(__file__).parent
-SHARES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.0)  # 0: the farthest place alone
 
 Found = dict[str, Tensor]
+Join = Callable[[Tensor], Tensor]
+"""From how far each place of a frame is, (N, K), to how far the frame is, (N,)."""
+
+
+def farthest(share: float) -> Join:
+    """The mean over a share of each frame's places, the farthest."""
+    return lambda far: far.topk(round(share * far.shape[1]), dim=1).values.mean(dim=1)
+
+
+PUBLISHED, ROOT = "squares", "lengths"
+JOINS: dict[str, Join] = {
+    PUBLISHED: lambda far: far.mean(dim=1),  # as the authors' code counts
+    ROOT: lambda far: far.sqrt().mean(dim=1),  # as their paper writes it
+    "farthest 20 %": farthest(0.2),
+    "farthest 2 %": farthest(0.02),
+}
 
 
 @torch.no_grad()
@@ -68,12 +84,6 @@ def kept(run: Path, checkpoint: Path) -> Found:
         return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
 
 
-def farthest(far: Tensor, share: float) -> Tensor:
-    """The mean over a share of each frame's places, the farthest; one at least: (N, K) to (N,)."""
-    count = max(round(share * far.shape[1]), 1)
-    return far.topk(count, dim=1).values.mean(dim=1)
-
-
 def areas(found: Found, weight: float) -> dict[str, float]:
     """AUROC in % of each term and of both together, normalised per video."""
 
@@ -84,28 +94,28 @@ def areas(found: Found, weight: float) -> dict[str, float]:
         return 100 * float(metric.compute())
 
     rows = {"psnr": area(found["psnr"], 1.0)}
-    for share in SHARES:
-        distance = farthest(found["far"], share)
-        rows[f"distance {share:g}"] = area(distance, 0.0)
-        rows[f"both {share:g}"] = area(distance, weight)
+    for name, join in JOINS.items():
+        distance = join(found["far"].clamp(min=0))
+        rows[f"distance, {name}"] = area(distance, 0.0)
+        rows[f"both, {name}"] = area(distance, weight)
     return rows
 
 
-def draw(rows: list[dict[str, float]], shown: float) -> Figure:
-    """Draw the terms over the epochs: PSNR, distance as published and of the farthest places."""
+def draw(rows: list[dict[str, float]]) -> Figure:
+    """Draw the terms over the epochs: each by itself, and together."""
     epochs = range(1, len(rows) + 1)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 2.8))
         terms, together = figure.subplots(1, 2)
         psnr = [row["psnr"] for row in rows]
-        for axes, name, title in ((terms, "distance", "Each term"), (together, "both", "Together")):
+        for axes, what, title in ((terms, "distance", "Each term"), (together, "both", "Together")):
             axes.plot(epochs, psnr, "o-", ms=3, color="0.5", label="PSNR")
-            for share, colour, what in (
-                (1.0, VERMILION, "distance, mean over all places (published)"),
-                (shown, BLUE, f"distance, mean over the farthest {shown:.0%}"),
+            for join, colour, label in (
+                (PUBLISHED, VERMILION, "distance, mean of squares (published)"),
+                (ROOT, BLUE, "distance, mean of lengths"),
             ):
-                values = [row[f"{name} {share:g}"] for row in rows]
-                axes.plot(epochs, values, "s-", ms=3, color=colour, label=what)
+                values = [row[f"{what}, {join}"] for row in rows]
+                axes.plot(epochs, values, "s-", ms=3, color=colour, label=label)
             axes.set_title(title, loc="left")
             axes.set(xlabel="epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -133,7 +143,7 @@ def main() -> None:
     known[arguments.name] = rows
     results.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
     (HERE / "figures").mkdir(exist_ok=True)
-    draw(rows, 0.02).savefig(HERE / "figures" / f"{arguments.name}.png")
+    draw(rows).savefig(HERE / "figures" / f"{arguments.name}.png")
 
 
 if __name__ == "__main__":
