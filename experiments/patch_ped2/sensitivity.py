@@ -17,14 +17,12 @@ import matplotlib as mpl
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from omegaconf import OmegaConf
 from rich.progress import track
 from torch import Tensor
 
-from memguard.checkpoints import CONFIG_KEY, read_checkpoint
 from memguard.config import register_resolvers
 from memguard.data import layouts
-from memguard.experiment import build_datamodule, build_detector
+from memguard.experiment import build_datamodule, restore
 from memguard.metrics import FrameAUROC
 from memguard.protocols import Scoring
 from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
@@ -55,17 +53,14 @@ class Painted:
 @torch.no_grad()
 def paint(checkpoint: Path, dataset: str, root: str) -> Painted:
     """Test a checkpoint and keep every frame."""
-    saved = read_checkpoint(checkpoint)
-    config = OmegaConf.create(saved[CONFIG_KEY])
-    detector = build_detector(config).eval()
-    detector.load_state_dict(saved["state_dict"])
+    detector, config = restore(checkpoint)
     datamodule = build_datamodule(config, replace(getattr(layouts, dataset)(root), train=()))
     datamodule.prepare_data()
     datamodule.setup()
     targets: dict[int, list[Tensor]] = {}
     outputs: dict[int, list[Tensor]] = {}
     labels: list[Tensor] = []
-    detector.begin_test()
+    detector.eval().begin_test()
     for batch in track(datamodule.test_dataloader(), "Testing"):
         video = int(batch.video[0])
         scored = detector.score_frames(batch.frames, batch.video)

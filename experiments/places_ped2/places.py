@@ -14,13 +14,11 @@ import matplotlib as mpl
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from omegaconf import OmegaConf
 from rich.progress import track
 from torch import Tensor
 
-from memguard.checkpoints import CONFIG_KEY, read_checkpoint
 from memguard.config import register_resolvers
-from memguard.experiment import build_benchmark, build_datamodule, build_detector
+from memguard.experiment import build_benchmark, build_datamodule, restore
 from memguard.report.figures import PAGE_WIDTH, STYLE
 
 HERE = Path(__file__).parent
@@ -30,10 +28,8 @@ EVERY = 8  # windows of successive frames are all but the same
 @torch.no_grad()
 def nearest_by_place(checkpoint: Path) -> Tensor:
     """Count how often each item is the nearest at each place: (H, W, M)."""
-    saved = read_checkpoint(checkpoint)
-    config = OmegaConf.create(saved[CONFIG_KEY])
-    detector = build_detector(config).eval()
-    detector.load_state_dict(saved["state_dict"])
+    detector, config = restore(checkpoint)
+    detector.eval()
     datamodule = build_datamodule(config, build_benchmark(config))
     datamodule.prepare_data()
     datamodule.setup()

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from memguard.checkpoints import CONFIG_KEY, read_checkpoint
 from memguard.config import register_resolvers
-from memguard.experiment import build_benchmark, build_datamodule, build_detector
+from memguard.experiment import build_benchmark, build_datamodule, restore
 from memguard.metrics import FrameAUROC
 from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
 from memguard.scoring import anomaly_score
@@ -54,15 +54,12 @@ JOINS: dict[str, Join] = {
 @torch.no_grad()
 def find(checkpoint: Path) -> Found:
     """Test a checkpoint: video, label and PSNR of each frame, and how far each place is, (N, K)."""
-    saved = read_checkpoint(checkpoint)
-    config = OmegaConf.create(saved[CONFIG_KEY])
-    detector = build_detector(config).eval()
-    detector.load_state_dict(saved["state_dict"])
+    detector, config = restore(checkpoint)
     datamodule = build_datamodule(config, replace(build_benchmark(config), train=()))
     datamodule.prepare_data()
     datamodule.setup()
     parts: list[Found] = []
-    detector.begin_test()
+    detector.eval().begin_test()
     for batch in track(datamodule.test_dataloader(), checkpoint.stem):
         scored = detector.score_frames(batch.frames, batch.video)
         likest = scored["similarity"].amax(dim=-1).flatten(1)

@@ -163,6 +163,26 @@ def build_detector(config: DictConfig) -> Detector:
     )
 
 
+def restore(checkpoint: Path, asked: DictConfig | None = None) -> tuple[Detector, DictConfig]:
+    """Take up a trained detector.
+
+    Args:
+        checkpoint: Of a training.
+        asked: What to change of its configuration; what is not there or null stays as trained.
+
+    Returns:
+        The detector, and its configuration.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    saved = read_checkpoint(checkpoint)
+    config = as_trained(OmegaConf.create(saved[CONFIG_KEY]), asked or OmegaConf.create())
+    detector = build_detector(config)
+    detector.load_state_dict(saved["state_dict"])
+    return detector, config
+
+
 def build_trainer(config: DictConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
     """Make the trainer, with the configured loggers and callbacks beside the given ones."""
     loggers = [instantiate(logger) for logger in config.get("logger", {}).values()]

@@ -10,14 +10,13 @@ from lightning_fabric import Fabric
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from memguard.checkpoints import CONFIG_KEY, read_checkpoint
 from memguard.config import register_resolvers, validate
 from memguard.data.stream import Pictures, Stream, VideoStream
 from memguard.data.video import fit
 from memguard.detector import Detector
 from memguard.errors import CheckpointError
 from memguard.events import COLUMNS, Moment, ScoredPicture
-from memguard.experiment import as_trained, build_detector
+from memguard.experiment import restore
 from memguard.scoring import CausalSmoother, patch_box, squared_error
 
 
@@ -125,10 +124,7 @@ def load(checkpoint: Path | str, **settings: Any) -> LiveScorer:
         ConfigError: A setting cannot work.
     """
     register_resolvers()
-    saved = read_checkpoint(Path(checkpoint))
-    config = as_trained(OmegaConf.create(saved[CONFIG_KEY]), OmegaConf.create(settings))
-    detector = build_detector(config)
-    detector.load_state_dict(saved["state_dict"])
+    detector, config = restore(Path(checkpoint), OmegaConf.create(settings))
     if not detector.alarm.calibrated:
         raise CheckpointError(
             f"{checkpoint} does not know the scores of normal video, as it was imported, trained "
