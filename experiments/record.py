@@ -40,8 +40,9 @@ def record(run: Path, study: Path, name: str) -> None:
 
 
 def _anywhere(command: str) -> str:
-    """Where a run was written is nothing that it must be repeated with."""
-    return " ".join(word for word in command.split() if not word.startswith("hydra.run.dir="))
+    """Leave out where a run was written, and the earlier part that a training went on from."""
+    own = ("hydra.run.dir=", "checkpoint=") if "memguard.train" in command else ("hydra.run.dir=",)
+    return " ".join(word for word in command.split() if not word.startswith(own))
 
 
 def _set(group: dict[str, Any] | None) -> dict[str, Any]:
