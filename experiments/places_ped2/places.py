@@ -1,7 +1,7 @@
 """What an item stands for: ``python experiments/places_ped2/places.py NAME=CHECKPOINT…``.
 
-Takes every eighth window of the normal videos that a checkpoint was trained on, and asks which item
-is nearest to each place of the query map. Written are, under NAME into ``results.json`` beside this
+Takes an eighth of the normal windows that a checkpoint was trained on, and asks which item is
+nearest to each place of the query map. Written are, under NAME into ``results.json`` beside this
 file, how many items are in use and how much of the choice of an item the place alone decides; and
 ``figures/places.png`` shows the usual item of each place, a panel for each NAME of this call.
 """
@@ -22,7 +22,7 @@ from memguard.experiment import build_benchmark, build_datamodule, restore
 from memguard.report.figures import PAGE_WIDTH, STYLE
 
 HERE = Path(__file__).parent
-EVERY = 8  # windows of successive frames are all but the same
+EVERY = 8  # batches, of windows in shuffled order, most of which are all but the same
 
 
 @torch.no_grad()

@@ -44,8 +44,8 @@ def farthest(share: float) -> Join:
 
 PUBLISHED, ROOT = "squares", "lengths"
 JOINS: dict[str, Join] = {
-    PUBLISHED: lambda far: far.mean(dim=1),  # as the authors' code counts
-    ROOT: lambda far: far.sqrt().mean(dim=1),  # as their paper writes it
+    PUBLISHED: lambda far: far.mean(dim=1),
+    ROOT: lambda far: far.sqrt().mean(dim=1),
     "farthest 20 %": farthest(0.2),
     "farthest 2 %": farthest(0.02),
 }
