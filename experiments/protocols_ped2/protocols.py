@@ -2,9 +2,10 @@
 
 ``python experiments/protocols_ped2/protocols.py NAME RUN FRESH_RUN DATASET ROOT``
 
-RUN is a training's folder, FRESH_RUN that of a test of its checkpoint with ``guard.scope=video``.
-From their ``scores.csv`` the AUROC is counted in every way in use, each time with one choice
-changed against the published protocol. Adds NAME to ``results.json`` and draws all names in
+RUN is a training's folder, FRESH_RUN that of a test of its checkpoint with ``guard.scope=video``; a
+baseline has no items and takes its folder twice. From their ``scores.csv`` the AUROC is counted in
+every way in use, each time with one choice changed against the published protocol. Adds NAME,
+``WHAT_seedN`` or, without seeds, ``WHAT``, to ``results.json`` and draws all of them in
 ``figures/protocols.png``, both beside this file.
 """
 
@@ -16,6 +17,7 @@ import matplotlib as mpl
 import numpy as np
 import torch
 import yaml
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
@@ -24,11 +26,13 @@ from torch import Tensor
 from memguard.data import layouts
 from memguard.data.layouts import Benchmark, count_frames
 from memguard.metrics import FrameAUROC
-from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
+from memguard.report.figures import BLUE, GREEN, PAGE_WIDTH, STYLE, VERMILION
 from memguard.report.results import read_scores
 from memguard.scoring import anomaly_score, normalise_per_video, smooth_per_video
 
 HERE = Path(__file__).parent
+COLOURS = (BLUE, VERMILION, GREEN)
+SIGMA = 2.0  # frames, as conf/scoring has it
 PUBLISHED = "published: micro, each video's score normalised, items carried on, first four skipped"
 # What metrics.json has of scores that need more than scores.csv holds.
 PATCHES = {
@@ -65,12 +69,12 @@ def count(run: Path, fresh_run: Path, benchmark: Benchmark) -> dict[str, float]:
     """Count in every way.
 
     Args:
-        run: The folder of a training.
+        run: The folder of a training or of a baseline.
         fresh_run: The folder of a test with items afresh in each video.
         benchmark: What both were tested on.
     """
     config = yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
-    weight, sigma = config["scoring"]["weight"], float(config["scoring"]["smoothing"])
+    weight = config["scoring"]["weight"]
     frames, _ = read_scores(run / "scores.csv")
     fresh, _ = read_scores(fresh_run / "scores.csv")
     psnr, distance, video, label = (frames[n] for n in ("psnr", "distance", "video", "label"))
@@ -84,9 +88,9 @@ def count(run: Path, fresh_run: Path, benchmark: Benchmark) -> dict[str, float]:
         "PSNR term alone, not normalised": auroc(-psnr, label),
         "distance term alone": auroc(normalise_per_video(distance, video), label),
         "distance term alone, not normalised": auroc(distance, label),
-        f"smoothed over time, σ = {sigma:g}": auroc(smooth_per_video(score, video, sigma), label),
-        f"smoothed over the past, σ = {sigma:g}": auroc(
-            smooth_per_video(score, video, sigma, causal=True), label
+        f"smoothed over time, σ = {SIGMA:g}": auroc(smooth_per_video(score, video, SIGMA), label),
+        f"smoothed over the past, σ = {SIGMA:g}": auroc(
+            smooth_per_video(score, video, SIGMA, causal=True), label
         ),
         "items afresh in each video": auroc(fresh["score"], fresh["label"]),
         "first four frames padded": auroc(*padded(frames, score, benchmark)),
@@ -96,27 +100,32 @@ def count(run: Path, fresh_run: Path, benchmark: Benchmark) -> dict[str, float]:
 
 
 def draw(results: dict[str, dict[str, float]]) -> Figure:
-    """Draw a row per choice: AUROC of each name, and their mean."""
+    """Draw a row per choice: AUROC of each run, a colour for what it is a run of."""
     rows = list(next(iter(results.values())))
+    variants: dict[str, list[dict[str, float]]] = {}
+    for name, counted in results.items():
+        variants.setdefault(name.partition("_seed")[0], []).append(counted)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 0.24 * len(rows) + 0.6))
+        figure = Figure(figsize=(PAGE_WIDTH, 0.24 * len(rows) + 0.9))
         axes = figure.subplots()
-        for place, row in enumerate(rows):
-            values = [100 * counted[row] for counted in results.values()]
-            axes.plot(values, [place] * len(values), "o", ms=4, mfc="none", color=BLUE)
-            axes.plot(np.mean(values), place, "|", ms=11, mew=1.5, color=VERMILION)
-        axes.axvline(
-            float(np.mean([100 * counted[rows[0]] for counted in results.values()])),
-            color=VERMILION, lw=0.6, ls="--",
-        )  # fmt: skip
-        labels = [row.split(":")[0] for row in rows]
-        axes.set_yticks(range(len(rows)), labels)
+        for (variant, runs), colour in zip(variants.items(), COLOURS, strict=False):
+            _draw_variant(axes, variant, runs, colour)
+        axes.set_yticks(range(len(rows)), [row.split(":")[0] for row in rows])
         axes.invert_yaxis()
-        axes.set_xlabel(
-            "frame AUROC, %: circles are runs, bars their means, the line the published"
-        )
+        axes.set_xlabel("frame AUROC, %: a circle per run, bars their means, lines as published")
         axes.grid(axis="y", lw=0.3)
+        figure.legend(loc="outside upper right", ncols=len(variants), frameon=False)
     return figure
+
+
+def _draw_variant(axes: Axes, variant: str, runs: list[dict[str, float]], colour: str) -> None:
+    for place, row in enumerate(runs[0]):
+        values = [100 * counted[row] for counted in runs]
+        label = variant.replace("_", " ") if place == 0 else None
+        axes.plot(values, [place] * len(values), "o", ms=4, mfc="none", color=colour, label=label)
+        axes.plot(np.mean(values), place, "|", ms=11, mew=1.5, color=colour)
+    published = np.mean([100 * counted[PUBLISHED] for counted in runs])
+    axes.axvline(float(published), color=colour, lw=0.6, ls="--")
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 RUN kept a checkpoint of each epoch (``callbacks=each_epoch``). Each is tested on the dataset it was
 trained for, and what is found of every place in every frame is kept in ``RUN/terms/``, so that
 further ways of counting need no new test. Written are the AUROC of the PSNR term, of the distance
-term in several ways of joining its places, and of both terms together, under NAME into
-``results.json`` and ``figures/NAME.png`` beside this file.
+term in several ways of joining its places, of both terms together, and of the worst patch, under
+NAME into ``results.json`` and ``figures/NAME.png`` beside this file.
 """
 
 import argparse
@@ -19,22 +19,22 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from omegaconf import OmegaConf
 from rich.progress import track
 from torch import Tensor
 
-from memguard.checkpoints import CONFIG_KEY, read_checkpoint
 from memguard.config import register_resolvers
 from memguard.experiment import build_benchmark, build_datamodule, restore
 from memguard.metrics import FrameAUROC
-from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
+from memguard.protocols import Scoring
+from memguard.report.figures import BLUE, GREEN, PAGE_WIDTH, STYLE, VERMILION
 from memguard.scoring import anomaly_score
 
 HERE = Path(__file__).parent
+SMALLEST = 1e-12  # what rounding leaves of no distance at all
 
 Found = dict[str, Tensor]
 Join = Callable[[Tensor], Tensor]
-"""From how far each place of a frame is, (N, K), to how far the frame is, (N,)."""
+"""From how far each place of each frame is, (N, K), to how far the frame is, (N,)."""
 
 
 def farthest(share: float) -> Join:
@@ -42,18 +42,48 @@ def farthest(share: float) -> Join:
     return lambda far: far.topk(round(share * far.shape[1]), dim=1).values.mean(dim=1)
 
 
-PUBLISHED, ROOT = "squares", "lengths"
+def most_unusual(far: Tensor) -> Tensor:
+    """How far the place is that is the most unusual: each is judged by its own median and spread.
+
+    Both are of all tested frames, whose labels are not looked at; yet they must have been seen.
+    """
+    usual = far.median(dim=0).values
+    spread = (far - usual).abs().median(dim=0).values
+    return ((far - usual) / spread).amax(dim=1)
+
+
+UNUSUAL = "most unusual place"
 JOINS: dict[str, Join] = {
-    PUBLISHED: lambda far: far.mean(dim=1),
-    ROOT: lambda far: far.sqrt().mean(dim=1),
+    "squares": lambda far: far.mean(dim=1),
+    "lengths": lambda far: far.sqrt().mean(dim=1),
     "farthest 20 %": farthest(0.2),
     "farthest 2 %": farthest(0.02),
+    UNUSUAL: most_unusual,
+}
+
+Lines = dict[str, tuple[str, str]]
+"""Colour and label of what is drawn, by its name."""
+
+TERMS: Lines = {
+    "psnr": (BLUE, "PSNR"),
+    "distance, squares": (VERMILION, "distance, as published"),
+    f"distance, {UNUSUAL}": (GREEN, "distance of the most unusual place"),
+}
+SCORES: Lines = {
+    "both, squares": (VERMILION, "PSNR and distance, as published"),
+    f"both, {UNUSUAL}": (GREEN, "PSNR and the most unusual place"),
+    "worst patch": ("0.3", "worst patch, not normalised"),
 }
 
 
 @torch.no_grad()
 def find(checkpoint: Path) -> Found:
-    """Test a checkpoint: video, label and PSNR of each frame, and how far each place is, (N, K)."""
+    """Test a checkpoint.
+
+    Returns:
+        Video, label and PSNR of each frame, (N,); how far each place is, (N, K); and the squared
+        error of each patch, (N, rows, columns).
+    """
     detector, config = restore(checkpoint)
     datamodule = build_datamodule(config, replace(build_benchmark(config), train=()))
     datamodule.prepare_data()
@@ -64,9 +94,8 @@ def find(checkpoint: Path) -> Found:
         scored = detector.score_frames(batch.frames, batch.video)
         likest = scored["similarity"].amax(dim=-1).flatten(1)
         far = (2 - 2 * likest) / scored["query"].shape[-1]  # of unit rows, the mean squared error
-        parts.append(
-            {"video": batch.video, "label": batch.label, "psnr": scored["psnr"], "far": far}
-        )
+        found = {name: scored[name] for name in ("psnr", "patch")}
+        parts.append(found | {"video": batch.video, "label": batch.label, "far": far})
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -81,46 +110,53 @@ def kept(run: Path, checkpoint: Path) -> Found:
         return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
 
 
-def areas(found: Found, weight: float) -> dict[str, float]:
-    """AUROC in % of each term and of both together, normalised per video."""
+def areas(found: Found, how: Scoring) -> dict[str, float]:
+    """AUROC in % of each term, of both, normalised per video, and of the worst patch."""
+    label, video = found["label"], found["video"]
 
-    def area(distance: Tensor, share: float) -> float:
+    def area(score: Tensor) -> float:
         metric = FrameAUROC()
-        score = anomaly_score(found["psnr"], distance, found["video"], share)
-        metric.update(score, found["label"], found["video"])
+        metric.update(score, label, video)
         return 100 * float(metric.compute())
 
-    rows = {"psnr": area(found["psnr"], 1.0)}
+    def joined(distance: Tensor, weight: float) -> float:
+        return area(anomaly_score(found["psnr"], distance, video, weight))
+
+    rows = {"psnr": joined(found["psnr"], 1.0)}
     for name, join in JOINS.items():
-        distance = join(found["far"].clamp(min=0))
-        rows[f"distance, {name}"] = area(distance, 0.0)
-        rows[f"both, {name}"] = area(distance, weight)
-    return rows
+        distance = join(found["far"].clamp(min=SMALLEST))
+        rows[f"distance, {name}"] = joined(distance, 0.0)
+        rows[f"both, {name}"] = joined(distance, how.weight)
+    worst = [how.worst_patch(found["patch"][video == number]) for number in video.unique()]
+    return rows | {"worst patch": area(torch.cat(worst))}
 
 
 def draw(rows: list[dict[str, float]]) -> Figure:
-    """Draw the terms over the epochs: each by itself, and together."""
-    epochs = range(1, len(rows) + 1)
+    """Draw the terms over the epochs: each by itself, and the scores made of them."""
+    epochs = [row["epoch"] for row in rows]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 2.8))
-        terms, together = figure.subplots(1, 2)
-        psnr = [row["psnr"] for row in rows]
-        for axes, what, title in ((terms, "distance", "Each term"), (together, "both", "Together")):
-            axes.plot(epochs, psnr, "o-", ms=3, color="0.5", label="PSNR")
-            for join, colour, label in (
-                (PUBLISHED, VERMILION, "distance, mean of squares (published)"),
-                (ROOT, BLUE, "distance, mean of lengths"),
-            ):
-                values = [row[f"{what}, {join}"] for row in rows]
-                axes.plot(epochs, values, "s-", ms=3, color=colour, label=label)
+        terms, scores = figure.subplots(1, 2)
+        for axes, lines, title in ((terms, TERMS, "Each term"), (scores, SCORES, "Scores")):
+            for name, (colour, label) in lines.items():
+                values = [row[name] for row in rows]
+                axes.plot(epochs, values, "o-", ms=3, color=colour, label=label)
             axes.set_title(title, loc="left")
             axes.set(xlabel="epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        no_model = "no model: difference of two frames"
+        scores.axhline(_no_model(), color="0.5", lw=0.8, ls="--", label=no_model)
+        for axes in (terms, scores):
+            axes.legend(frameon=False)
         terms.set_ylabel("AUROC, %")
-        figure.legend(
-            *terms.get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False
-        )
     return figure
+
+
+def _no_model() -> float:
+    """AUROC in % of the difference of two frames, as published."""
+    results = HERE.parent / "paper_ped2" / "results.json"
+    metrics = json.loads(results.read_text(encoding="utf-8"))["frame_difference"]["metrics"]
+    return 100 * float(metrics["test/auroc"])
 
 
 def main() -> None:
@@ -128,13 +164,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("name")
     parser.add_argument("run", type=Path)
+    parser.add_argument("--every", type=int, default=1, help="epochs from one test to the next")
     arguments = parser.parse_args()
     register_resolvers()
-    checkpoints = sorted((arguments.run / "checkpoints").glob("epoch*.ckpt"))
-    if not checkpoints:
+    kept_epochs = sorted((arguments.run / "checkpoints").glob("epoch*.ckpt"))
+    if not kept_epochs:
         raise SystemExit(f"{arguments.run}: no checkpoints/epoch*.ckpt (callbacks=each_epoch)")
-    config: Any = OmegaConf.create(read_checkpoint(checkpoints[0])[CONFIG_KEY])
-    rows = [areas(kept(arguments.run, path), config.scoring.weight) for path in checkpoints]
+    how = restore(kept_epochs[0])[0].scoring
+    rows = [
+        {"epoch": int(path.stem.removeprefix("epoch")) + 1} | areas(kept(arguments.run, path), how)
+        for path in kept_epochs[:: -arguments.every][::-1]
+    ]
     results = HERE / "results.json"
     known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
     known[arguments.name] = rows
