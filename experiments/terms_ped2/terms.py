@@ -135,7 +135,7 @@ def draw(rows: list[dict[str, float]]) -> Figure:
     """Draw the terms over the epochs: each by itself, and the scores made of them."""
     epochs = [row["epoch"] for row in rows]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 2.8))
+        figure = Figure(figsize=(PAGE_WIDTH, 3.4))
         terms, scores = figure.subplots(1, 2)
         for axes, lines, title in ((terms, TERMS, "Each term"), (scores, SCORES, "Scores")):
             for name, (colour, label) in lines.items():
@@ -147,7 +147,7 @@ def draw(rows: list[dict[str, float]]) -> Figure:
         no_model = "no model: difference of two frames"
         scores.axhline(_no_model(), color="0.5", lw=0.8, ls="--", label=no_model)
         for axes in (terms, scores):
-            axes.legend(frameon=False)
+            axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(-0.1, -0.18))
         terms.set_ylabel("AUROC, %")
     return figure
 
