@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from memguard.metrics import FrameAUROC
-from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE
+from memguard.report.figures import PAGE_WIDTH, STYLE
 from memguard.report.results import read_scores
 from memguard.scoring import anomaly_score
 
@@ -27,8 +27,9 @@ def draw(runs: list[Path]) -> Figure:
         for run in runs:
             frames, _ = read_scores(run / "scores.csv")
             curve = [_auroc(frames, float(weight)) for weight in WEIGHTS]
-            axes.plot(WEIGHTS, curve, lw=1, color=BLUE)
+            axes.plot(WEIGHTS, curve, lw=1, label=run.name.replace("_", " "))
         axes.set(xlabel="λ, share of the PSNR term", ylabel="frame AUROC, %")
+        axes.legend(frameon=False)
     return figure
 
 

@@ -26,12 +26,11 @@ from torch import Tensor
 from memguard.data import layouts
 from memguard.data.layouts import Benchmark, count_frames
 from memguard.metrics import FrameAUROC
-from memguard.report.figures import BLUE, GREEN, PAGE_WIDTH, STYLE, VERMILION
+from memguard.report.figures import PAGE_WIDTH, STYLE
 from memguard.report.results import read_scores
 from memguard.scoring import anomaly_score, normalise_per_video, smooth_per_video
 
 HERE = Path(__file__).parent
-COLOURS = (BLUE, VERMILION, GREEN)
 SIGMA = 2.0  # frames, as conf/scoring has it
 PUBLISHED = "published: micro, each video's score normalised, items carried on, first four skipped"
 # What metrics.json has of scores that need more than scores.csv holds.
@@ -108,8 +107,8 @@ def draw(results: dict[str, dict[str, float]]) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 0.24 * len(rows) + 0.9))
         axes = figure.subplots()
-        for (variant, runs), colour in zip(variants.items(), COLOURS, strict=False):
-            _draw_variant(axes, variant, runs, colour)
+        for index, (variant, runs) in enumerate(variants.items()):
+            _draw_variant(axes, variant, runs, f"C{index}")
         axes.set_yticks(range(len(rows)), [row.split(":")[0] for row in rows])
         axes.invert_yaxis()
         axes.set_xlabel("frame AUROC, %: a circle per run, bars their means, lines as published")

@@ -15,17 +15,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.rcsetup import cycler
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from torch import Tensor
 
 from memguard.report.curves import Curve
 
-BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
+BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 PAGE_WIDTH = 7.2  # inches, the text width of a two-column paper
 STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.linewidth": 0.6,
+    "axes.prop_cycle": cycler(color=[BLUE, VERMILION, GREEN, GREY]),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "xtick.major.width": 0.6,

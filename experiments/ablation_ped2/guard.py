@@ -1,0 +1,133 @@
+"""AUROC over the guard's γ: ``python experiments/ablation_ped2/guard.py RUN…``.
+
+Of each RUN, a folder with ``checkpoints/last.ckpt`` and ``scores.csv``, it encodes the test once,
+and replays its writes for one γ after the other, and once more with the labels as the guard. PSNR
+and regular scores are those of the run's own test: they hardly depend on the items. It prints a
+table and draws ``figures/guard.png`` beside this.
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+
+from memguard.config import register_resolvers
+from memguard.experiment import build_benchmark, build_datamodule, restore
+from memguard.metrics import FrameAUROC
+from memguard.model.losses import nearest_items
+from memguard.model.memory import read, write
+from memguard.report.figures import PAGE_WIDTH, STYLE
+from memguard.report.results import read_scores
+from memguard.scoring import anomaly_score, feature_distance
+
+THRESHOLDS = np.geomspace(0.008, 0.06, 25)
+
+
+class Replay:
+    """A test whose frames are encoded, to be scored from the memory again and again.
+
+    Args:
+        run: A run folder.
+
+    Attributes:
+        frames: What the run's own test found.
+        normal: (frames,), which of them the labels call normal.
+        auto: The γ that was in force then.
+    """
+
+    @torch.no_grad()
+    def __init__(self, run: Path) -> None:
+        detector, config = restore(run / "checkpoints" / "last.ckpt")
+        detector.eval()
+        self.auto = detector.guard.threshold
+        self._items = detector.memory.items
+        self.frames, _ = read_scores(run / "scores.csv")
+        self.normal = self.frames["label"] == 0
+        self._weight = detector.scoring.weight
+        datamodule = build_datamodule(config, build_benchmark(config))
+        datamodule.prepare_data()
+        datamodule.setup()
+        queries = []
+        for batch in track(datamodule.test_dataloader(), run.name):
+            features, _ = detector.autoencoder.encoder(detector.split(batch.frames)[0])
+            queries.append(read(features, self._items).query)
+        self._query = torch.cat(queries)
+
+    def areas(self, written: Tensor) -> tuple[float, float]:
+        """AUROC in % of the distance alone and of the published score.
+
+        Args:
+            written: (frames,), which frames are written into the memory.
+        """
+        items, distances = self._items, []
+        for query, write_it in zip(self._query.split(1), written.tolist(), strict=True):
+            distances.append(feature_distance(query, nearest_items(query, items, 1)[:, :, 0]))
+            if write_it:
+                items = write(query, items)
+        distance = torch.cat(distances).double()
+        return self._area(distance, 0.0), self._area(distance, self._weight)
+
+    def _area(self, distance: Tensor, weight: float) -> float:
+        metric = FrameAUROC()
+        score = anomaly_score(self.frames["psnr"], distance, self.frames["video"], weight)
+        metric.update(score, self.frames["label"], self.frames["video"])
+        return 100 * float(metric.compute())
+
+
+def print_table(replays: dict[str, Replay]) -> None:
+    """Print what writing nothing, what γ lets pass, everything and what the labels allow gives."""
+    table = Table(title="Frame AUROC in %: distance alone / published (frames written)")
+    for column in ("run", "none", "γ of the run", "all", "what the labels call normal"):
+        table.add_column(column)
+    for name, replay in replays.items():
+        regular = replay.frames["regular"]
+        guards = (regular < 0, regular < replay.auto, regular < torch.inf, replay.normal)
+        cells = ["{:.1f} / {:.1f} ({})".format(*replay.areas(g), int(g.sum())) for g in guards]
+        table.add_row(name, *cells)
+    Console(width=140).print(table)
+
+
+def draw(replays: dict[str, Replay]) -> Figure:
+    """Draw both AUROC over γ, a line per run and a ring at the γ it chose."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 2.6))
+        panels = figure.subplots(1, 2)
+        for name, replay in replays.items():
+            regular = replay.frames["regular"]
+            thresholds = sorted([*THRESHOLDS, replay.auto])
+            areas = [replay.areas(regular < threshold) for threshold in thresholds]
+            by_label = replay.areas(replay.normal)
+            for axes, curve, best in zip(panels, zip(*areas, strict=True), by_label, strict=True):
+                (line,) = axes.plot(thresholds, curve, lw=1, label=name.replace("_", " "))
+                ring = curve[thresholds.index(replay.auto)]
+                axes.plot(replay.auto, ring, "o", mfc="none", color=line.get_color())
+                axes.axhline(best, lw=0.8, ls=":", color=line.get_color())
+        for axes, title in zip(panels, ("distance alone", "published"), strict=True):
+            axes.set_title(title, loc="left")
+            axes.set(xscale="log", xlabel="γ: from no frame written to nearly all")
+            axes.set_xticks([0.01, 0.02, 0.04], ["0.01", "0.02", "0.04"])
+            axes.minorticks_off()
+        panels[0].set_ylabel("frame AUROC, %")
+        panels[0].legend(frameon=False)
+    return figure
+
+
+def main() -> None:
+    """Replay the runs, print and draw."""
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    register_resolvers()
+    replays = {Path(run).name: Replay(Path(run)) for run in sys.argv[1:]}
+    print_table(replays)
+    draw(replays).savefig(Path(__file__).parent / "figures" / "guard.png")
+
+
+if __name__ == "__main__":
+    main()
