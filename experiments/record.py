@@ -1,12 +1,14 @@
-"""Record a finished run in a study: ``python experiments/record.py RUN_FOLDER STUDY_FOLDER NAME``.
+"""Record a finished run in a study: ``python experiments/record.py RUN STUDY NAME [FIGURE…]``.
 
 Adds the run's metrics, provenance and resolved configuration to the study's ``results.json`` under
-NAME, and copies its figures to ``figures/NAME_*.png``. A name that is there already is replaced.
+NAME, and copies each FIGURE of the run, such as ``scores``, to ``figures/NAME_FIGURE.png``. A name
+that is there already is replaced.
 """
 
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,14 @@ import yaml
 SETTINGS = ("task", "model", "memory", "loss", "guard", "scoring", "data", "optimizer", "trainer")
 
 
-def record(run: Path, study: Path, name: str) -> None:
+def record(run: Path, study: Path, name: str, figures: Sequence[str]) -> None:
     """Add one run to a study.
 
     Args:
         run: A run folder with ``metrics.json`` and ``provenance.json``.
         study: Where ``results.json`` and ``figures/`` are.
         name: Of the entry, such as ``pred_seed0``.
+        figures: Which of the run's figures to copy, by the names of their files without the suffix.
     """
     config = yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
     provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
@@ -35,8 +38,9 @@ def record(run: Path, study: Path, name: str) -> None:
     (study / "figures").mkdir(parents=True, exist_ok=True)
     text = json.dumps(known | {name: entry}, indent=2, ensure_ascii=False)
     results.write_text(text + "\n", encoding="utf-8")
-    for figure in (run / "figures").glob("*.png"):
-        shutil.copy(figure, study / "figures" / f"{name}_{figure.name}")
+    for figure in figures:
+        copy = study / "figures" / f"{name}_{figure}.png"
+        shutil.copy(run / "figures" / f"{figure}.png", copy)
 
 
 def _anywhere(command: str) -> str:
@@ -51,6 +55,6 @@ def _set(group: dict[str, Any] | None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
-    record(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    record(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4:])
