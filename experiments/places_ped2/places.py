@@ -2,8 +2,9 @@
 
 Takes an eighth of the normal windows that a checkpoint was trained on, and asks which item is
 nearest to each place of the query map. Written are, under NAME into ``results.json`` beside this
-file, how many items are in use and how much of the choice of an item the place alone decides; and
-``figures/places.png`` shows the usual item of each place, a panel for each NAME of this call.
+file, how many items are in use, how much of the choice of an item the place alone decides, and how
+near a query is to its item; and ``figures/places.png`` shows the usual item of each place, a panel
+for each NAME of this call.
 """
 
 import json
@@ -26,21 +27,28 @@ EVERY = 8  # batches, of windows in shuffled order, most of which are all but th
 
 
 @torch.no_grad()
-def nearest_by_place(checkpoint: Path) -> Tensor:
-    """Count how often each item is the nearest at each place: (H, W, M)."""
+def nearest_by_place(checkpoint: Path) -> tuple[Tensor, float]:
+    """Look up the nearest item of every query.
+
+    Returns:
+        How often each item is the nearest at each place, (H, W, M), and the median cosine of a
+        query with its nearest item.
+    """
     detector, config = restore(checkpoint)
     detector.eval()
     datamodule = build_datamodule(config, build_benchmark(config))
     datamodule.prepare_data()
     datamodule.setup()
     counts = torch.zeros(())
+    cosines = []
     for index, batch in enumerate(track(datamodule.train_dataloader(), str(checkpoint))):
         if index % EVERY == 0:
             features, _ = detector.autoencoder.encoder(detector.split(batch.frames)[0])
-            nearest = detector.memory(features).similarity.argmax(dim=-1)
+            cosine, nearest = detector.memory(features).similarity.max(dim=-1)
             chosen = F.one_hot(nearest, len(detector.memory.items)).sum(dim=0)
             counts = counts + chosen.unflatten(0, features.shape[-2:])
-    return counts
+            cosines.append(cosine.flatten())
+    return counts, float(torch.cat(cosines).median())
 
 
 def entropy(counts: Tensor) -> Tensor:
@@ -87,13 +95,18 @@ def main() -> None:
         sys.exit(__doc__)
     register_resolvers()
     checkpoints = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    maps = {name: nearest_by_place(Path(path)) for name, path in checkpoints.items()}
+    found = {name: nearest_by_place(Path(path)) for name, path in checkpoints.items()}
     results = HERE / "results.json"
     known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
-    known |= {name: findings(counts) for name, counts in maps.items()}
+    known |= {
+        name: findings(counts) | {"median_cosine": cosine}
+        for name, (counts, cosine) in found.items()
+    }
     results.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
     (HERE / "figures").mkdir(exist_ok=True)
-    draw(maps).savefig(HERE / "figures" / "places.png")
+    draw({name: counts for name, (counts, _) in found.items()}).savefig(
+        HERE / "figures" / "places.png"
+    )
 
 
 if __name__ == "__main__":
