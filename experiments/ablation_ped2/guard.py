@@ -17,15 +17,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
+from weight import auroc
 
 from memguard.config import register_resolvers
 from memguard.experiment import build_benchmark, build_datamodule, restore
-from memguard.metrics import FrameAUROC
 from memguard.model.losses import nearest_items
 from memguard.model.memory import read, write
 from memguard.report.figures import PAGE_WIDTH, STYLE
 from memguard.report.results import read_scores
-from memguard.scoring import anomaly_score, feature_distance
+from memguard.scoring import feature_distance
 
 THRESHOLDS = np.geomspace(0.008, 0.06, 25)
 
@@ -72,13 +72,7 @@ class Replay:
             if write_it:
                 items = write(query, items)
         distance = torch.cat(distances).double()
-        return self._area(distance, 0.0), self._area(distance, self._weight)
-
-    def _area(self, distance: Tensor, weight: float) -> float:
-        metric = FrameAUROC()
-        score = anomaly_score(self.frames["psnr"], distance, self.frames["video"], weight)
-        metric.update(score, self.frames["label"], self.frames["video"])
-        return 100 * float(metric.compute())
+        return auroc(self.frames, distance, 0.0), auroc(self.frames, distance, self._weight)
 
 
 def print_table(replays: dict[str, Replay]) -> None:

@@ -19,6 +19,14 @@ from memguard.scoring import anomaly_score
 WEIGHTS = np.linspace(0, 1, 21)
 
 
+def auroc(frames: dict[str, Tensor], distance: Tensor, weight: float) -> float:
+    """Return the frame AUROC in % of the frames' PSNR joined with a distance by λ."""
+    score = anomaly_score(frames["psnr"], distance, frames["video"], weight)
+    metric = FrameAUROC()
+    metric.update(score, frames["label"], frames["video"])
+    return 100 * float(metric.compute())
+
+
 def draw(runs: list[Path]) -> Figure:
     """Draw AUROC over λ, a line per run."""
     with mpl.rc_context(STYLE):
@@ -26,18 +34,11 @@ def draw(runs: list[Path]) -> Figure:
         axes = figure.subplots()
         for run in runs:
             frames, _ = read_scores(run / "scores.csv")
-            curve = [_auroc(frames, float(weight)) for weight in WEIGHTS]
+            curve = [auroc(frames, frames["distance"], float(weight)) for weight in WEIGHTS]
             axes.plot(WEIGHTS, curve, lw=1, label=run.name.replace("_", " "))
         axes.set(xlabel="λ, share of the PSNR term", ylabel="frame AUROC, %")
         axes.legend(frameon=False)
     return figure
-
-
-def _auroc(frames: dict[str, Tensor], weight: float) -> float:
-    score = anomaly_score(frames["psnr"], frames["distance"], frames["video"], weight)
-    metric = FrameAUROC()
-    metric.update(score, frames["label"], frames["video"])
-    return 100 * float(metric.compute())
 
 
 if __name__ == "__main__":
