@@ -90,3 +90,10 @@ def test_smoothing_mends_a_score_that_falters_for_a_frame() -> None:
     metrics = frame_metrics(told, replace(PUBLISHED, weight=1, smoothing=1))
     assert metrics["test/auroc"] < 1
     assert metrics["test/auroc_smoothed"] == 1
+
+
+def test_without_a_memory_no_distance_is_counted() -> None:
+    told = frames([0, 0, 1, 1] * 2)
+    assert "test/auroc_distance" in frame_metrics(told, PUBLISHED)
+    told["distance"] = torch.zeros(8)
+    assert "test/auroc_distance" not in frame_metrics(told, replace(PUBLISHED, weight=1))

@@ -60,7 +60,8 @@ class Scoring:
             - ``published``: both terms, normalised per video,
             - ``unnormalised``: both terms, stretched over the whole set and not each video,
             - ``smoothed``: as published, then smoothed over time,
-            - ``psnr`` and ``distance``: one term alone, normalised per video,
+            - ``psnr`` and ``distance``: one term alone, normalised per video; the second only where
+              frames have a distance, which without a memory they do not,
             - ``patch``: the worst patch, not normalised,
             - ``patch_normalised``: the worst patch, normalised per video,
             - ``patch_psnr``: the mean of it and the PSNR term, then smoothed over time.
@@ -71,6 +72,7 @@ class Scoring:
         published = scoring.anomaly_score(psnr, distance, video, self.weight)
         psnr_alone = scoring.anomaly_score(psnr, distance, video, 1.0)
         patch_normalised = scoring.normalise_per_video(patch, video)
+        distance_alone = scoring.anomaly_score(psnr, distance, video, 0.0)
         return {
             "published": published,
             "unnormalised": scoring.anomaly_score(
@@ -78,7 +80,7 @@ class Scoring:
             ),
             "smoothed": self._smoothed(published, video),
             "psnr": psnr_alone,
-            "distance": scoring.anomaly_score(psnr, distance, video, 0.0),
+            **({"distance": distance_alone} if distance.any() else {}),
             "patch": patch,
             "patch_normalised": patch_normalised,
             "patch_psnr": self._smoothed((patch_normalised + psnr_alone) / 2, video),
