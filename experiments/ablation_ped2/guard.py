@@ -7,6 +7,7 @@ table and draws ``figures/guard.png`` beside this.
 """
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import matplotlib as mpl
@@ -38,7 +39,6 @@ class Replay:
 
     Attributes:
         frames: What the run's own test found.
-        normal: (frames,), which of them the labels call normal.
         auto: The γ that was in force then.
     """
 
@@ -49,7 +49,6 @@ class Replay:
         self.auto = detector.guard.threshold
         self._items = detector.memory.items
         self.frames, _ = read_scores(run / "scores.csv")
-        self.normal = self.frames["label"] == 0
         self._weight = detector.scoring.weight
         datamodule = build_datamodule(config, build_benchmark(config))
         datamodule.prepare_data()
@@ -60,14 +59,19 @@ class Replay:
             queries.append(read(features, self._items).query)
         self._query = torch.cat(queries)
 
-    def areas(self, written: Tensor) -> tuple[float, float]:
-        """AUROC in % of the distance alone and of the published score.
+    def passes(self, guard: float | None) -> Tensor:
+        """Return (frames,), which a guard writes: those below γ, or what the labels call normal.
 
         Args:
-            written: (frames,), which frames are written into the memory.
+            guard: γ; None for the labels.
         """
+        return self.frames["label"] == 0 if guard is None else self.frames["regular"] < guard
+
+    @cache  # noqa: B019 - a handful of tests, kept until the end
+    def areas(self, guard: float | None) -> tuple[float, float]:
+        """Return the AUROC in % of the distance alone and of the published score."""
         items, distances = self._items, []
-        for query, write_it in zip(self._query.split(1), written.tolist(), strict=True):
+        for query, write_it in zip(self._query.split(1), self.passes(guard).tolist(), strict=True):
             distances.append(feature_distance(query, nearest_items(query, items, 1)[:, :, 0]))
             if write_it:
                 items = write(query, items)
@@ -81,9 +85,10 @@ def print_table(replays: dict[str, Replay]) -> None:
     for column in ("run", "none", "γ of the run", "all", "what the labels call normal"):
         table.add_column(column)
     for name, replay in replays.items():
-        regular = replay.frames["regular"]
-        guards = (regular < 0, regular < replay.auto, regular < torch.inf, replay.normal)
-        cells = ["{:.1f} / {:.1f} ({})".format(*replay.areas(g), int(g.sum())) for g in guards]
+        cells = [
+            "{:.1f} / {:.1f} ({})".format(*replay.areas(guard), int(replay.passes(guard).sum()))
+            for guard in (0.0, replay.auto, torch.inf, None)
+        ]
         table.add_row(name, *cells)
     Console(width=140).print(table)
 
@@ -94,13 +99,11 @@ def draw(replays: dict[str, Replay]) -> Figure:
         figure = Figure(figsize=(PAGE_WIDTH, 2.6))
         panels = figure.subplots(1, 2)
         for name, replay in replays.items():
-            regular = replay.frames["regular"]
             thresholds = sorted([*THRESHOLDS, replay.auto])
-            areas = [replay.areas(regular < threshold) for threshold in thresholds]
-            by_label = replay.areas(replay.normal)
-            for axes, curve, best in zip(panels, zip(*areas, strict=True), by_label, strict=True):
+            curves = zip(*map(replay.areas, thresholds), strict=True)
+            rings, by_label = replay.areas(replay.auto), replay.areas(None)
+            for axes, curve, ring, best in zip(panels, curves, rings, by_label, strict=True):
                 (line,) = axes.plot(thresholds, curve, lw=1, label=name.replace("_", " "))
-                ring = curve[thresholds.index(replay.auto)]
                 axes.plot(replay.auto, ring, "o", mfc="none", color=line.get_color())
                 axes.axhline(best, lw=0.8, ls=":", color=line.get_color())
         for axes, title in zip(panels, ("distance alone", "published"), strict=True):
