@@ -267,7 +267,8 @@ def _test(
     if datamodule.on_error == "skip":
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
     if trainer.is_global_zero:
-        made = provenance.finish() | {"processes": trainer.world_size}
+        settled = {"precision": trainer.precision, "processes": trainer.world_size}
+        made = provenance.finish() | settled
         _write_run_folder(trainer.loggers, datamodule.benchmark, config, made, metrics, tested)
     return metrics
 

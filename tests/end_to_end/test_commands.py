@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import torch
 
+from memguard.config import default_precision
+
 # A network that trains in a second; everything else is as users have it.
 SMALL = [
     "dataset=folder", "model=mnad_tiny", "model.width=4", "memory.dim=32", "memory.size=4",
@@ -106,6 +108,7 @@ def test_provenance_stands_beside_the_figures(run: Path) -> None:
     assert provenance["command"].startswith("python -m memguard.train")
     assert provenance["minutes"] > 0
     assert 0.1 < provenance["peak_memory_gib"] < 8
+    assert provenance["precision"] == default_precision()
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(
