@@ -2,9 +2,10 @@
 
 ``python experiments/protocols_ped2/protocols.py NAME RUN FRESH_RUN DATASET ROOT``
 
-RUN is a training's folder, FRESH_RUN that of a test of its checkpoint with ``guard.scope=video``; a
-baseline has no items and takes its folder twice. From their ``scores.csv`` the AUROC is counted in
-every way in use, each time with one choice changed against the published protocol. Adds NAME,
+RUN is the folder of a training or of a test of its checkpoint, FRESH_RUN that of such a test with
+``guard.scope=video``; a baseline has no items and takes its folder twice. From their ``scores.csv``
+the AUROC is counted in every way in use, each time with one choice changed against the published
+protocol. Adds NAME,
 ``WHAT_seedN`` or, without seeds, ``WHAT``, to ``results.json`` and draws all of them in
 ``figures/protocols.png``, both beside this file.
 """
@@ -16,15 +17,17 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import torch
-import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from memguard.config import register_resolvers
 from memguard.data import layouts
 from memguard.data.layouts import Benchmark, count_frames
+from memguard.experiment import restore
 from memguard.metrics import FrameAUROC
 from memguard.report.figures import PAGE_WIDTH, STYLE
 from memguard.report.results import read_scores
@@ -64,16 +67,23 @@ def auroc(score: Tensor, label: Tensor, video: Tensor | None = None) -> float:
     return float(metric.compute())
 
 
+def weight_of(run: Path) -> float:
+    """Return λ, which is null in a test's configuration where it stays as trained."""
+    config = OmegaConf.load(run / ".hydra" / "config.yaml")
+    if config.scoring.weight is None:
+        _, config = restore(Path(config.checkpoint))
+    return float(config.scoring.weight)
+
+
 def count(run: Path, fresh_run: Path, benchmark: Benchmark) -> dict[str, float]:
     """Count in every way.
 
     Args:
-        run: The folder of a training or of a baseline.
+        run: The folder of a training, of a test of its checkpoint, or of a baseline.
         fresh_run: The folder of a test with items afresh in each video.
         benchmark: What both were tested on.
     """
-    config = yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
-    weight = config["scoring"]["weight"]
+    weight = weight_of(run)
     frames, _ = read_scores(run / "scores.csv")
     fresh, _ = read_scores(fresh_run / "scores.csv")
     psnr, distance, video, label = (frames[n] for n in ("psnr", "distance", "video", "label"))
@@ -131,6 +141,7 @@ def main() -> None:
     """Count one run, print it, and draw all."""
     if len(sys.argv) != 6:
         sys.exit(__doc__)
+    register_resolvers()
     name, run, fresh_run, dataset, root = sys.argv[1:]
     counted = count(Path(run), Path(fresh_run), getattr(layouts, dataset)(root))
     path = HERE / "results.json"
