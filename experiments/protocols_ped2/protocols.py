@@ -5,9 +5,8 @@
 RUN is the folder of a training or of a test of its checkpoint, FRESH_RUN that of such a test with
 ``guard.scope=video``; a baseline has no items and takes its folder twice. From their ``scores.csv``
 the AUROC is counted in every way in use, each time with one choice changed against the published
-protocol. Adds NAME,
-``WHAT_seedN`` or, without seeds, ``WHAT``, to ``results.json`` and draws all of them in
-``figures/protocols.png``, both beside this file.
+protocol. Adds NAME, ``WHAT_seedN`` or, without seeds, ``WHAT``, to ``results.json`` and draws all
+of them in ``figures/protocols.png``, both beside this file.
 """
 
 import json
