@@ -2,9 +2,9 @@
 
 Takes an eighth of the normal windows that a checkpoint was trained on, and asks which item is
 nearest to each place of the query map. Written are, under NAME into ``results.json`` beside this
-file, how many items are in use, how much of the choice of an item the place alone decides, and how
-near a query is to its item; and ``figures/places.png`` shows the usual item of each place, a panel
-for each NAME of this call.
+file, how many items are in use, how much of the choice of an item the place alone decides, how near
+a query is to its item, and a map of each place's usual item, which ``figures/places.png`` shows for
+every NAME that has one.
 """
 
 import json
@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from rich.progress import track
 from torch import Tensor
@@ -23,6 +25,7 @@ from memguard.experiment import build_benchmark, build_datamodule, restore
 from memguard.report.figures import PAGE_WIDTH, STYLE
 
 HERE = Path(__file__).parent
+COLUMNS = 6
 EVERY = 8  # batches, of windows in shuffled order, most of which are all but the same
 
 
@@ -57,35 +60,41 @@ def entropy(counts: Tensor) -> Tensor:
     return torch.special.entr(share).sum(dim=-1) / torch.tensor(2.0).log()
 
 
-def findings(counts: Tensor) -> dict[str, float]:
+def findings(counts: Tensor) -> dict[str, float | list[str]]:
     """What the counts (H, W, M) say.
 
     ``decided_by_place`` is the mutual information of item and place as a share of the item's
     entropy: 1 where each place has an item of its own, whatever is to be seen there, and 0 where
-    the place says nothing.
+    the place says nothing. ``usual_items`` is the map of each place's usual item, a string per row
+    and a character per place: 0 is the most frequent of them, 1 the next, and after 9 comes A.
     """
-    overall, within = entropy(counts.sum(dim=(0, 1))), entropy(counts).mean()
+    total = counts.sum(dim=(0, 1))
+    overall, within = entropy(total), entropy(counts).mean()
+    ranks = total.argsort(descending=True).argsort()[counts.argmax(dim=-1)]
     return {
-        "items_used": int((counts.sum(dim=(0, 1)) > 0).sum()),
+        "items_used": int((total > 0).sum()),
         "perplexity": float(2**overall),
-        "largest_share": float(counts.sum(dim=(0, 1)).max() / counts.sum()),
+        "largest_share": float(total.max() / total.sum()),
         "at_their_places_usual_item": float(counts.amax(dim=-1).sum() / counts.sum()),
         "decided_by_place": float(1 - within / overall) if overall > 0 else 0.0,
+        "usual_items": ["".join(np.base_repr(rank, 36) for rank in row) for row in ranks.tolist()],
     }
 
 
-def draw(maps: dict[str, Tensor]) -> Figure:
+def draw(maps: dict[str, list[str]]) -> Figure:
     """Draw each map of usual items, the most frequent item in the same colour everywhere."""
+    pairs = mpl.color_sequences["tab20"]
+    colours = ListedColormap([*pairs[::2], *pairs[1::2]])
+    rows = -(-len(maps) // COLUMNS)
     with mpl.rc_context(STYLE):
-        columns = max(len(maps), 4)
-        figure = Figure(figsize=(PAGE_WIDTH, 0.25 + PAGE_WIDTH / columns))
-        panels = figure.subplots(1, columns)
+        figure = Figure(figsize=(PAGE_WIDTH, rows * (0.25 + PAGE_WIDTH / COLUMNS)))
+        panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
         for axes in panels:
             axes.set_axis_off()
-        for axes, (name, counts) in zip(panels, maps.items(), strict=False):
-            by_share = counts.sum(dim=(0, 1)).argsort(descending=True).argsort()
-            axes.imshow(by_share[counts.argmax(dim=-1)], cmap="tab10", vmin=0, vmax=9)
-            axes.set_title(name.replace("_", " "))
+        for axes, (name, usual_items) in zip(panels, maps.items(), strict=False):
+            ranks = [[int(rank, 36) for rank in row] for row in usual_items]
+            axes.imshow(ranks, cmap=colours, vmin=0, vmax=colours.N - 1)
+            axes.set_title(name.replace("_", " "), fontsize=6)
     return figure
 
 
@@ -95,18 +104,15 @@ def main() -> None:
         sys.exit(__doc__)
     register_resolvers()
     checkpoints = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    found = {name: nearest_by_place(Path(path)) for name, path in checkpoints.items()}
     results = HERE / "results.json"
     known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
-    known |= {
-        name: findings(counts) | {"median_cosine": cosine}
-        for name, (counts, cosine) in found.items()
-    }
+    for name, path in checkpoints.items():
+        counts, cosine = nearest_by_place(Path(path))
+        known[name] = findings(counts) | {"median_cosine": cosine}
     results.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
     (HERE / "figures").mkdir(exist_ok=True)
-    draw({name: counts for name, (counts, _) in found.items()}).savefig(
-        HERE / "figures" / "places.png"
-    )
+    maps = {name: found["usual_items"] for name, found in known.items() if "usual_items" in found}
+    draw(maps).savefig(HERE / "figures" / "places.png")
 
 
 if __name__ == "__main__":
