@@ -109,7 +109,7 @@ def main() -> None:
     for name, path in checkpoints.items():
         counts, cosine = nearest_by_place(Path(path))
         known[name] = findings(counts) | {"median_cosine": cosine}
-    results.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+        results.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
     (HERE / "figures").mkdir(exist_ok=True)
     maps = {name: found["usual_items"] for name, found in known.items() if "usual_items" in found}
     draw(maps).savefig(HERE / "figures" / "places.png")

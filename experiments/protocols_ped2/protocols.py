@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from memguard.checkpoints import CONFIG_KEY, read_checkpoint
 from memguard.config import register_resolvers
 from memguard.data import layouts
 from memguard.data.layouts import Benchmark, count_frames
-from memguard.experiment import restore
 from memguard.metrics import FrameAUROC
 from memguard.report.figures import PAGE_WIDTH, STYLE
 from memguard.report.results import read_scores
@@ -70,7 +70,7 @@ def weight_of(run: Path) -> float:
     """Return λ, which is null in a test's configuration where it stays as trained."""
     config = OmegaConf.load(run / ".hydra" / "config.yaml")
     if config.scoring.weight is None:
-        _, config = restore(Path(config.checkpoint))
+        config = OmegaConf.create(read_checkpoint(Path(config.checkpoint))[CONFIG_KEY])
     return float(config.scoring.weight)
 
 
