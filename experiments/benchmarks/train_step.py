@@ -86,7 +86,7 @@ def our_step(detector: Detector, fabric: Fabric) -> Step:
 
     def step(clips: Tensor) -> None:
         with fabric.autocast():
-            loss, _found = detector.losses(*detector.split(clips))
+            loss = detector.learn(clips).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

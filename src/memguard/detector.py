@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
 
 import pytorch_lightning as pl
@@ -42,8 +43,10 @@ class Detector(FrameScorer):
         scoring: How scores are made of what a test finds.
         channels_last: Whether weights and frames lie in memory with the channels innermost, which
             convolutions in bf16 need to be fast.
+        compiled: Whether training steps are compiled, and on a GPU replayed as one graph.
 
     Attributes:
+        asked: (M,), how many queries of the last training step each item was the nearest to.
         alarm: What the errors of normal video are like; learned in each validation.
         lookahead: How many frames of a test are painted at once; chosen when the test begins.
     """
@@ -60,6 +63,7 @@ class Detector(FrameScorer):
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         scoring: Scoring,
         channels_last: bool,
+        compiled: bool,
     ) -> None:
         super().__init__(scoring)
         layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -72,6 +76,8 @@ class Detector(FrameScorer):
         self.separateness = separateness
         self.margin = margin
         self.layout = layout
+        self.compiled = compiled
+        self.asked = torch.zeros(0)
         self._make_optimizer = optimizer
         self._held_out = FrameTable(["psnr", "regular", "patch"])
 
@@ -124,31 +130,46 @@ class Detector(FrameScorer):
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
         """One step: read, paint, three losses, then the write."""
-        loss, found = self.losses(*self.split(batch.frames))
-        lr = self.trainer.optimizers[0].param_groups[0]["lr"]
-        self.log_dict({"loss": loss, "psnr": found["train/psnr"]}, prog_bar=True, logger=False)
-        self.log_dict({**found, "train/lr": lr}, sync_dist=True)
-        return loss
+        step = self.learn(batch.frames)
+        self.asked = step.asked
+        shown = {"loss": step.loss, "psnr": step.found["train/psnr"]}
+        self.log_dict(shown, prog_bar=True, logger=False)
+        self.log_dict(step.found, sync_dist=True)
+        # A number would be taken to the device, and waited for.
+        self.log("train/lr", torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"]))
+        return step.loss
 
-    def losses(self, frames: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Read, paint and weigh, then write what was read by into the items.
+    def learn(self, clips: Tensor) -> "Step":
+        """Weigh windows, and write what was read by into the items; the backward pass is left.
 
         Nothing in here waits for the device, so that a GPU is never idle.
 
         Args:
-            frames: As :meth:`split` gives its input.
-            target: (B, C, H, W), values in [−1, 1].
-
-        Returns:
-            The total to descend on, and what there is to log: numbers on the device.
+            clips: uint8 (B, T, C, H, W).
         """
+        step = self._weigh(clips)
+        self.memory.update(step.query, step.similarity)
+        return step
+
+    @cached_property
+    def _weigh(self) -> Callable[[Tensor], "Step"]:
+        if not self.compiled:
+            return self.losses
+        return torch.compile(self.losses, fullgraph=True, mode="reduce-overhead")
+
+    def losses(self, clips: Tensor) -> "Step":
+        """Read, paint and weigh.
+
+        Args:
+            clips: uint8 (B, T, C, H, W).
+        """
+        frames, target = self.split(clips)
         output, recalled = self(frames)
         items, query, similarity = self.memory.items, recalled.query, recalled.similarity.detach()
         pixel = F.mse_loss(output.float(), target)
         compactness = compactness_loss(query, items, similarity)
         separateness = separateness_loss(query, items, self.margin, similarity)
         loss = pixel + self.compactness * compactness + self.separateness * separateness
-        self.memory.update(query, similarity)
         found = {
             "train/loss": loss,
             "train/pixel": pixel,
@@ -157,7 +178,8 @@ class Detector(FrameScorer):
             "train/psnr": scoring.psnr(output, target).mean(),
         }
         detached = {name: value.detach() for name, value in found.items()}
-        return loss, detached | item_use(similarity)
+        asked = queries_per_item(similarity)
+        return Step(loss, detached | item_use(asked), query.detach(), similarity, asked)
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Score held-out normal windows, with the items as trained."""
@@ -281,6 +303,24 @@ class Detector(FrameScorer):
         )
 
 
+class Step(NamedTuple):
+    """What a training step finds.
+
+    Attributes:
+        loss: The total to descend on.
+        found: What there is to log: numbers on the device.
+        query: (B, K, C), unit rows, without gradient.
+        similarity: (B, K, M), the cosine of each query with each item.
+        asked: (M,), how many queries each item is the nearest to.
+    """
+
+    loss: Tensor
+    found: dict[str, Tensor]
+    query: Tensor
+    similarity: Tensor
+    asked: Tensor
+
+
 class _Encoded(NamedTuple):
     """Frames as the encoder leaves them: what there is before the memory is looked into."""
 
@@ -309,20 +349,32 @@ def _at(values: Tensor, places: Sequence[int]) -> Tensor:
     return values[list(places)]
 
 
-def item_use(similarity: Tensor) -> dict[str, Tensor]:
-    """How the queries of a batch share the items.
+def queries_per_item(similarity: Tensor) -> Tensor:
+    """Count the queries that each item is the nearest to, (M,).
 
     Args:
         similarity: (B, K, M), the cosine of each query with each item.
+    """
+    if similarity.shape[-1] == 0:
+        return similarity.new_zeros(0)
+    # bincount would have to wait for a GPU.
+    return F.one_hot(similarity.argmax(dim=-1), similarity.shape[-1]).float().sum(dim=(0, 1))
+
+
+def item_use(asked: Tensor) -> dict[str, Tensor]:
+    """How queries share the items.
+
+    Args:
+        asked: (M,), how many each item is the nearest to.
 
     Returns:
         ``memory/used``, the share of items that any query is nearest to, and ``memory/perplexity``,
         how many items are in use when each counts by its share of queries: 1 to M. Nothing where
         there are no items.
     """
-    if similarity.shape[-1] == 0:
+    if len(asked) == 0:
         return {}
-    share = F.one_hot(similarity.argmax(dim=-1), similarity.shape[-1]).float().mean(dim=(0, 1))
+    share = asked / asked.sum()
     return {
         "memory/used": share.gt(0).float().mean(),
         "memory/perplexity": torch.special.entr(share).sum().exp(),

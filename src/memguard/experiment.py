@@ -160,6 +160,8 @@ def build_detector(config: DictConfig) -> Detector:
         scoring=instantiate(config.scoring),
         # In 32 bits a CPU is slower so: experiments/benchmarks/README.md.
         channels_last="16" in str(config.trainer.precision),
+        # Checkpoints of before there was a choice have none.
+        compiled=config.get("compile", False),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -241,7 +242,8 @@ class _WhenWanted(IterableDataset[ClipBatch]):
 
 def _loader(windows: IterableDataset[ClipBatch]) -> DataLoader[ClipBatch]:
     """Let Lightning see a loader; what is in it makes batches and decodes ahead by itself."""
-    return DataLoader(windows, batch_size=None)
+    # From pinned memory a GPU fetches the next batch while it works.
+    return DataLoader(windows, batch_size=None, pin_memory=torch.cuda.is_available())
 
 
 def _frames(segment: Segment) -> int:

@@ -1,10 +1,14 @@
 """Progress: bars for those who watch, and a line per epoch for those who read the log later."""
 
 import logging
+import time
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
+
+REFRESHES_PER_SECOND = 10
+SECONDS_BETWEEN_QUESTIONS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -12,12 +16,23 @@ log = logging.getLogger(__name__)
 class ProgressBar(RichProgressBar):
     """Lightning's bars, with the frames that the guard wrote shown during a test as well."""
 
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=REFRESHES_PER_SECOND)
+        self._asked_at = -SECONDS_BETWEEN_QUESTIONS
+        self._shown: dict[str, int | str | float | dict[str, float]] = {}
+
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """Leave out the logger's number of the run: the folder's name says which it is."""
-        metrics = super().get_metrics(trainer, pl_module)
-        return {name: value for name, value in metrics.items() if name != "v_num"}
+        """Ask for the numbers now and then, as a GPU has to finish its work to tell them.
+
+        The logger's number of the run is left out: the folder's name says which it is.
+        """
+        if time.monotonic() >= self._asked_at + SECONDS_BETWEEN_QUESTIONS:
+            metrics = super().get_metrics(trainer, pl_module)
+            self._shown = {name: value for name, value in metrics.items() if name != "v_num"}
+            self._asked_at = time.monotonic()
+        return self._shown
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count anew."""

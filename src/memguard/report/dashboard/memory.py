@@ -1,14 +1,13 @@
 """What becomes of the memory's items as a training goes on."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from memguard.model.memory import MemoryRead
+from memguard.detector import Detector
 from memguard.report.dashboard.board import Board
 from memguard.report.figures import MemoryHistory, memory_history
 
@@ -26,21 +25,14 @@ class MemoryWatch(pl.Callback):
 
     Args:
         folder: The run folder; ``figures/memory.png`` shows all epochs so far.
+        figure_every: Epochs from one figure to the next; it takes half a second to draw.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, figure_every: int) -> None:
         self.board = Board(folder)
+        self.figure_every = figure_every
         self._shares: list[np.ndarray] = []
         self._drifts: list[np.ndarray] = []
-        self._hook: Any = None
-
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look on at what the memory is asked."""
-        self._hook = pl_module.memory.register_forward_hook(self._count)  # type: ignore[union-attr]
-
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look away."""
-        self._hook.remove()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count anew."""
@@ -54,11 +46,16 @@ class MemoryWatch(pl.Callback):
         self._before = _items(pl_module).clone()
         self._counts = torch.zeros(len(self._before), device=self._before.device)
 
-    def _count(self, memory: nn.Module, _features: Any, recalled: MemoryRead) -> None:
-        if memory.training and len(self._counts):
-            nearest = recalled.similarity.detach().argmax(dim=-1).flatten()
-            # bincount would have to wait for a GPU.
-            self._counts += F.one_hot(nearest, len(self._counts)).sum(dim=0)
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Count what the memory was asked."""
+        self._counts += cast(Detector, pl_module).asked
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say what became of the items."""
@@ -71,7 +68,7 @@ class MemoryWatch(pl.Callback):
         pl_module.log_dict(item_statistics(share, drift, items))
         self._shares.append(share.cpu().numpy())
         self._drifts.append(drift.cpu().numpy())
-        if not trainer.is_global_zero:
+        if not trainer.is_global_zero or (trainer.current_epoch + 1) % self.figure_every:
             return
         history = MemoryHistory(
             first_epoch=trainer.current_epoch + 2 - len(self._shares),
