@@ -41,10 +41,7 @@ class Record(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, *_: Any) -> None:
         self.losses.append(float(trainer.callback_metrics["train/loss"]))
         self.items.append(module.memory.items.clone())
-
-    def count_used(self, memory: nn.Module, _features: Any, recalled: Any) -> None:
-        if memory.training:
-            self.used.append(len(recalled.similarity.argmax(dim=-1).unique()))
+        self.used.append(int(module.asked.gt(0).sum()))
 
 
 class Spoil(pl.Callback):
@@ -95,10 +92,10 @@ def held_out(rank: int, processes: int) -> OrderedWindows:
 
 def fit(parts: Sequence[int], processes: int, *callbacks: pl.Callback) -> tuple[Detector, Record]:
     model, record = detector(), Record()
-    model.memory.register_forward_hook(record.count_used)
     trainer = pl.Trainer(
         accelerator="cpu", devices=processes, strategy="ddp" if processes > 1 else "auto",
-        max_epochs=1, precision="32-true", logger=False, enable_checkpointing=False,
+        max_epochs=1, precision="32-true", logger=False, log_every_n_steps=1,
+        enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
         use_distributed_sampler=False, callbacks=[record, *callbacks],
     )  # fmt: skip

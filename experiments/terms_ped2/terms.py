@@ -85,17 +85,21 @@ def find(checkpoint: Path) -> Found:
         error of each patch, (N, rows, columns).
     """
     detector, config = restore(checkpoint)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     datamodule = build_datamodule(config, replace(build_benchmark(config), train=()))
     datamodule.prepare_data()
     datamodule.setup()
     parts: list[Found] = []
-    detector.eval().begin_test()
+    detector.to(device).eval().begin_test()
     for batch in track(datamodule.test_dataloader(), checkpoint.stem):
-        scored = detector.score_frames(batch.frames, batch.video)
+        scored = detector.score_frames(batch.frames.to(device), batch.video)
         likest = scored["similarity"].amax(dim=-1).flatten(1)
         far = (2 - 2 * likest) / scored["query"].shape[-1]  # of unit rows, the mean squared error
-        found = {name: scored[name] for name in ("psnr", "patch")}
-        parts.append(found | {"video": batch.video, "label": batch.label, "far": far})
+        found = {"psnr": scored["psnr"], "patch": scored["patch"], "far": far}
+        parts.append(
+            {name: values.cpu() for name, values in found.items()}
+            | {"video": batch.video, "label": batch.label}
+        )
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 

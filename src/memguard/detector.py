@@ -132,12 +132,18 @@ class Detector(FrameScorer):
         """One step: read, paint, three losses, then the write."""
         step = self.learn(batch.frames)
         self.asked = step.asked
+        # Lightning takes as long as a GPU with a step to note what it then leaves out.
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if (self.global_step + 1) % every == 0 or self.trainer.is_last_batch:
+            self._log(step)
+        return step.loss
+
+    def _log(self, step: "Step") -> None:
         shown = {"loss": step.loss, "psnr": step.found["train/psnr"]}
         self.log_dict(shown, prog_bar=True, logger=False)
         self.log_dict(step.found, sync_dist=True)
         # A number would be taken to the device, and waited for.
         self.log("train/lr", torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"]))
-        return step.loss
 
     def learn(self, clips: Tensor) -> "Step":
         """Weigh windows, and write what was read by into the items; the backward pass is left.
@@ -147,25 +153,29 @@ class Detector(FrameScorer):
         Args:
             clips: uint8 (B, T, C, H, W).
         """
-        step = self._weigh(clips)
+        step = self._weigh(clips, self.memory.items)
         self.memory.update(step.query, step.similarity)
         return step
 
     @cached_property
-    def _weigh(self) -> Callable[[Tensor], "Step"]:
+    def _weigh(self) -> Callable[[Tensor, Tensor], "Step"]:
         if not self.compiled:
             return self.losses
         return torch.compile(self.losses, fullgraph=True, mode="reduce-overhead")
 
-    def losses(self, clips: Tensor) -> "Step":
+    def losses(self, clips: Tensor, items: Tensor) -> "Step":
         """Read, paint and weigh.
 
         Args:
             clips: uint8 (B, T, C, H, W).
+            items: (M, C); given, as a graph on a GPU would be made anew for those of each step if
+                it took them for a part of the network.
         """
         frames, target = self.split(clips)
-        output, recalled = self(frames)
-        items, query, similarity = self.memory.items, recalled.query, recalled.similarity.detach()
+        features, skips = self.autoencoder.encoder(frames)
+        recalled = read(features, items)
+        output = self.autoencoder.decoder(recalled.fused, skips)
+        query, similarity = recalled.query, recalled.similarity.detach()
         pixel = F.mse_loss(output.float(), target)
         compactness = compactness_loss(query, items, similarity)
         separateness = separateness_loss(query, items, self.margin, similarity)
