@@ -153,7 +153,7 @@ class Detector(FrameScorer):
         Args:
             clips: uint8 (B, T, C, H, W).
         """
-        step = self._weigh(clips, self.memory.items)
+        step = self._weigh(clips, self.memory.items.clone())
         self.memory.update(step.query, step.similarity)
         return step
 
