@@ -153,7 +153,7 @@ class Detector(FrameScorer):
         Args:
             clips: uint8 (B, T, C, H, W).
         """
-        step = self._weigh(clips, self.memory.items.clone())
+        step = self._weigh(clips, self.memory.items)
         self.memory.update(step.query, step.similarity)
         return step
 
@@ -161,15 +161,17 @@ class Detector(FrameScorer):
     def _weigh(self) -> Callable[[Tensor, Tensor], "Step"]:
         if not self.compiled:
             return self.losses
-        return torch.compile(self.losses, fullgraph=True, mode="reduce-overhead")
+        losses = torch.compile(self.losses, fullgraph=True, mode="reduce-overhead")
+        # The graph that a GPU replays is made for items at one address.
+        items_read = self.memory.items.clone()
+        return lambda clips, items: losses(clips, items_read.copy_(items))
 
     def losses(self, clips: Tensor, items: Tensor) -> "Step":
         """Read, paint and weigh.
 
         Args:
             clips: uint8 (B, T, C, H, W).
-            items: (M, C); given, as a graph on a GPU would be made anew for those of each step if
-                it took them for a part of the network.
+            items: (M, C).
         """
         frames, target = self.split(clips)
         features, skips = self.autoencoder.encoder(frames)
