@@ -68,6 +68,7 @@ def test_the_small_model_finds_its_own_gate_for_both_tasks(order: tuple[str, str
         ("data.channels=2", r"data\.channels=2"),
         ("trainer.max_epochs=0", r"trainer\.max_epochs=0"),
         ("optimizer.lr=0", r"optimizer\.lr=0"),
+        ("compile=fast", r"compile=fast cannot work: it must be true or false"),
         ("data.holdout=0", r"guard\.threshold=auto needs held-out normal frames"),
         ("dataset=folder", r"dataset\.root is not set"),
     ],
@@ -76,6 +77,16 @@ def test_what_cannot_work_is_one_sentence_that_names_the_key(override: str, sent
     with pytest.raises(ConfigError, match=sentence) as error:
         validate(composed("model=mnad_small", override))
     assert "\n" not in str(error.value)
+
+
+def test_a_step_is_compiled_for_one_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"compile=true cannot work with trainer\.devices=2"):
+        validate(composed("model=mnad_small", "compile=true", "trainer.devices=2"))
+    assert not composed("experiment=paper_ped2_pred", "trainer.accelerator=cpu").compile
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert composed("experiment=paper_ped2_pred").compile
+    assert not composed("experiment=paper_ped2_pred", "trainer=ddp").compile
+    assert not composed("experiment=paper_ped2_pred", "trainer.accelerator=cpu").compile
 
 
 @pytest.mark.parametrize("overrides", [["memory=none"], ["memory.size=1", "loss.separateness=0"]])

@@ -1,14 +1,18 @@
 """The detector: its test against a plain loop, and its step without waiting for the device."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import Logger
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.utils.data import DataLoader
 
 from memguard import scoring
+from memguard.data.windows import ClipBatch
 from memguard.detector import Detector
 from memguard.guard import MemoryGuard
 from memguard.lookahead import Lookahead
@@ -20,7 +24,12 @@ from memguard.protocols import Scoring
 NAMES = ("psnr", "distance", "regular", "written")
 
 
-def detector(scope: Literal["dataset", "video"] = "dataset", threshold: float = 0.0) -> Detector:
+def detector(
+    scope: Literal["dataset", "video"] = "dataset",
+    threshold: float = 0.0,
+    *,
+    compiled: bool = False,
+) -> Detector:
     torch.manual_seed(0)
     return Detector(
         Autoencoder(channels=1, width=4, features=8, past=4, skip_connections=True),
@@ -32,7 +41,7 @@ def detector(scope: Literal["dataset", "video"] = "dataset", threshold: float = 
         optimizer=torch.optim.Adam,
         scoring=Scoring("published", 0.6, (0.25, 0.25), 1.0, causal=False),
         channels_last=False,
-        compiled=False,
+        compiled=compiled,
     ).eval()
 
 
@@ -125,3 +134,65 @@ def test_a_training_step_asks_nothing_of_the_device_but_to_go_on() -> None:
         step.loss.backward()
         assert under_test.memory.items is not items
         assert {"train/loss", "train/psnr", "memory/used"} <= step.found.keys()
+
+
+def test_a_compiled_step_is_one_graph_and_finds_what_an_eager_one_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def traced(function: Any, *, fullgraph: bool, mode: str) -> Any:
+        """As torch.compile, without a compiler for the machine's own code, which takes a minute."""
+        return compile_(function, fullgraph=fullgraph, backend="aot_eager")
+
+    compile_ = torch.compile
+    monkeypatch.setattr("torch.compile", traced)
+    clips = videos(4)[0]
+    eager, compiled = detector().train(), detector(compiled=True).train()
+    for _ in range(2):  # the second meets the items that the first has written
+        expected, found = eager.learn(clips), compiled.learn(clips)
+        expected.loss.backward()
+        found.loss.backward()
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(compiled.memory.items, eager.memory.items)
+    for weight, same in zip(compiled.parameters(), eager.parameters(), strict=True):
+        torch.testing.assert_close(weight.grad, same.grad, rtol=1e-3, atol=1e-5)
+
+
+class Loss(Logger):
+    """Notes the losses that a training logs, by step."""
+
+    name, version = "loss", 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_step: dict[int, float] = {}
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        if "train/loss" in metrics and step is not None:
+            self.of_step[step] = metrics["train/loss"]
+
+
+class Losses(pl.Callback):
+    """Notes the loss of every step."""
+
+    def __init__(self) -> None:
+        self.of_step: list[float] = []
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
+        self.of_step.append(float(outputs["loss"]))
+
+
+def test_what_is_logged_are_the_numbers_of_the_step_itself() -> None:
+    number = torch.zeros(4, dtype=torch.long)
+    batches = [ClipBatch(video, number, number, number) for video in videos(4, 4, 4, 4, 4)]
+    loss, losses = Loss(), Losses()
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=1, log_every_n_steps=2, logger=loss, callbacks=[losses],
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(detector().train(), DataLoader(batches, batch_size=None))
+    assert loss.of_step == {1: losses.of_step[1], 3: losses.of_step[3]}
+    # The line that each epoch ends with tells of its last step.
+    assert trainer.callback_metrics["train/loss"] == losses.of_step[4]

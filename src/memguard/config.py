@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from memguard.errors import ConfigError
-from memguard.processes import begun, devices, nodes, on_gpu
+from memguard.processes import alone_on_gpu, begun, devices, nodes, on_gpu
 from memguard.sweep import job_name, run_name, sweep_name
 
 PACKAGE = Path(__file__).resolve().parent
@@ -69,6 +69,7 @@ def register_resolvers() -> None:
         devices,
         nodes,
         on_gpu,
+        alone_on_gpu,
     ):
         OmegaConf.register_new_resolver(f"memguard.{resolver.__name__}", resolver, replace=True)
 
@@ -141,6 +142,7 @@ RULES: list[Rule] = [
         lambda value: value is None or _at_least(0)(value),
         "a number of minutes of at least 0",
     ),
+    ("compile", lambda value: isinstance(value, bool), "true or false"),
     ("trainer.max_epochs", _whole_at_least(1), "a whole number of at least 1"),
     ("seed", _whole_at_least(0), "a whole number of at least 0"),
 ]
@@ -175,6 +177,11 @@ def validate(config: DictConfig) -> None:
     require_complete(config)
     _keep_to(RULES, config)
     _validate_memory(config)
+    if config.compile and config.trainer.devices != 1:
+        raise ConfigError(
+            f"compile=true cannot work with trainer.devices={config.trainer.devices}: set "
+            "compile=false, or trainer.devices=1."
+        )
     if config.guard.enabled and config.guard.threshold == "auto" and config.data.holdout == 0:
         raise ConfigError(
             "guard.threshold=auto needs held-out normal frames, but data.holdout=0: set "

@@ -160,8 +160,7 @@ def build_detector(config: DictConfig) -> Detector:
         scoring=instantiate(config.scoring),
         # In 32 bits a CPU is slower so: experiments/benchmarks/README.md.
         channels_last="16" in str(config.trainer.precision),
-        # Checkpoints of before there was a choice have none.
-        compiled=config.get("compile", False),
+        compiled=config.compile,
     )
 
 
@@ -222,10 +221,14 @@ def _build_scorer(config: DictConfig, checkpoint: dict[str, Any]) -> FrameScorer
 
 
 def as_trained(trained: DictConfig, asked: DictConfig) -> DictConfig:
-    """Lay what was asked for over what was trained; null means as trained."""
+    """Lay what was asked for over what was trained; null means as trained.
+
+    Nothing is compiled, as only a training's step is.
+    """
     if "_target_" in asked.get("dataset", {}):
         trained.dataset = {}
-    merged = OmegaConf.merge(trained, _without_null(OmegaConf.to_container(asked)))
+    asked_for = _without_null(OmegaConf.to_container(asked))
+    merged = OmegaConf.merge(trained, asked_for, {"compile": False})
     return cast(DictConfig, merged)
 
 

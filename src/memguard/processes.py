@@ -102,6 +102,11 @@ def on_gpu(accelerator: str) -> bool:
     return accelerator != "cpu" and torch.cuda.is_available()
 
 
+def alone_on_gpu(accelerator: str, devices: int | str) -> bool:
+    """Tell whether Lightning's ``accelerator`` and ``devices`` will be one GPU."""
+    return on_gpu(accelerator) and devices == 1
+
+
 def require_together(trainer: pl.Trainer, *, in_sweep: bool) -> None:
     """Refuse what several processes would do beside one another, or over again.
 
