@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 class SafeCheckpoints(ModelCheckpoint):
     """Saves after each epoch, every so many minutes, and when a signal asks the training to stop.
 
+    With ``every_n_epochs`` those epochs alone, and the last.
+
     ``last.ckpt`` is always the newest. A signal is heeded after the step that it meets, as what is
     saved in the middle of one could not go on; Ctrl-C once more stops at once.
 
@@ -74,19 +76,28 @@ class SafeCheckpoints(ModelCheckpoint):
         several = trainer.world_size > 1
         if trainer.is_last_batch or (several and batch_idx % STEPS_BETWEEN_QUESTIONS):
             return
+        self._save_if_due(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save: what is to be kept of the epoch, or what the training may have to go on from."""
+        super().on_train_epoch_end(trainer, pl_module)
+        epoch = trainer.current_epoch + 1
+        kept = epoch % (self.every_n_epochs or 1) == 0
+        self._save_if_due(trainer, ended=epoch == trainer.max_epochs, saved=kept)
+
+    def _save_if_due(
+        self, trainer: pl.Trainer, *, ended: bool = False, saved: bool = False
+    ) -> None:
+        """Save at the end, when it is time or a signal came, unless what is here is saved."""
+        if saved:
+            self._saved_at = time.monotonic()
         stop = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
         late = time.monotonic() - self._saved_at >= 60 * self.every_minutes
-        if stop or trainer.strategy.reduce_boolean_decision(late, all=False):
+        late = trainer.strategy.reduce_boolean_decision(late, all=False)
+        if not saved and (stop or late or ended):
             trainer.save_checkpoint(self.newest)
             self._saved_at = time.monotonic()
         self._stopping = stop
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, and see whether a signal came."""
-        super().on_train_epoch_end(trainer, pl_module)
-        self._saved_at = time.monotonic()
-        received = self._received is not None
-        self._stopping = trainer.strategy.reduce_boolean_decision(received, all=False)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

@@ -25,7 +25,8 @@ class MemoryWatch(pl.Callback):
 
     Args:
         folder: The run folder; ``figures/memory.png`` shows all epochs so far.
-        figure_every: Epochs from one figure to the next; it takes half a second to draw.
+        figure_every: Epochs from one figure to the next, each of which takes half a second to draw;
+            the last epoch has one in any case.
     """
 
     def __init__(self, folder: str, figure_every: int) -> None:
@@ -68,10 +69,12 @@ class MemoryWatch(pl.Callback):
         pl_module.log_dict(item_statistics(share, drift, items))
         self._shares.append(share.cpu().numpy())
         self._drifts.append(drift.cpu().numpy())
-        if not trainer.is_global_zero or (trainer.current_epoch + 1) % self.figure_every:
+        epoch = trainer.current_epoch + 1
+        due = epoch % self.figure_every == 0 or epoch == trainer.max_epochs
+        if not trainer.is_global_zero or not due:
             return
         history = MemoryHistory(
-            first_epoch=trainer.current_epoch + 2 - len(self._shares),
+            first_epoch=epoch + 1 - len(self._shares),
             share=np.stack(self._shares),
             drift=np.stack(self._drifts),
             cosine=(items @ items.T).cpu().numpy(),
