@@ -105,17 +105,18 @@ class Detector(FrameScorer):
         past = signal[:, :-1] if signal.shape[1] > 1 else signal
         return past.flatten(1, 2).contiguous(memory_format=self.layout), signal[:, -1]
 
-    def forward(self, frames: Tensor) -> tuple[Tensor, MemoryRead]:
-        """Paint frames from the trained items.
+    def forward(self, frames: Tensor, items: Tensor | None = None) -> tuple[Tensor, MemoryRead]:
+        """Paint frames.
 
         Args:
             frames: As :meth:`split` gives its input.
+            items: (M, C), what to recall from; by default the trained ones.
 
         Returns:
             The painted frames (B, C, H, W), values in [−1, 1], and what was read for them.
         """
         features, skips = self.autoencoder.encoder(frames)
-        recalled = self.memory(features)
+        recalled = self.memory(features) if items is None else read(features, items)
         return self.autoencoder.decoder(recalled.fused, skips), recalled
 
     def paint(self, clips: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,7 +133,7 @@ class Detector(FrameScorer):
         """One step: read, paint, three losses, then the write."""
         step = self.learn(batch.frames)
         self.asked = step.asked
-        # Lightning takes as long as a GPU with a step to note what it then leaves out.
+        # Between these steps Lightning would take milliseconds to note what it does not log.
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if (self.global_step + 1) % every == 0 or self.trainer.is_last_batch:
             self._log(step)
@@ -174,9 +175,7 @@ class Detector(FrameScorer):
             items: (M, C).
         """
         frames, target = self.split(clips)
-        features, skips = self.autoencoder.encoder(frames)
-        recalled = read(features, items)
-        output = self.autoencoder.decoder(recalled.fused, skips)
+        output, recalled = self(frames, items)
         query, similarity = recalled.query, recalled.similarity.detach()
         pixel = F.mse_loss(output.float(), target)
         compactness = compactness_loss(query, items, similarity)
