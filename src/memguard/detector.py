@@ -21,7 +21,7 @@ from memguard.lookahead import Lookahead, most_at_once
 from memguard.metrics import FrameTable
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import compactness_loss, nearest_items, separateness_loss
-from memguard.model.memory import Memory, MemoryRead, read
+from memguard.model.memory import Memory, MemoryRead, item_use, queries_per_item, read
 from memguard.protocols import Scoring
 from memguard.scorer import FrameScorer, RememberedFrames
 
@@ -358,35 +358,3 @@ def _at(values: Tensor, places: Sequence[int]) -> Tensor:
     if places and list(places) == list(range(places[0], places[0] + len(places))):
         return values[places[0] : places[0] + len(places)]
     return values[list(places)]
-
-
-def queries_per_item(similarity: Tensor) -> Tensor:
-    """Count the queries that each item is the nearest to, (M,).
-
-    Args:
-        similarity: (B, K, M), the cosine of each query with each item.
-    """
-    if similarity.shape[-1] == 0:
-        return similarity.new_zeros(0)
-    # bincount would have to wait for a GPU.
-    return F.one_hot(similarity.argmax(dim=-1), similarity.shape[-1]).float().sum(dim=(0, 1))
-
-
-def item_use(asked: Tensor) -> dict[str, Tensor]:
-    """How queries share the items.
-
-    Args:
-        asked: (M,), how many each item is the nearest to.
-
-    Returns:
-        ``memory/used``, the share of items that any query is nearest to, and ``memory/perplexity``,
-        how many items are in use when each counts by its share of queries: 1 to M. Nothing where
-        there are no items.
-    """
-    if len(asked) == 0:
-        return {}
-    share = asked / asked.sum()
-    return {
-        "memory/used": share.gt(0).float().mean(),
-        "memory/perplexity": torch.special.entr(share).sum().exp(),
-    }

@@ -111,6 +111,38 @@ def write(query: Tensor, items: Tensor, similarity: Tensor | None = None) -> Ten
     return _written(query, items, similarity)
 
 
+def queries_per_item(similarity: Tensor) -> Tensor:
+    """Count the queries that each item is the nearest to, (M,).
+
+    Args:
+        similarity: (B, K, M), the cosine of each query with each item.
+    """
+    if similarity.shape[-1] == 0:
+        return similarity.new_zeros(0)
+    # bincount would have to wait for a GPU.
+    return F.one_hot(similarity.argmax(dim=-1), similarity.shape[-1]).float().sum(dim=(0, 1))
+
+
+def item_use(asked: Tensor) -> dict[str, Tensor]:
+    """How queries share the items.
+
+    Args:
+        asked: (M,), how many each item is the nearest to.
+
+    Returns:
+        ``memory/used``, the share of items that any query is nearest to, and ``memory/perplexity``,
+        how many items are in use when each counts by its share of queries: 1 to M. Nothing where
+        there are no items.
+    """
+    if len(asked) == 0:
+        return {}
+    share = asked / asked.sum()
+    return {
+        "memory/used": share.gt(0).float().mean(),
+        "memory/perplexity": torch.special.entr(share).sum().exp(),
+    }
+
+
 def _all_reduce(operation: distributed.ReduceOp.RedOpType) -> Reduce:
     """Join a tensor over all processes, where there are several."""
 
