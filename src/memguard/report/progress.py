@@ -62,6 +62,7 @@ class ProgressBar(RichProgressBar):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say how far the training is."""
+        self._asked_at = -SECONDS_BETWEEN_QUESTIONS  # an epoch ends with its own numbers
         super().on_train_epoch_end(trainer, pl_module)
         if not trainer.is_global_zero:
             return
