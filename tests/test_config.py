@@ -82,10 +82,15 @@ def test_what_cannot_work_is_one_sentence_that_names_the_key(override: str, sent
 def test_a_step_is_compiled_for_one_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"compile=true cannot work with trainer\.devices=2"):
         validate(composed("model=mnad_small", "compile=true", "trainer.devices=2"))
+    with pytest.raises(ConfigError, match=r"compile=true cannot work with trainer\.num_nodes=2"):
+        validate(composed("model=mnad_small", "compile=true", "+trainer.num_nodes=2"))
     assert not composed("experiment=paper_ped2_pred", "trainer.accelerator=cpu").compile
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert composed("experiment=paper_ped2_pred").compile
     assert not composed("experiment=paper_ped2_pred", "trainer=ddp").compile
+    monkeypatch.setattr("memguard.processes.nodes", lambda: 2)
+    assert not composed("experiment=paper_ped2_pred", "trainer.devices=1").compile
+    monkeypatch.setattr("memguard.processes.nodes", lambda: 1)
     assert not composed("experiment=paper_ped2_pred", "trainer.accelerator=cpu").compile
 
 

@@ -177,11 +177,7 @@ def validate(config: DictConfig) -> None:
     require_complete(config)
     _keep_to(RULES, config)
     _validate_memory(config)
-    if config.compile and config.trainer.devices != 1:
-        raise ConfigError(
-            f"compile=true cannot work with trainer.devices={config.trainer.devices}: set "
-            "compile=false, or trainer.devices=1."
-        )
+    _validate_compile(config)
     if config.guard.enabled and config.guard.threshold == "auto" and config.data.holdout == 0:
         raise ConfigError(
             "guard.threshold=auto needs held-out normal frames, but data.holdout=0: set "
@@ -204,6 +200,17 @@ def _keep_to(rules: list[Rule], config: DictConfig) -> None:
         value = OmegaConf.select(config, key)
         if not works(value):
             raise ConfigError(f"{key}={value} cannot work: it must be {wanted}.")
+
+
+def _validate_compile(config: DictConfig) -> None:
+    """Refuse to compile what several processes do together."""
+    for key in ("devices", "num_nodes"):
+        count = config.trainer.get(key, 1)
+        if config.compile and count != 1:
+            raise ConfigError(
+                f"compile=true cannot work with trainer.{key}={count}: set compile=false, or "
+                f"trainer.{key}=1."
+            )
 
 
 def _validate_memory(config: DictConfig) -> None:

@@ -116,7 +116,7 @@ class Detector(FrameScorer):
             The painted frames (B, C, H, W), values in [−1, 1], and what was read for them.
         """
         features, skips = self.autoencoder.encoder(frames)
-        recalled = self.memory(features) if items is None else read(features, items)
+        recalled = read(features, self.memory.items if items is None else items)
         return self.autoencoder.decoder(recalled.fused, skips), recalled
 
     def paint(self, clips: Tensor) -> tuple[Tensor, Tensor]:

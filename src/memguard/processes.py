@@ -103,8 +103,8 @@ def on_gpu(accelerator: str) -> bool:
 
 
 def alone_on_gpu(accelerator: str, devices: int | str) -> bool:
-    """Tell whether Lightning's ``accelerator`` and ``devices`` will be one GPU."""
-    return on_gpu(accelerator) and devices == 1
+    """Tell whether Lightning's ``accelerator`` and ``devices`` will be one GPU of one machine."""
+    return on_gpu(accelerator) and devices == 1 and nodes() == 1
 
 
 def require_together(trainer: pl.Trainer, *, in_sweep: bool) -> None:

@@ -93,8 +93,8 @@ class SafeCheckpoints(ModelCheckpoint):
             self._saved_at = time.monotonic()
         stop = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
         late = time.monotonic() - self._saved_at >= 60 * self.every_minutes
-        late = trainer.strategy.reduce_boolean_decision(late, all=False)
-        if not saved and (stop or late or ended):
+        due = trainer.strategy.reduce_boolean_decision(stop or late or ended, all=False)
+        if due and not saved:
             trainer.save_checkpoint(self.newest)
             self._saved_at = time.monotonic()
         self._stopping = stop

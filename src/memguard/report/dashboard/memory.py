@@ -1,6 +1,6 @@
 """What becomes of the memory's items as a training goes on."""
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -48,12 +48,7 @@ class MemoryWatch(pl.Callback):
         self._counts = torch.zeros(len(self._before), device=self._before.device)
 
     def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
     ) -> None:
         """Count what the memory was asked."""
         self._counts += cast(Detector, pl_module).asked
