@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from memguard.errors import CheckpointError
 
@@ -73,15 +74,19 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, key: str = "checkpoint") -> dict[str, Any]:
     """Read a checkpoint of ours, without running anything that a file may ask for.
+
+    Args:
+        path: Where it lies.
+        key: The setting that named it.
 
     Raises:
         CheckpointError: There is no such file, or it is not a whole checkpoint of memguard.
     """
     if not path.is_file():
         raise CheckpointError(
-            f"There is no checkpoint {path}: set checkpoint to the checkpoints/last.ckpt of a "
+            f"There is no checkpoint {path}: set {key} to the checkpoints/last.ckpt of a "
             f"training run's folder."
         )
     try:
@@ -89,11 +94,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises whatever its unpickler and zip reader meet
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or of "
-            f"another program; set checkpoint to the checkpoints/last.ckpt of a training run."
+            f"another program; set {key} to the checkpoints/last.ckpt of a training run."
         ) from error
     if not isinstance(checkpoint, dict) or CONFIG_KEY not in checkpoint:
         raise CheckpointError(
-            f"{path} is not a checkpoint of memguard: set checkpoint to the checkpoints/last.ckpt "
+            f"{path} is not a checkpoint of memguard: set {key} to the checkpoints/last.ckpt "
             f"of a training run's folder."
         )
     return checkpoint
@@ -109,13 +114,30 @@ def require_resumable(path: Path, config: DictConfig) -> None:
     if "optimizer_states" not in checkpoint:
         raise CheckpointError(
             f"{path} holds weights alone, so that no training can go on from it: evaluate it, or "
-            f"leave checkpoint out."
+            f"begin a new training from it with weights instead of checkpoint."
         )
+    _require_same_shape(path, checkpoint, config, "checkpoint")
+
+
+def read_weights(path: Path, config: DictConfig) -> dict[str, Tensor]:
+    """Read what a training under this configuration can begin from.
+
+    Raises:
+        CheckpointError: It cannot be read, or is of another shape or task.
+    """
+    checkpoint = read_checkpoint(path, "weights")
+    _require_same_shape(path, checkpoint, config, "weights")
+    return cast(dict[str, Tensor], checkpoint["state_dict"])
+
+
+def _require_same_shape(
+    path: Path, checkpoint: dict[str, Any], config: DictConfig, key: str
+) -> None:
     trained = OmegaConf.create(checkpoint[CONFIG_KEY])
-    for key in SHAPE_KEYS:
-        before, now = OmegaConf.select(trained, key), OmegaConf.select(config, key)
+    for setting in SHAPE_KEYS:
+        before, now = OmegaConf.select(trained, setting), OmegaConf.select(config, setting)
         if before != now:
             raise CheckpointError(
-                f"{path} was trained with {key}={before}, but this run has {key}={now}: give the "
-                f"settings it was trained with, or leave checkpoint out."
+                f"{path} was trained with {setting}={before}, but this run has {setting}={now}: "
+                f"give the settings it was trained with, or leave {key} out."
             )

@@ -1,6 +1,6 @@
 """The detector: encoder, memory and decoder trained together, and tested frame by frame."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
@@ -80,6 +80,18 @@ class Detector(FrameScorer):
         self.asked = torch.zeros(0)
         self._make_optimizer = optimizer
         self._held_out = FrameTable(["psnr", "regular", "patch"])
+
+    def begin_from(self, learned: Mapping[str, Tensor]) -> None:
+        """Take over the weights and items of another training.
+
+        What its guard and alarm found normal was so for those weights, and is left out.
+
+        Args:
+            learned: Its ``state_dict``.
+        """
+        parts = ("autoencoder.", "memory.")
+        kept = {name: value for name, value in learned.items() if name.startswith(parts)}
+        self.load_state_dict(self.state_dict() | kept)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam, or what was asked for, with a cosine from the learning rate to 0 over all steps."""

@@ -23,6 +23,7 @@ from memguard.checkpoints import (
     WholeFiles,
     plain_config,
     read_checkpoint,
+    read_weights,
     require_resumable,
 )
 from memguard.config import published_settings, require_complete, validate
@@ -69,8 +70,8 @@ def train(config: DictConfig) -> dict[str, float]:
     config.trainer.precision = config.trainer.precision
     if config.checkpoint:
         require_resumable(Path(config.checkpoint), config)
+    detector = _untrained(config)
     datamodule = build_datamodule(config, build_benchmark(config))
-    detector = build_detector(config)
     trainer = build_trainer(config, [RememberConfig(config)])
     with closing(trainer.loggers):
         with lost_process_told(run_folder() / "checkpoints" / "last.ckpt"):
@@ -162,6 +163,14 @@ def build_detector(config: DictConfig) -> Detector:
         channels_last="16" in str(config.trainer.precision),
         compiled=config.compile,
     )
+
+
+def _untrained(config: DictConfig) -> Detector:
+    """Put the detector together as its training begins: anew, or with what another has learned."""
+    detector = build_detector(config)
+    if config.weights and not config.checkpoint:
+        detector.begin_from(read_weights(Path(config.weights), config))
+    return detector
 
 
 def restore(checkpoint: Path, asked: DictConfig | None = None) -> tuple[Detector, DictConfig]:
