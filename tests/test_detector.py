@@ -86,6 +86,22 @@ def between_regular(clips: list[Tensor]) -> float:
     return float(ordered[len(rows) // 2 - 1 : len(rows) // 2 + 1].mean())
 
 
+def test_what_was_normal_for_other_weights_is_not_taken_over() -> None:
+    learned, begun = detector(), detector()
+    with torch.no_grad():
+        for value in (*learned.autoencoder.parameters(), learned.memory.items):
+            value.add_(1)
+    learned.guard.calibrate(torch.rand(20))
+    learned.alarm.calibrate([torch.rand(20)])
+    begun.begin_from(learned.state_dict())
+    differing = {
+        name
+        for name, value in begun.state_dict().items()
+        if not torch.equal(value, learned.state_dict()[name])
+    }
+    assert differing == {"guard.normal_scores", *(f"alarm.{n}" for n in begun.alarm.state_dict())}
+
+
 @pytest.mark.parametrize("scope", ["dataset", "video"])
 @pytest.mark.parametrize("ahead", [1, 3, 16])
 @torch.no_grad()

@@ -239,6 +239,19 @@ def test_a_resumed_run_ends_as_one_that_was_not_interrupted(
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_a_training_begins_with_the_weights_of_another(
+    run: Path, shared_scene: Path, tmp_path: Path
+) -> None:
+    learned = run / "checkpoints" / "1.ckpt"
+    hardly = ("optimizer.lr=1e-9", "trainer.max_epochs=1")
+    done = train(shared_scene, tmp_path / "more", f"weights={learned}", *hardly)
+    assert done.returncode == 0, done.stderr
+    more = tmp_path / "more" / "checkpoints" / "last.ckpt"
+    assert torch.load(more, weights_only=True)["epoch"] == 0  # its schedule is its own
+    descended_on = "autoencoder.encoder.blocks.0.0.weight"
+    assert torch.allclose(weights_of(learned)[descended_on], weights_of(more)[descended_on])
+
+
 def test_an_interrupt_leaves_no_process_behind(shared_scene: Path, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "memguard.train", *SMALL, f"dataset.root={shared_scene}",
@@ -339,14 +352,16 @@ def test_a_truncated_video_stops_before_training(scene: Path, tmp_path: Path) ->
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+@pytest.mark.parametrize("key", ["checkpoint", "weights"])
 @pytest.mark.parametrize("override", ["memory.size=5", "task=recon"])
 def test_a_checkpoint_of_another_shape_or_task_is_refused(
-    run: Path, shared_scene: Path, tmp_path: Path, override: str
+    run: Path, shared_scene: Path, tmp_path: Path, key: str, override: str
 ) -> None:
     checkpoint = run / "checkpoints" / "0.ckpt"
-    done = train(shared_scene, tmp_path / "run", f"checkpoint={checkpoint}", override)
+    done = train(shared_scene, tmp_path / "run", f"{key}={checkpoint}", override)
     assert done.returncode != 0
     assert f"{checkpoint} was trained with" in done.stderr
+    assert f"or leave {key} out" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
