@@ -59,7 +59,7 @@ def test_the_small_model_finds_its_own_gate_for_both_tasks(order: tuple[str, str
         ("guard.quantile=1.5", r"guard\.quantile=1\.5"),
         ("loss.compactness=-1", r"loss\.compactness=-1"),
         ("scoring.weight=2", r"scoring\.weight=2"),
-        ("scoring.name=best", r"scoring\.name=best .* published or patch"),
+        ("scoring.name=best", r"scoring\.name=best .* published, shared_range or patch"),
         ("scoring.patch=[0.2,0]", r"scoring\.patch=\[0\.2, 0\] .* \[height, width\]"),
         ("scoring.patch=0.2", r"scoring\.patch=0\.2 .* \[height, width\]"),
         ("scoring.smoothing=-1", r"scoring\.smoothing=-1"),

@@ -70,6 +70,18 @@ def test_only_what_is_not_normalised_tells_calm_videos_from_others() -> None:
     assert metrics["test/auroc_patch_normalised"] == metrics["test/auroc"] == 0.5
 
 
+def test_in_a_shared_range_a_distance_that_hardly_varies_counts_for_little() -> None:
+    told = frames([0, 0, 1, 1] * 2)
+    hardly = torch.tensor([4e-4, 3e-4, 2e-4, 1e-4])  # and the wrong way round
+    told["distance"] = torch.cat([hardly, told["distance"][4:]])
+    scores = replace(PUBLISHED, weight=0.3).scores(told)
+    painted = torch.tensor([0.0, 0.1, 0.9, 1.0])
+    shared = 0.3 * painted + 0.7 * (hardly - 1e-4) / (0.4 - 1e-4)
+    torch.testing.assert_close(scores["shared_range"][:4], shared)
+    published = 0.3 * painted + 0.7 * torch.tensor([1, 2 / 3, 1 / 3, 0])
+    torch.testing.assert_close(scores["published"][:4], published)
+
+
 def test_the_worst_patch_of_each_frame_counts() -> None:
     errors = torch.zeros(3, 2, 2)
     errors[1, 0, 1], errors[1, 1, 1], errors[2, 1, 0] = 0.4, 0.3, 0.2

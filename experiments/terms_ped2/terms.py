@@ -3,8 +3,9 @@
 RUN kept a checkpoint of each epoch (``callbacks=each_epoch``). Each is tested on the dataset it was
 trained for, and what is found of every place in every frame is kept in ``RUN/terms/``, so that
 further ways of counting need no new test. Written are the AUROC of the PSNR term, of the distance
-term in several ways of joining its places, of both terms together, and of the worst patch, under
-NAME into ``results.json`` and ``figures/NAME.png`` beside this file.
+term in several ways of joining its places, of both terms together, also with a range of the distance that
+all videos share, and of the worst patch, under NAME into ``results.json`` and ``figures/NAME.png``
+beside this file.
 """
 
 import argparse
@@ -53,6 +54,7 @@ def most_unusual(far: Tensor) -> Tensor:
 
 
 UNUSUAL = "most unusual place"
+SHARED = "both, squares, shared range"
 JOINS: dict[str, Join] = {
     "squares": lambda far: far.mean(dim=1),
     "lengths": lambda far: far.sqrt().mean(dim=1),
@@ -72,6 +74,7 @@ TERMS: Lines = {
 SCORES: Lines = {
     "both, squares": (VERMILION, "PSNR and distance, as published"),
     f"both, {UNUSUAL}": (GREEN, "PSNR and the most unusual place"),
+    SHARED: (BLUE, "PSNR and distance, one range for all videos"),
     "worst patch": ("0.3", "worst patch, not normalised"),
 }
 
@@ -132,7 +135,15 @@ def areas(found: Found, how: Scoring) -> dict[str, float]:
         rows[f"distance, {name}"] = joined(distance, 0.0)
         rows[f"both, {name}"] = joined(distance, how.weight)
     worst = [how.worst_patch(found["patch"][video == number]) for number in video.unique()]
-    return rows | {"worst patch": area(torch.cat(worst))}
+    distance = JOINS["squares"](found["far"])
+    frames = {
+        "video": video,
+        "psnr": found["psnr"],
+        "distance": distance,
+        "patch": torch.cat(worst),
+    }
+    scores = how.scores(frames)
+    return rows | {SHARED: area(scores["shared_range"]), "worst patch": area(scores["patch"])}
 
 
 def draw(rows: list[dict[str, float]]) -> Figure:

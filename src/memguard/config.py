@@ -116,7 +116,11 @@ RULES: list[Rule] = [
     ("guard.quantile", lambda value: _at_least(0)(value) and value <= 1, "a number from 0 to 1"),
     ("guard.scope", lambda value: value in ("dataset", "video"), "dataset or video"),
     ("guard.enabled", lambda value: isinstance(value, bool), "true or false"),
-    ("scoring.name", lambda value: value in ("published", "patch"), "published or patch"),
+    (
+        "scoring.name",
+        lambda value: value in ("published", "shared_range", "patch"),
+        "published, shared_range or patch",
+    ),
     ("scoring.weight", lambda value: _at_least(0)(value) and value <= 1, "a number from 0 to 1"),
     (
         "scoring.patch",

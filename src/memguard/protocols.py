@@ -22,15 +22,17 @@ class Scoring:
 
     Attributes:
         name: Which score is the test's own: ``published`` joins PSNR and distance, each normalised
-            over its video, which must have ended first; ``patch`` is the error of the worst painted
-            patch, in units that mean the same in every video.
+            over its video, which must have ended first; ``shared_range`` normalises the distance
+            over all videos together, so that one in which it hardly varies counts for little;
+            ``patch`` is the error of the worst painted patch, in units that mean the same in
+            every video.
         weight: λ, the share of the PSNR term against the distance term.
         patch: Height and width of a patch as shares of the picture's.
         smoothing: Standard deviation of the patches' smoothing over time, frames.
         causal: Patches are smoothed over the past alone, as a live camera has it.
     """
 
-    name: Literal["published", "patch"]
+    name: Literal["published", "shared_range", "patch"]
     weight: float
     patch: Sequence[float]
     smoothing: float
@@ -58,6 +60,7 @@ class Scoring:
             (frames,) each; a name is that of a protocol:
 
             - ``published``: both terms, normalised per video,
+            - ``shared_range``: PSNR normalised per video, the distance over the whole set,
             - ``unnormalised``: both terms, stretched over the whole set and not each video,
             - ``smoothed``: as published, then smoothed over time,
             - ``psnr`` and ``distance``: one term alone, normalised per video; the second only where
@@ -69,15 +72,16 @@ class Scoring:
         video, psnr, distance, patch = (
             frames[name] for name in ("video", "psnr", "distance", "patch")
         )
+        whole_set = torch.zeros_like(video)
         published = scoring.anomaly_score(psnr, distance, video, self.weight)
         psnr_alone = scoring.anomaly_score(psnr, distance, video, 1.0)
         patch_normalised = scoring.normalise_per_video(patch, video)
         distance_alone = scoring.anomaly_score(psnr, distance, video, 0.0)
+        distance_shared = scoring.normalise_per_video(distance, whole_set)
         return {
             "published": published,
-            "unnormalised": scoring.anomaly_score(
-                psnr, distance, torch.zeros_like(video), self.weight
-            ),
+            "shared_range": self.weight * psnr_alone + (1 - self.weight) * distance_shared,
+            "unnormalised": scoring.anomaly_score(psnr, distance, whole_set, self.weight),
             "smoothed": self._smoothed(published, video),
             "psnr": psnr_alone,
             **({"distance": distance_alone} if distance.any() else {}),

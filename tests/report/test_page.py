@@ -126,8 +126,8 @@ def test_every_protocol_is_listed_the_published_one_first(tmp_path: Path) -> Non
     table = text[text.index('id="protocols"') : text.index('id="alarms"')]
     names = re.findall(r'<tr(?: class="own")?><th scope="row">(\w+)</th>', table)
     assert names == [
-        "published", "unnormalised", "smoothed", "psnr", "distance", "patch", "patch_normalised",
-        "patch_psnr",
+        "published", "shared_range", "unnormalised", "smoothed", "psnr", "distance", "patch",
+        "patch_normalised", "patch_psnr",
     ]  # fmt: skip
     assert '<tr class="own"><th scope="row">patch</th>' in table
 

@@ -23,6 +23,7 @@ CURVE_POINTS = 200
 
 PROTOCOLS = {
     "published": "PSNR and distance, each stretched over its video: the paper's",
+    "shared_range": "as published, but the distance stretched over the whole set",
     "unnormalised": "PSNR and distance, stretched over the whole set and not each video",
     "smoothed": "as published, then smoothed over time",
     "psnr": "PSNR alone, stretched over its video",
@@ -90,7 +91,7 @@ def write_report(
 def _test(tested: FinishedTest, metrics: dict[str, float]) -> dict[str, Any]:
     """Everything that the page says of a test."""
     columns = {name: column.cpu().numpy() for name, column in tested.frames.items()}
-    top = 1.0 if tested.scoring.name == "published" else float(columns["score"].max()) or 1.0
+    top = 1.0 if tested.scoring.name != "patch" else float(columns["score"].max()) or 1.0
     videos = [_video(tested, columns, number, top) for number in _numbers(columns)]
     memory = tested.evidence.memory
     return {
