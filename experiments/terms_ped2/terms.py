@@ -3,9 +3,9 @@
 RUN kept a checkpoint of each epoch (``callbacks=each_epoch``). Each is tested on the dataset it was
 trained for, and what is found of every place in every frame is kept in ``RUN/terms/``, so that
 further ways of counting need no new test. Written are the AUROC of the PSNR term, of the distance
-term in several ways of joining its places, of both terms together, also with a range of the distance that
-all videos share, and of the worst patch, under NAME into ``results.json`` and ``figures/NAME.png``
-beside this file.
+term in several ways of joining its places, of both terms together, also with a range of the
+distance that all videos share, and of the worst patch, under NAME into ``results.json`` and
+``figures/NAME.png`` beside this file.
 """
 
 import argparse
