@@ -1,0 +1,116 @@
+"""How far each video's distance ranges: ``python experiments/ranges_ped2/ranges.py NAME=RUN …``.
+
+The published score stretches the distance of each video to [0, 1], however little it varies there.
+For each RUN, the folder of a test, the lowest and the highest distance of each video are written,
+how well the distance tells its frames apart, and the AUROC of the PSNR alone, of the published
+score and of ``scoring=shared_range``, under NAME into ``results.json`` beside this file.
+``figures/ranges.png`` shows all that is in there.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from memguard.metrics import FrameAUROC
+from memguard.protocols import Scoring
+from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
+from memguard.report.results import read_scores
+
+HERE = Path(__file__).parent
+COLUMNS = 4
+ONE_CLASS = "0.7"
+COLOURS = {
+    BLUE: "the distance is higher in anomalous frames",
+    VERMILION: "it is lower in them",
+    ONE_CLASS: "the video's frames are of one class",
+}
+
+
+def area(score: Tensor, label: Tensor, video: Tensor) -> float:
+    """AUROC in %, NaN without frames of both classes."""
+    metric = FrameAUROC()
+    metric.update(score, label, video)
+    return 100 * float(metric.compute())
+
+
+def ranges(frames: dict[str, Tensor], names: list[str]) -> dict[str, dict[str, float]]:
+    """Find the range of each video's distance, and how well it tells the video's frames apart."""
+    found = {}
+    for number, name in enumerate(names):
+        of_video = frames["video"] == number
+        distance, label = frames["distance"][of_video], frames["label"][of_video]
+        found[name] = {"lowest": float(distance.min()), "highest": float(distance.max())}
+        if len(label.unique()) == 2:
+            found[name]["auroc"] = area(distance, label, frames["video"][of_video])
+    return found
+
+
+def scores(frames: dict[str, Tensor], weight: float) -> dict[str, float]:
+    """Count the PSNR alone, the published score, and the one with a shared range."""
+    how = Scoring("published", weight, patch=(1, 1), smoothing=0, causal=False)
+    made = how.scores(frames | {"patch": torch.zeros_like(frames["psnr"])})  # not asked for here
+    return {
+        name: area(made[name], frames["label"], frames["video"])
+        for name in ("psnr", "published", "shared_range")
+    }
+
+
+def draw(results: dict[str, Any]) -> Figure:
+    """Draw each training's ranges, a bar for each video."""
+    rows = -(-len(results) // COLUMNS)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 2.1 * rows))
+        grid = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True)
+        for axes, (name, found) in zip(grid.flat, results.items(), strict=False):
+            _draw_videos(axes, found["videos"])
+            axes.set_title(name.replace("_", " "), loc="left", fontsize=8)
+        for axes in grid.flat[len(results) :]:
+            axes.set_visible(False)
+        bars = [
+            Line2D([], [], color=colour, lw=4, label=label) for colour, label in COLOURS.items()
+        ]
+        figure.legend(handles=bars, loc="outside upper center", ncols=3, frameon=False)
+        for axes in grid[-1]:
+            axes.set_xlabel("video")
+        for axes in grid[:, 0]:
+            axes.set_ylabel("distance")
+    return figure
+
+
+def _draw_videos(axes: Axes, videos: dict[str, dict[str, float]]) -> None:
+    for number, video in enumerate(videos.values(), start=1):
+        told_apart = video.get("auroc")
+        colour = ONE_CLASS if told_apart is None else BLUE if told_apart >= 50 else VERMILION
+        axes.plot([number] * 2, [video["lowest"], video["highest"]], color=colour, lw=4)
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+
+
+def main() -> None:
+    """Read the runs, and write results and figure."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
+    parser.add_argument("--weight", type=float, default=0.6, help="λ, 0.6 for pred, 0.7 for recon")
+    arguments = parser.parse_args()
+    path = HERE / "results.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for argument in arguments.runs:
+        name, run = argument.split("=", 1)
+        frames, names = read_scores(Path(run) / "scores.csv")
+        results[name] = scores(frames, arguments.weight) | {"videos": ranges(frames, names)}
+    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    (HERE / "figures").mkdir(exist_ok=True)
+    draw(results).savefig(HERE / "figures" / "ranges.png")
+
+
+if __name__ == "__main__":
+    main()
