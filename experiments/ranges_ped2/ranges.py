@@ -17,7 +17,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 from torch import Tensor
 
 from memguard.metrics import FrameAUROC
@@ -26,7 +26,7 @@ from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
 from memguard.report.results import read_scores
 
 HERE = Path(__file__).parent
-COLUMNS = 4
+COLUMNS = 3
 ONE_CLASS = "0.7"
 COLOURS = {
     BLUE: "the distance is higher in anomalous frames",
@@ -69,7 +69,7 @@ def draw(results: dict[str, Any]) -> Figure:
     rows = -(-len(results) // COLUMNS)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 2.1 * rows))
-        grid = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True)
+        grid = figure.subplots(rows, COLUMNS, squeeze=False)
         for axes, (name, found) in zip(grid.flat, results.items(), strict=False):
             _draw_videos(axes, found["videos"])
             axes.set_title(name.replace("_", " "), loc="left", fontsize=8)
@@ -92,6 +92,9 @@ def _draw_videos(axes: Axes, videos: dict[str, dict[str, float]]) -> None:
         colour = ONE_CLASS if told_apart is None else BLUE if told_apart >= 50 else VERMILION
         axes.plot([number] * 2, [video["lowest"], video["highest"]], color=colour, lw=4)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axes.yaxis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(9, 9)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 
 
