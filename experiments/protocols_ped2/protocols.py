@@ -11,6 +11,7 @@ of them in ``figures/protocols.png``, both beside this file.
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -28,9 +29,9 @@ from memguard.config import register_resolvers
 from memguard.data import layouts
 from memguard.data.layouts import Benchmark, count_frames
 from memguard.metrics import FrameAUROC
+from memguard.protocols import Scoring
 from memguard.report.figures import PAGE_WIDTH, STYLE
 from memguard.report.results import read_scores
-from memguard.scoring import anomaly_score, normalise_per_video, smooth_per_video
 
 HERE = Path(__file__).parent
 SIGMA = 2.0  # frames, as conf/scoring has it
@@ -82,27 +83,25 @@ def count(run: Path, fresh_run: Path, benchmark: Benchmark) -> dict[str, float]:
         fresh_run: The folder of a test with items afresh in each video.
         benchmark: What both were tested on.
     """
-    weight = weight_of(run)
+    how = Scoring("published", weight_of(run), patch=(1, 1), smoothing=SIGMA, causal=False)
     frames, _ = read_scores(run / "scores.csv")
     fresh, _ = read_scores(fresh_run / "scores.csv")
     psnr, distance, video, label = (frames[n] for n in ("psnr", "distance", "video", "label"))
-    score = anomaly_score(psnr, distance, video, weight)
-    together = torch.zeros_like(video)
-    psnr_alone = anomaly_score(psnr, distance, video, 1.0)
-    shared = weight * psnr_alone + (1 - weight) * normalise_per_video(distance, together)
+    columns = frames | {"patch": torch.zeros_like(psnr)}  # what is made of patches is read below
+    made = how.scores(columns)
+    over_the_past = replace(how, causal=True).scores(columns)["smoothed"]
+    score = made["published"]
     counted = {
         PUBLISHED: auroc(score, label),
         "macro": auroc(score, label, video),
-        "not normalised per video": auroc(anomaly_score(psnr, distance, together, weight), label),
-        "distance normalised over all videos": auroc(shared, label),
-        "PSNR term alone": auroc(psnr_alone, label),
+        "not normalised per video": auroc(made["unnormalised"], label),
+        "distance normalised over all videos": auroc(made["shared_range"], label),
+        "PSNR term alone": auroc(made["psnr"], label),
         "PSNR term alone, not normalised": auroc(-psnr, label),
-        "distance term alone": auroc(normalise_per_video(distance, video), label),
+        "distance term alone": auroc(made["distance"], label),
         "distance term alone, not normalised": auroc(distance, label),
-        f"smoothed over time, σ = {SIGMA:g}": auroc(smooth_per_video(score, video, SIGMA), label),
-        f"smoothed over the past, σ = {SIGMA:g}": auroc(
-            smooth_per_video(score, video, SIGMA, causal=True), label
-        ),
+        f"smoothed over time, σ = {SIGMA:g}": auroc(made["smoothed"], label),
+        f"smoothed over the past, σ = {SIGMA:g}": auroc(over_the_past, label),
         "items afresh in each video": auroc(fresh["score"], fresh["label"]),
         "first four frames padded": auroc(*padded(frames, score, benchmark)),
     }
