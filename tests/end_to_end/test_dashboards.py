@@ -168,7 +168,9 @@ def test_wandb_has_every_table(run: WandbRun, folder: Path) -> None:
                for row in protocols["data"]}  # fmt: skip
     assert by_name["published"]["eer"] == pytest.approx(metrics["test/eer"])
     assert by_name["patch"]["auroc"] == pytest.approx(metrics["test/auroc_patch"])
-    assert len(by_name) == 8
+    shared_range = pytest.approx(metrics["test/auroc_shared_range"])
+    assert by_name["shared_range"]["auroc"] == shared_range
+    assert len(by_name) == 9
     for table, name in ((videos, "videos"), (protocols, "protocols")):
         with (folder / "tables" / f"{name}.csv").open(newline="") as file:
             header, *rows = csv.reader(file)
