@@ -70,7 +70,7 @@ def train(config: DictConfig) -> dict[str, float]:
     config.trainer.precision = config.trainer.precision
     if config.checkpoint:
         require_resumable(Path(config.checkpoint), config)
-    detector = _untrained(config)
+    detector = _detector_to_train(config)
     datamodule = build_datamodule(config, build_benchmark(config))
     trainer = build_trainer(config, [RememberConfig(config)])
     with closing(trainer.loggers):
@@ -165,8 +165,8 @@ def build_detector(config: DictConfig) -> Detector:
     )
 
 
-def _untrained(config: DictConfig) -> Detector:
-    """Put the detector together as its training begins: anew, or with what another has learned."""
+def _detector_to_train(config: DictConfig) -> Detector:
+    """Put the detector together as a training begins: anew, or with what another has learned."""
     detector = build_detector(config)
     if config.weights and not config.checkpoint:
         detector.begin_from(read_weights(Path(config.weights), config))

@@ -164,6 +164,19 @@ def test_the_patch_score_is_not_normalised_and_counted_beside_the_published_one(
     assert 0 < min(scores) < max(scores) < 1
 
 
+def test_the_score_with_a_shared_range_is_the_one_counted_beside_the_published(
+    run: Path, tmp_path: Path
+) -> None:
+    done = memguard(
+        "evaluate", f"checkpoint={run}/checkpoints/1.ckpt", "scoring=shared_range", folder=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    metrics, trained = metrics_of(tmp_path), metrics_of(run)
+    assert metrics["test/auroc"] == trained["test/auroc_shared_range"]
+    assert metrics["test/auroc_published"] == trained["test/auroc"]
+    assert "test/auroc_shared_range" not in metrics
+
+
 @pytest.mark.parametrize("baseline", ["frame_difference", "previous_frame"])
 def test_a_baseline_needs_no_checkpoint(baseline: str, shared_scene: Path, tmp_path: Path) -> None:
     done = memguard(
@@ -330,7 +343,8 @@ def test_unlabelled_videos_are_scored(scene: Path, tmp_path: Path) -> None:
     [
         ("dataset.root=/nowhere/at/all", "/nowhere/at/all: there is no such folder"),
         ("memory.size=1", "memory.size=1 cannot work"),
-        ("checkpoint=/no/last.ckpt", "There is no checkpoint /no/last.ckpt"),
+        ("checkpoint=/no/last.ckpt", "There is no checkpoint /no/last.ckpt: set checkpoint to"),
+        ("weights=/no/last.ckpt", "There is no checkpoint /no/last.ckpt: set weights to"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_no_traceback(

@@ -140,3 +140,26 @@ def test_no_training_goes_on_from_an_imported_checkpoint(
     assert done.returncode == 1
     assert "m.ckpt holds weights alone, so that no training can go on from it" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+    assert "begin a new training from it with weights" in done.stderr
+
+
+def test_a_training_begins_with_an_imported_checkpoint(
+    published: ModuleType, shared_scene: Path, tmp_path: Path
+) -> None:
+    official = published.convAE("pred", width=2, features=8, size=3)
+    torch.save(official, tmp_path / "model.pth")
+    torch.save(F.normalize(torch.rand(3, 8), dim=1), tmp_path / "keys.pt")
+    files = ["model=model.pth", "items=keys.pt", "output=m.ckpt"]
+    assert memguard("import_official", *files, folder=tmp_path).returncode == 0
+    done = memguard(
+        "train", "weights=m.ckpt", "model=mnad", "model.width=2", "memory.dim=8", "memory.size=3",
+        "dataset=folder", f"dataset.root={shared_scene}", "data.frame_size=32", "logger=csv",
+        "optimizer.lr=1e-9", "trainer.max_epochs=1", "hydra.run.dir=run", folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    trained, imported = (
+        torch.load(tmp_path / path, weights_only=True)["state_dict"]
+        for path in ("run/checkpoints/last.ckpt", "m.ckpt")
+    )
+    descended_on = "autoencoder.encoder.blocks.0.0.weight"
+    assert torch.allclose(trained[descended_on], imported[descended_on])
