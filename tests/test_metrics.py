@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import mannwhitneyu
 
-from memguard.metrics import FrameAP, FrameAUROC, FrameEER, FrameTable
+from memguard.metrics import FrameAP, FrameAUROC, FrameEER, FrameTable, frame_auroc
 
 
 def frames(seed: int = 0, count: int = 200) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -23,6 +23,13 @@ def test_micro_auroc_is_the_chance_that_an_anomalous_frame_scores_higher() -> No
     u = mannwhitneyu(score[label == 1], score[label == 0]).statistic
     expected = u / (int((label == 1).sum()) * int((label == 0).sum()))
     assert float(metric.compute()) == pytest.approx(expected)
+
+
+def test_of_frames_at_hand_it_is_counted_over_all_or_as_the_mean_over_videos() -> None:
+    score, label = torch.tensor([1, 2, 3, 8, 9, 7]), torch.tensor([0, 1, 0, 1, 1, 0])
+    assert frame_auroc(score, label) == pytest.approx(7 / 9)
+    video = torch.tensor([0, 0, 0, 5, 5, 5])
+    assert frame_auroc(score, label, video) == pytest.approx((1 / 2 + 1) / 2)
 
 
 def test_large_scores_are_not_taken_for_logits() -> None:

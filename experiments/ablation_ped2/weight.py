@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from memguard.metrics import FrameAUROC
+from memguard.metrics import frame_auroc
 from memguard.report.figures import PAGE_WIDTH, STYLE
 from memguard.report.results import read_scores
 from memguard.scoring import anomaly_score
@@ -22,9 +22,7 @@ WEIGHTS = np.linspace(0, 1, 21)
 def auroc(frames: dict[str, Tensor], distance: Tensor, weight: float) -> float:
     """Return the frame AUROC in % of the frames' PSNR joined with a distance by λ."""
     score = anomaly_score(frames["psnr"], distance, frames["video"], weight)
-    metric = FrameAUROC()
-    metric.update(score, frames["label"], frames["video"])
-    return 100 * float(metric.compute())
+    return 100 * frame_auroc(score, frames["label"])
 
 
 def draw(runs: list[Path]) -> Figure:

@@ -23,7 +23,7 @@ from torch import Tensor
 from memguard.config import register_resolvers
 from memguard.data import layouts
 from memguard.experiment import build_datamodule, restore
-from memguard.metrics import FrameAUROC
+from memguard.metrics import frame_auroc
 from memguard.protocols import Scoring
 from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
 from memguard.scoring import patch_error
@@ -79,9 +79,7 @@ def auroc(painted: Painted, how: Scoring) -> float:
     """Count ``scoring=patch``, unnormalised, all frames of all videos together."""
     pairs = zip(painted.outputs, painted.targets, strict=True)
     worst = [how.worst_patch(patch_error(*pair, how.patch)) for pair in pairs]
-    metric = FrameAUROC()
-    metric.update(torch.cat(worst), painted.labels, torch.zeros_like(painted.labels))
-    return float(metric.compute())
+    return frame_auroc(torch.cat(worst), painted.labels)
 
 
 def draw(values: dict[str, dict[str, float]], chosen: Scoring) -> Figure:

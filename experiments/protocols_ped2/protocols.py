@@ -28,7 +28,7 @@ from memguard.checkpoints import CONFIG_KEY, read_checkpoint
 from memguard.config import register_resolvers
 from memguard.data import layouts
 from memguard.data.layouts import Benchmark, count_frames
-from memguard.metrics import FrameAUROC
+from memguard.metrics import frame_auroc
 from memguard.protocols import Scoring
 from memguard.report.figures import PAGE_WIDTH, STYLE
 from memguard.report.results import read_scores
@@ -60,13 +60,6 @@ def padded(frames: dict[str, Tensor], score: Tensor, benchmark: Benchmark) -> tu
     return torch.cat(scores), torch.cat(labels)
 
 
-def auroc(score: Tensor, label: Tensor, video: Tensor | None = None) -> float:
-    """Count over all frames together, or as the mean over videos where these are given."""
-    metric = FrameAUROC(average="micro" if video is None else "macro")
-    metric.update(score, label, torch.zeros_like(label) if video is None else video)
-    return float(metric.compute())
-
-
 def weight_of(run: Path) -> float:
     """Return λ, which is null in a test's configuration where it stays as trained."""
     config = OmegaConf.load(run / ".hydra" / "config.yaml")
@@ -92,18 +85,18 @@ def count(run: Path, fresh_run: Path, benchmark: Benchmark) -> dict[str, float]:
     over_the_past = replace(how, causal=True).scores(columns)["smoothed"]
     score = made["published"]
     counted = {
-        PUBLISHED: auroc(score, label),
-        "macro": auroc(score, label, video),
-        "not normalised per video": auroc(made["unnormalised"], label),
-        "distance normalised over all videos": auroc(made["shared_range"], label),
-        "PSNR term alone": auroc(made["psnr"], label),
-        "PSNR term alone, not normalised": auroc(-psnr, label),
-        "distance term alone": auroc(made["distance"], label),
-        "distance term alone, not normalised": auroc(distance, label),
-        f"smoothed over time, σ = {SIGMA:g}": auroc(made["smoothed"], label),
-        f"smoothed over the past, σ = {SIGMA:g}": auroc(over_the_past, label),
-        "items afresh in each video": auroc(fresh["score"], fresh["label"]),
-        "first four frames padded": auroc(*padded(frames, score, benchmark)),
+        PUBLISHED: frame_auroc(score, label),
+        "macro": frame_auroc(score, label, video),
+        "not normalised per video": frame_auroc(made["unnormalised"], label),
+        "distance normalised over all videos": frame_auroc(made["shared_range"], label),
+        "PSNR term alone": frame_auroc(made["psnr"], label),
+        "PSNR term alone, not normalised": frame_auroc(-psnr, label),
+        "distance term alone": frame_auroc(made["distance"], label),
+        "distance term alone, not normalised": frame_auroc(distance, label),
+        f"smoothed over time, σ = {SIGMA:g}": frame_auroc(made["smoothed"], label),
+        f"smoothed over the past, σ = {SIGMA:g}": frame_auroc(over_the_past, label),
+        "items afresh in each video": frame_auroc(fresh["score"], fresh["label"]),
+        "first four frames padded": frame_auroc(*padded(frames, score, benchmark)),
     }
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     return counted | {row: metrics[name] for name, row in PATCHES.items() if name in metrics}

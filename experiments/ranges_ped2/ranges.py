@@ -3,7 +3,8 @@
 The published score stretches the distance of each video to [0, 1], however little it varies there.
 For each RUN, the folder of a test, the lowest and the highest distance of each video are written,
 how well the distance tells its frames apart, and the AUROC of the PSNR alone, of the published
-score and of ``scoring=shared_range``, under NAME into ``results.json`` beside this file.
+score and of ``scoring=shared_range`` as the test counted them, under NAME into ``results.json``
+beside this file.
 ``figures/ranges.png`` shows all that is in there.
 """
 
@@ -13,33 +14,29 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 from torch import Tensor
 
-from memguard.metrics import FrameAUROC
-from memguard.protocols import Scoring
+from memguard.metrics import frame_auroc
 from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
 from memguard.report.results import read_scores
 
 HERE = Path(__file__).parent
 COLUMNS = 3
+SCORES = {
+    "psnr": "auroc_psnr",
+    "published": "auroc",
+    "shared_range": "auroc_shared_range",
+}
 ONE_CLASS = "0.7"
 COLOURS = {
     BLUE: "the distance is higher in anomalous frames",
     VERMILION: "it is lower in them",
     ONE_CLASS: "the video's frames are of one class",
 }
-
-
-def area(score: Tensor, label: Tensor, video: Tensor) -> float:
-    """AUROC in %, NaN without frames of both classes."""
-    metric = FrameAUROC()
-    metric.update(score, label, video)
-    return 100 * float(metric.compute())
 
 
 def ranges(frames: dict[str, Tensor], names: list[str]) -> dict[str, dict[str, float]]:
@@ -50,18 +47,14 @@ def ranges(frames: dict[str, Tensor], names: list[str]) -> dict[str, dict[str, f
         distance, label = frames["distance"][of_video], frames["label"][of_video]
         found[name] = {"lowest": float(distance.min()), "highest": float(distance.max())}
         if len(label.unique()) == 2:
-            found[name]["auroc"] = area(distance, label, frames["video"][of_video])
+            found[name]["auroc"] = 100 * frame_auroc(distance, label)
     return found
 
 
-def scores(frames: dict[str, Tensor], weight: float) -> dict[str, float]:
-    """Count the PSNR alone, the published score, and the one with a shared range."""
-    how = Scoring("published", weight, patch=(1, 1), smoothing=0, causal=False)
-    made = how.scores(frames | {"patch": torch.zeros_like(frames["psnr"])})  # not asked for here
-    return {
-        name: area(made[name], frames["label"], frames["video"])
-        for name in ("psnr", "published", "shared_range")
-    }
+def scores(run: Path) -> dict[str, float]:
+    """Read in % what the test counted: the PSNR alone, the published score, a shared range."""
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    return {name: 100 * metrics[f"test/{metric}"] for name, metric in SCORES.items()}
 
 
 def draw(results: dict[str, Any]) -> Figure:
@@ -102,14 +95,14 @@ def main() -> None:
     """Read the runs, and write results and figure."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
-    parser.add_argument("--weight", type=float, default=0.6, help="λ, 0.6 for pred, 0.7 for recon")
     arguments = parser.parse_args()
     path = HERE / "results.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for argument in arguments.runs:
-        name, run = argument.split("=", 1)
-        frames, names = read_scores(Path(run) / "scores.csv")
-        results[name] = scores(frames, arguments.weight) | {"videos": ranges(frames, names)}
+        name, folder = argument.split("=", 1)
+        run = Path(folder)
+        frames, names = read_scores(run / "scores.csv")
+        results[name] = scores(run) | {"videos": ranges(frames, names)}
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     (HERE / "figures").mkdir(exist_ok=True)
     draw(results).savefig(HERE / "figures" / "ranges.png")

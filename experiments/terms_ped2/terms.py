@@ -25,7 +25,7 @@ from torch import Tensor
 
 from memguard.config import register_resolvers
 from memguard.experiment import build_benchmark, build_datamodule, restore
-from memguard.metrics import FrameAUROC
+from memguard.metrics import frame_auroc
 from memguard.protocols import Scoring
 from memguard.report.figures import BLUE, GREEN, PAGE_WIDTH, STYLE, VERMILION
 from memguard.scoring import anomaly_score
@@ -122,9 +122,7 @@ def areas(found: Found, how: Scoring) -> dict[str, float]:
     label, video = found["label"], found["video"]
 
     def area(score: Tensor) -> float:
-        metric = FrameAUROC()
-        metric.update(score, label, video)
-        return 100 * float(metric.compute())
+        return 100 * frame_auroc(score, label)
 
     def joined(distance: Tensor, weight: float) -> float:
         return area(anomaly_score(found["psnr"], distance, video, weight))

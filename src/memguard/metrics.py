@@ -144,6 +144,29 @@ class FrameAUROC(FrameMetric):
         return [int(v) for v in video.unique() if not _has_both_classes(label[video == v])]
 
 
+def frame_auroc(score: Tensor, label: Tensor, video: Tensor | None = None) -> float:
+    """Count the area under the ROC curve over these frames, whatever other processes hold.
+
+    Args:
+        score: (N,), the higher, the more anomalous; any range.
+        label: (N,), 1 anomalous, 0 normal.
+        video: (N,), a number for each frame's video, for the mean over videos; without, all frames
+            are counted together.
+
+    Returns:
+        The area, in [0, 1]; NaN where no frame or no video has both classes.
+
+    Example:
+        >>> frame_auroc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]))
+        0.75
+    """
+    metric = FrameAUROC("micro" if video is None else "macro", sync_on_compute=False)
+    metric.to(score.device).update(
+        score, label, torch.zeros_like(label) if video is None else video
+    )
+    return float(metric.compute())
+
+
 class FrameAP(FrameMetric):
     """Average precision of frames, all videos together; NaN with one class only.
 

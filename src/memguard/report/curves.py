@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import binary_precision_recall_curve, binary_roc
 
-from memguard.metrics import FrameAUROC
+from memguard.metrics import frame_auroc
 from memguard.protocols import Scoring
 
 # Beside the test's own score.
@@ -84,6 +84,4 @@ def video_auroc(score: np.ndarray, label: np.ndarray) -> float | None:
     known = label >= 0
     if len(np.unique(label[known])) < 2:
         return None
-    metric = FrameAUROC(sync_on_compute=False)
-    metric.update(*(torch.from_numpy(column[known]) for column in (score, label, label)))
-    return float(metric.compute())
+    return frame_auroc(torch.from_numpy(score[known]), torch.from_numpy(label[known]))
