@@ -72,7 +72,7 @@ def draw(results: dict[str, Any]) -> Figure:
             Line2D([], [], color=colour, lw=4, label=label) for colour, label in COLOURS.items()
         ]
         figure.legend(handles=bars, loc="outside upper center", ncols=3, frameon=False)
-        for axes in grid[-1]:
+        for axes in grid.flat[: len(results)][-COLUMNS:]:
             axes.set_xlabel("video")
         for axes in grid[:, 0]:
             axes.set_ylabel("distance")
