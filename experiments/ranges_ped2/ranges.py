@@ -27,9 +27,9 @@ from memguard.report.results import read_scores
 HERE = Path(__file__).parent
 COLUMNS = 3
 SCORES = {
-    "psnr": "auroc_psnr",
-    "published": "auroc",
-    "shared_range": "auroc_shared_range",
+    "psnr": "test/auroc_psnr",
+    "published": "test/auroc",
+    "shared_range": "test/auroc_shared_range",
 }
 ONE_CLASS = "0.7"
 COLOURS = {
@@ -54,7 +54,7 @@ def ranges(frames: dict[str, Tensor], names: list[str]) -> dict[str, dict[str, f
 def scores(run: Path) -> dict[str, float]:
     """Read in % what the test counted: the PSNR alone, the published score, a shared range."""
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    return {name: 100 * metrics[f"test/{metric}"] for name, metric in SCORES.items()}
+    return {name: 100 * metrics[key] for name, key in SCORES.items()}
 
 
 def draw(results: dict[str, Any]) -> Figure:
