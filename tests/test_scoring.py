@@ -77,6 +77,18 @@ def test_normalised_values_span_zero_to_one(values: list[float], data: st.DataOb
         assert part.max() in (0, 1)
 
 
+@given(st.lists(st.integers(-1000, 1000), min_size=2, max_size=30), st.integers(-1000, 1000))
+def test_by_the_widest_range_a_videos_level_does_not_count(values: list[int], by: int) -> None:
+    videos = torch.tensor([0, 1] * 15)[: len(values)]
+    levels = torch.tensor(values, dtype=torch.float64)
+    result = scoring.normalise_by_widest(levels, videos)
+    assert torch.equal(scoring.normalise_by_widest(levels + by * videos, videos), result)
+    parts = [levels[videos == video] for video in (0, 1)]
+    widest = max(part.max() - part.min() for part in parts)
+    for video, part in enumerate(parts):
+        torch.testing.assert_close(result[videos == video] * widest, part - part.min())
+
+
 def test_patch_error_by_hand() -> None:
     output, target = torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4)
     output[0, 0, :2, :2] = 2.0  # error 1 in one of two channels of the corner

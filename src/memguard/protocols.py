@@ -22,8 +22,8 @@ class Scoring:
 
     Attributes:
         name: Which score is the test's own: ``published`` joins PSNR and distance, each normalised
-            over its video, which must have ended first; ``shared_range`` normalises the distance
-            over all videos together, so that one in which it hardly varies counts for little;
+            over its video, which must have ended first; ``shared_range`` divides the distance by
+            one range for all videos, so that one in which it hardly varies counts for little;
             ``patch`` is the error of the worst painted patch, in units that mean the same in
             every video.
         weight: λ, the share of the PSNR term against the distance term.
@@ -60,7 +60,7 @@ class Scoring:
             (frames,) each; a name is that of a protocol:
 
             - ``published``: both terms, normalised per video,
-            - ``shared_range``: PSNR normalised per video, the distance over the whole set,
+            - ``shared_range``: as published, but the distance in units of the widest range,
             - ``unnormalised``: both terms, stretched over the whole set and not each video,
             - ``smoothed``: as published, then smoothed over time,
             - ``psnr`` and ``distance``: one term alone, normalised per video; the second only where
@@ -77,7 +77,7 @@ class Scoring:
         psnr_alone = scoring.anomaly_score(psnr, distance, video, 1.0)
         patch_normalised = scoring.normalise_per_video(patch, video)
         distance_alone = scoring.anomaly_score(psnr, distance, video, 0.0)
-        distance_shared = scoring.normalise_per_video(distance, whole_set)
+        distance_shared = scoring.normalise_by_widest(distance, video)
         return {
             "published": published,
             "shared_range": self.weight * psnr_alone + (1 - self.weight) * distance_shared,

@@ -1,7 +1,8 @@
 """Scores: from a frame's error and its distance to the memory to how anomalous it is.
 
 Pure functions. Source: Park, Noh, Ham, "Learning Memory-guided Normality for Anomaly Detection",
-CVPR 2020, section 3.4, equations 13-18; what is said of patches and of smoothing is our own.
+CVPR 2020, section 3.4, equations 13-18; what is said of patches, smoothing and the widest range is
+our own.
 """
 
 from collections.abc import Sequence
@@ -223,6 +224,31 @@ def normalise_per_video(values: Values, videos: Sequence[Any] | np.ndarray | Ten
         if high > low:
             result[of_video] = (values[of_video] - low) / (high - low)
     return result
+
+
+def normalise_by_widest(values: Tensor, videos: Tensor) -> Tensor:
+    """Measure each video's values from its lowest, in units of the widest range of any video.
+
+    A video in which they hardly vary stays near 0, where :func:`normalise_per_video` stretches it
+    to [0, 1]; and one that lies higher than others as a whole is not taken for anomalous.
+
+    Args:
+        values: (N,), a value per frame.
+        videos: (N,), the number of each frame's video.
+
+    Returns:
+        (N,), in [0, 1]; zeros where no video's values vary.
+
+    Example:
+        >>> values, videos = torch.tensor([1.0, 5.0, 7.0, 8.0]), torch.tensor([0, 0, 1, 1])
+        >>> normalise_by_widest(values, videos)
+        tensor([0.0000, 1.0000, 0.0000, 0.2500])
+    """
+    above = torch.empty_like(values)
+    for number in videos.unique():
+        of_video = videos == number
+        above[of_video] = values[of_video] - values[of_video].min()
+    return above / above.max() if above.any() else above
 
 
 def smooth_per_video(

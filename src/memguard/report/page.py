@@ -23,7 +23,7 @@ CURVE_POINTS = 200
 
 PROTOCOLS = {
     "published": "PSNR and distance, each stretched over its video: the paper's",
-    "shared_range": "as published, but the distance stretched over the whole set",
+    "shared_range": "as published, but the distance of all videos stretched alike",
     "unnormalised": "PSNR and distance, stretched over the whole set and not each video",
     "smoothed": "as published, then smoothed over time",
     "psnr": "PSNR alone, stretched over its video",
