@@ -41,7 +41,7 @@ def test_each_task_at_the_published_size_has_the_published_settings(
 def test_the_small_model_finds_its_own_gate_for_both_tasks(order: tuple[str, str]) -> None:
     config = composed(*order)
     assert config.guard.threshold == "auto"
-    assert (config.model.width, config.memory.dim, config.data.batch_size) == (32, 256, 8)
+    assert (config.model.width, config.memory.dim, config.data.batch_size) == (32, 256, 4)
 
 
 @pytest.mark.parametrize(
