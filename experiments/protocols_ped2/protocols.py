@@ -88,7 +88,7 @@ def count(run: Path, fresh_run: Path, benchmark: Benchmark) -> dict[str, float]:
         PUBLISHED: frame_auroc(score, label),
         "macro": frame_auroc(score, label, video),
         "not normalised per video": frame_auroc(made["unnormalised"], label),
-        "distance normalised over all videos": frame_auroc(made["shared_range"], label),
+        "distance by one range for all videos": frame_auroc(made["shared_range"], label),
         "PSNR term alone": frame_auroc(made["psnr"], label),
         "PSNR term alone, not normalised": frame_auroc(-psnr, label),
         "distance term alone": frame_auroc(made["distance"], label),
