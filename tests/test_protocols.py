@@ -76,8 +76,11 @@ def test_in_a_shared_range_a_distance_that_hardly_varies_counts_for_little() -> 
     told["distance"] = torch.cat([hardly, told["distance"][4:]])
     scores = replace(PUBLISHED, weight=0.3).scores(told)
     painted = torch.tensor([0.0, 0.1, 0.9, 1.0])
-    shared = 0.3 * painted + 0.7 * (hardly - 1e-4) / 0.3
-    torch.testing.assert_close(scores["shared_range"][:4], shared)
+    shared = [
+        0.3 * painted + 0.7 * (hardly - 1e-4) / 0.3,
+        0.3 * painted + 0.7 * torch.tensor([0, 1 / 3, 2 / 3, 1]),
+    ]
+    torch.testing.assert_close(scores["shared_range"], torch.cat(shared))
     published = 0.3 * painted + 0.7 * torch.tensor([1, 2 / 3, 1 / 3, 0])
     torch.testing.assert_close(scores["published"][:4], published)
 
