@@ -69,6 +69,7 @@ def test_the_small_model_finds_its_own_gate_for_both_tasks(order: tuple[str, str
         ("trainer.max_epochs=0", r"trainer\.max_epochs=0"),
         ("optimizer.lr=0", r"optimizer\.lr=0"),
         ("compile=fast", r"compile=fast cannot work: it must be true or false"),
+        ("data.stretch=0", r"data\.stretch=0 cannot work: .* at least 1"),
         ("data.holdout=0", r"guard\.threshold=auto needs held-out normal frames"),
         ("dataset=folder", r"dataset\.root is not set"),
     ],

@@ -139,6 +139,11 @@ RULES: list[Rule] = [
     ("data.channels", lambda value: value in (1, 3), "1 (grey) or 3 (RGB)"),
     ("data.batch_size", _whole_at_least(1), "a whole number of at least 1"),
     ("data.threads", _whole_at_least(0), "a whole number of at least 0"),
+    (
+        "data.stretch",  # checkpoints may be older
+        lambda value: value is None or _whole_at_least(1)(value),
+        "a whole number of at least 1",
+    ),
     ("data.holdout", lambda value: _at_least(0)(value) and value < 1, "a number from 0 to below 1"),
     ("optimizer.lr", lambda value: _at_least(0)(value) and value > 0, "a number above 0"),
     (

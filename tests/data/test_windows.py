@@ -105,6 +105,15 @@ def test_every_window_once_per_epoch() -> None:
     assert [len(batch.frame) for batch in batches[:-1]] == [4] * (len(batches) - 1)
 
 
+@pytest.mark.parametrize(("stretch", "stretches"), [(32, 16), (1, 125)])
+def test_with_a_stretch_for_each_window_they_come_from_everywhere(stretch: int, stretches: int) -> None:
+    windows = places(iter(stream(segments(4004), stretch=stretch)))
+    assert sorted(windows) == every_window(5, 4004)
+    # Half a thousand windows, of the 125 places of 32 successive ones.
+    places_met = {(frame - 4) // 32 for _, frame in windows[:512]}
+    assert len(places_met) == pytest.approx(stretches, abs=5)
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_change_nothing(threads: int) -> None:
     alone, ahead = (stream(segments(41, 600, 17), threads=n) for n in (0, threads))

@@ -15,7 +15,14 @@ from memguard.data.kept import keep
 from memguard.data.layouts import Benchmark
 from memguard.data.preparation import Footage, Preparation, PreparedVideo, prepare
 from memguard.data.video import Video
-from memguard.data.windows import ClipBatch, Frames, OrderedWindows, Segment, ShuffledWindows
+from memguard.data.windows import (
+    STRETCH_WINDOWS,
+    ClipBatch,
+    Frames,
+    OrderedWindows,
+    Segment,
+    ShuffledWindows,
+)
 from memguard.processes import deal
 
 TEST_BATCH = 16
@@ -40,6 +47,8 @@ class ClipDataModule(pl.LightningDataModule):
         threads: Threads that decode ahead; 0 decodes when a batch is asked for.
         holdout: Share of each training video's frames, at its end, that are held out; 0 for none.
         seed: Of the order of training windows.
+        stretch: How many successive training windows are decoded together; see
+            :class:`ShuffledWindows`.
         on_error: What to do about videos that cannot be used: "raise", or "skip" them.
         cache: Whether training frames, once decoded and resized, are kept for the next epoch: on
             "disk", in "ram" or not at all. It changes no result.
@@ -65,6 +74,7 @@ class ClipDataModule(pl.LightningDataModule):
         threads: int,
         holdout: float,
         seed: int,
+        stretch: int = STRETCH_WINDOWS,
         on_error: Literal["raise", "skip"] = "raise",
         cache: Literal["none", "disk", "ram"] = "none",
         videos_apart: bool = False,
@@ -79,6 +89,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.threads = threads
         self.holdout = holdout
         self.seed = seed
+        self.stretch = stretch
         self.on_error = on_error
         self.cache = cache
         self.videos_apart = videos_apart
@@ -160,6 +171,7 @@ class ClipDataModule(pl.LightningDataModule):
             seed=self.seed,
             epoch=self.trainer.current_epoch if self.trainer else 0,
             threads=self.threads,
+            stretch=self.stretch,
             done=loop.epoch_loop.batch_progress.current.ready if loop else 0,
             rank=self._rank,
             world_size=self._world_size,

@@ -18,8 +18,8 @@ from torch.utils.data import IterableDataset
 
 UNLABELLED = -1
 
-# Windows of 16 stretches of 32 are mixed at a time: half a thousand windows from many places. They
-# and those decoded ahead take some 1200 frames (76 MB grey, 226 MB RGB at 256×256).
+# Windows of 16 stretches are mixed at a time. Of 32 windows each they are half a thousand from many
+# places, and with those decoded ahead some 1200 frames (76 MB grey, 226 MB RGB at 256×256).
 STRETCH_WINDOWS = 32
 BLOCK_STRETCHES = 16
 
@@ -144,6 +144,10 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
     Threads decode the next sixteen meanwhile: unlike worker processes they need not copy frames
     from one process to another, which takes longer than to decode them.
 
+    So successive batches are of sixteen places, and batch norm, whose running statistics are those
+    of the last twenty, takes these for all that there is: ``experiments/norm_ped2``. With stretches
+    of one window, any window may follow on any other.
+
     Args:
         segments: Where windows come from.
         length: Frames T per window.
@@ -151,6 +155,7 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         seed: Of the order.
         epoch: Of the order.
         threads: Threads that decode ahead; 0 decodes when a stretch is asked for.
+        stretch: Successive windows per stretch; a frame is decoded anew for each that it is part of.
         done: Batches to leave out at the start, which a training that goes on in the middle of an
             epoch has seen. ``len`` counts them all the same.
         rank: Number of this process among ``world_size``.
@@ -166,6 +171,7 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         seed: int,
         epoch: int,
         threads: int,
+        stretch: int = STRETCH_WINDOWS,
         done: int = 0,
         rank: int = 0,
         world_size: int = 1,
@@ -177,7 +183,7 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         self.epoch = epoch
         self.threads = threads
         self.rank = rank
-        self.stretches = _cut(segments, length, STRETCH_WINDOWS)
+        self.stretches = _cut(segments, length, stretch)
         share = sum(len(starts) for _, starts in self.stretches) // world_size
         self.share = range(share * rank, share * (rank + 1))
 
