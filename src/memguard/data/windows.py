@@ -155,7 +155,7 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         seed: Of the order.
         epoch: Of the order.
         threads: Threads that decode ahead; 0 decodes when a stretch is asked for.
-        stretch: Successive windows per stretch; a frame is decoded anew for each that it is part of.
+        stretch: Successive windows per stretch; each stretch decodes its frames anew.
         done: Batches to leave out at the start, which a training that goes on in the middle of an
             epoch has seen. ``len`` counts them all the same.
         rank: Number of this process among ``world_size``.

@@ -1,0 +1,79 @@
+"""The mean and variance of each channel that batch norm tests with: gathered, and compared."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from memguard.data.datamodule import ClipDataModule
+from memguard.detector import Detector
+from memguard.experiment import build_benchmark, build_datamodule, restore
+
+Statistics = dict[str, tuple[Tensor, Tensor]]
+"""Mean and variance of each channel, (C,) both, by the layer's name."""
+
+
+def take_up(run: Path) -> tuple[Detector, ClipDataModule, DictConfig]:
+    """Take up what a training left, and the videos that it saw."""
+    detector, config = restore(run / "checkpoints" / "last.ckpt")
+    datamodule = build_datamodule(config, build_benchmark(config))
+    datamodule.prepare_data()
+    datamodule.setup()
+    return detector.eval(), datamodule, config
+
+
+def statistics(detector: Detector) -> Statistics:
+    """Copy what the layers hold."""
+    held = {name: layer.state_dict() for name, layer in _layers(detector).items()}
+    return {
+        name: (layer["running_mean"].clone(), layer["running_var"].clone())
+        for name, layer in held.items()
+    }
+
+
+def gather(
+    detector: Detector, batches: Iterable[Tensor], precision: str, momentum: float | None
+) -> Statistics:
+    """Gather statistics from batches, by the weights as they are.
+
+    Args:
+        detector: Its layers hold them afterwards; nothing else of it changes.
+        batches: uint8 windows, (B, T, C, H, W) each.
+        precision: The trainer's.
+        momentum: What a batch counts beside all before it; None: all count alike.
+    """
+    layers = _layers(detector)
+    for layer in layers.values():
+        if momentum is None:
+            layer.reset_running_stats()
+        layer.momentum = momentum
+        layer.train()
+    halves = "bf16" in precision
+    with torch.no_grad(), torch.autocast(detector.device.type, torch.bfloat16, halves):
+        for clips in batches:
+            detector.paint(clips.to(detector.device))
+    detector.eval()
+    return statistics(detector)
+
+
+def offsets(found: Statistics, wanted: Statistics) -> dict[str, tuple[float, float]]:
+    """Tell how far statistics are from others, layer by layer.
+
+    Returns:
+        By how many standard deviations the means are off (the root of the mean square over
+        channels), and by what factor the variances are (the geometric mean of either direction).
+    """
+    apart = {}
+    for name, (mean, variance) in found.items():
+        true_mean, true_variance = wanted[name]
+        means = ((mean - true_mean).square() / true_variance).mean().sqrt()
+        factor = (variance / true_variance).log().abs().mean().exp()
+        apart[name] = (float(means), float(factor))
+    return apart
+
+
+def _layers(detector: Detector) -> dict[str, nn.BatchNorm2d]:
+    layers = detector.autoencoder.named_modules()
+    return {name: layer for name, layer in layers if isinstance(layer, nn.BatchNorm2d)}
