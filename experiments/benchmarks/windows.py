@@ -5,7 +5,8 @@ Windows of 5 frames at 256×256 grey from Ped2's training half, in batches of 4,
 - ``opencv``: as published code loads them: each window's five JPEGs read and resized by OpenCV,
 - ``decord``: a random window straight from a video with a key frame every 12 frames,
 - ``stream``, ``disk``, ``ram``: memguard's, with ``dataset.cache`` none, disk and ram; the stream
-  reads what memguard converts the folders to.
+  reads what memguard converts the folders to;
+- ``disk, anywhere``, ``ram, anywhere``: the same with ``data.stretch=1``.
 
 The first two are loaded by worker processes, memguard's by as many threads.
 
@@ -33,7 +34,7 @@ from torch.utils.data import DataLoader, Dataset
 from memguard.data.frames import as_video, frame_images
 from memguard.data.kept import keep_in_memory, keep_on_disk
 from memguard.data.video import Video
-from memguard.data.windows import Frames, Segment, ShuffledWindows
+from memguard.data.windows import STRETCH_WINDOWS, Frames, Segment, ShuffledWindows
 
 LENGTH, SIZE, BATCH, ROUNDS = 5, 256, 4, 3
 SECONDS = 6.0  # each loader runs so long in each round, its start left out
@@ -102,13 +103,19 @@ def naive(windows: Dataset[Tensor], workers: int) -> Iterator[Tensor]:
         yield from DataLoader(windows, batch_size=BATCH, shuffle=True, num_workers=workers)
 
 
-def ours(videos: list[Frames], workers: int) -> Iterator[Tensor]:
+def ours(videos: list[Frames], workers: int, stretch: int = STRETCH_WINDOWS) -> Iterator[Tensor]:
     """Yield memguard's batches for ever, epoch after epoch."""
     segments = [Segment(video, n, range(len(video))) for n, video in enumerate(videos)]
     epoch = 0
     while True:
         windows = ShuffledWindows(
-            segments, length=LENGTH, batch_size=BATCH, seed=0, epoch=epoch, threads=workers
+            segments,
+            length=LENGTH,
+            batch_size=BATCH,
+            seed=0,
+            epoch=epoch,
+            threads=workers,
+            stretch=stretch,
         )
         for batch in windows:
             yield batch.frames
@@ -143,6 +150,8 @@ def measure(root: Path, workers: int) -> dict[str, list[float]]:
             "stream": lambda: ours(list(videos), workers),
             "disk": lambda: ours(list(disk), workers),
             "ram": lambda: ours(list(memory), workers),
+            "disk, anywhere": lambda: ours(list(disk), workers, stretch=1),
+            "ram, anywhere": lambda: ours(list(memory), workers, stretch=1),
         }
         speeds: dict[str, list[float]] = {name: [] for name in loaders}
         for _ in range(ROUNDS):

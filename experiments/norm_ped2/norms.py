@@ -24,12 +24,17 @@ def take_up(run: Path) -> tuple[Detector, ClipDataModule, DictConfig]:
     return detector.eval(), datamodule, config
 
 
+def batch_norms(detector: Detector) -> dict[str, nn.BatchNorm2d]:
+    """Name the layers."""
+    layers = detector.autoencoder.named_modules()
+    return {name: layer for name, layer in layers if isinstance(layer, nn.BatchNorm2d)}
+
+
 def statistics(detector: Detector) -> Statistics:
     """Copy what the layers hold."""
-    held = {name: layer.state_dict() for name, layer in _layers(detector).items()}
     return {
-        name: (layer["running_mean"].clone(), layer["running_var"].clone())
-        for name, layer in held.items()
+        name: (layer.get_buffer("running_mean").clone(), layer.get_buffer("running_var").clone())
+        for name, layer in batch_norms(detector).items()
     }
 
 
@@ -44,7 +49,7 @@ def gather(
         precision: The trainer's.
         momentum: What a batch counts beside all before it; None: all count alike.
     """
-    layers = _layers(detector)
+    layers = batch_norms(detector)
     for layer in layers.values():
         if momentum is None:
             layer.reset_running_stats()
@@ -72,8 +77,3 @@ def offsets(found: Statistics, wanted: Statistics) -> dict[str, tuple[float, flo
         factor = (variance / true_variance).log().abs().mean().exp()
         apart[name] = (float(means), float(factor))
     return apart
-
-
-def _layers(detector: Detector) -> dict[str, nn.BatchNorm2d]:
-    layers = detector.autoencoder.named_modules()
-    return {name: layer for name, layer in layers if isinstance(layer, nn.BatchNorm2d)}
