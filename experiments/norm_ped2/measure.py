@@ -30,6 +30,7 @@ from memguard.provenance import Provenance
 from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
 
 HERE = Path(__file__).parent
+PROVENANCE = ("commit", "seed", "machine", "minutes")
 WAYS = {
     "val/psnr": "held-out frames, dB",
     "test/auroc_psnr": "PSNR alone",
@@ -51,15 +52,18 @@ def measured(run: Path) -> dict[str, Any]:
     windows = track(datamodule.train_dataloader(), run.name)
     precision = str(config.trainer.precision)
     true = gather(detector, (batch.frames for batch in windows), precision, momentum=None)
-    trained = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    trained, training = (
+        json.loads((run / f"{of}.json").read_text(encoding="utf-8"))
+        for of in ("metrics", "provenance")
+    )
     found = _test(detector, datamodule, config)
+    made = provenance.finish()
     return {
         "trained": {key: trained[key] for key in found if key in trained},
         "measured": found,
         "off": offsets(running, true),
-        "training": json.loads((run / "provenance.json").read_text(encoding="utf-8")),
-        "commit": provenance.finish()["commit"],
-        "machine": provenance.finish()["machine"],
+        "training": {key: training[key] for key in PROVENANCE},
+        "measuring": {key: made[key] for key in PROVENANCE},
     }
 
 
@@ -86,7 +90,8 @@ def draw(results: dict[str, Any]) -> Figure:
         panels = figure.subplots(1, len(WAYS), sharey=True)
         for axes, (key, title) in zip(panels, WAYS.items(), strict=True):
             for place, result in enumerate(results.values()):
-                _draw_change(axes, place, key, result)
+                if key in result["trained"]:  # the published size holds no frames out
+                    _draw_change(axes, place, key, result)
             axes.set_title(title)
             axes.grid(axis="y", lw=0.3)
         panels[0].set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
