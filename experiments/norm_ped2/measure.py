@@ -32,7 +32,7 @@ from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
 HERE = Path(__file__).parent
 PROVENANCE = ("commit", "seed", "machine", "minutes")
 WAYS = {
-    "val/psnr": "held-out frames, dB",
+    "val/psnr": "held-out\nframes, dB",
     "test/auroc_psnr": "PSNR alone",
     "test/auroc": "published",
     "test/auroc_unnormalised": "unnormalised",
