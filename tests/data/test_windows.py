@@ -106,9 +106,7 @@ def test_every_window_once_per_epoch() -> None:
 
 
 @pytest.mark.parametrize(("stretch", "stretches"), [(32, 16), (1, 125)])
-def test_with_a_stretch_for_each_window_they_come_from_everywhere(
-    stretch: int, stretches: int
-) -> None:
+def test_shorter_stretches_mix_windows_of_more_places(stretch: int, stretches: int) -> None:
     windows = places(iter(stream(segments(4004), stretch=stretch)))
     assert sorted(windows) == every_window(5, 4004)
     # Half a thousand windows, of the 125 places of 32 successive ones.
