@@ -5,11 +5,12 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import Tensor
 
 from memguard.data.datamodule import ClipDataModule
 from memguard.detector import Detector
 from memguard.experiment import build_benchmark, build_datamodule, restore
+from memguard.norm import batch_norms, gathering
 
 Statistics = dict[str, tuple[Tensor, Tensor]]
 """Mean and variance of each channel, (C,) both, by the layer's name."""
@@ -24,42 +25,29 @@ def take_up(run: Path) -> tuple[Detector, ClipDataModule, DictConfig]:
     return detector.eval(), datamodule, config
 
 
-def batch_norms(detector: Detector) -> dict[str, nn.BatchNorm2d]:
-    """Name the layers."""
-    layers = detector.autoencoder.named_modules()
-    return {name: layer for name, layer in layers if isinstance(layer, nn.BatchNorm2d)}
-
-
 def statistics(detector: Detector) -> Statistics:
     """Copy what the layers hold."""
     return {
         name: (layer.get_buffer("running_mean").clone(), layer.get_buffer("running_var").clone())
-        for name, layer in batch_norms(detector).items()
+        for name, layer in batch_norms(detector.autoencoder).items()
     }
 
 
 def gather(
     detector: Detector, batches: Iterable[Tensor], precision: str, momentum: float | None
 ) -> Statistics:
-    """Gather statistics from batches, by the weights as they are.
+    """Gather statistics from batches, by the weights as they are, as a training does.
 
     Args:
         detector: Its layers hold them afterwards; nothing else of it changes.
         batches: uint8 windows, (B, T, C, H, W) each.
         precision: The trainer's.
-        momentum: What a batch counts beside all before it; None: all count alike.
+        momentum: See :func:`memguard.norm.gathering`.
     """
-    layers = batch_norms(detector)
-    for layer in layers.values():
-        if momentum is None:
-            layer.reset_running_stats()
-        layer.momentum = momentum
-        layer.train()
-    halves = "bf16" in precision
-    with torch.no_grad(), torch.autocast(detector.device.type, torch.bfloat16, halves):
+    halves = torch.autocast(detector.device.type, torch.bfloat16, enabled="bf16" in precision)
+    with gathering(detector.autoencoder, momentum), halves:
         for clips in batches:
             detector.paint(clips.to(detector.device))
-    detector.eval()
     return statistics(detector)
 
 

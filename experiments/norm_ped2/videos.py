@@ -12,12 +12,13 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from norms import batch_norms, take_up
+from norms import take_up
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
 from memguard.config import register_resolvers
+from memguard.norm import BatchNorm, batch_norms
 from memguard.scoring import psnr
 
 WINDOWS = 400
@@ -30,7 +31,7 @@ class Watch:
         factor: Of the last pass, the geometric mean over the channels.
     """
 
-    def __init__(self, layer: nn.BatchNorm2d) -> None:
+    def __init__(self, layer: BatchNorm) -> None:
         self.factor = torch.ones(())
         layer.register_forward_pre_hook(self._note)
 
@@ -43,7 +44,7 @@ class Watch:
 def by_video(run: Path) -> tuple[str, dict[int, tuple[float, float]]]:
     """Find the layer whose videos differ the most, and factor and PSNR of each video there."""
     detector, datamodule, _ = take_up(run)
-    watches = {name: Watch(layer) for name, layer in batch_norms(detector).items()}
+    watches = {name: Watch(layer) for name, layer in batch_norms(detector.autoencoder).items()}
     datamodule.stretch = datamodule.batch_size = 1
     found: dict[int, list[tuple[Tensor, Tensor]]] = defaultdict(list)
     for batch in islice(datamodule.train_dataloader(), WINDOWS):

@@ -81,7 +81,7 @@ def published_settings(task: str) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_folder(), version_base="1.3"):
-            return compose("train", ["model=mnad", f"task={task}"])
+            return compose("train", ["model=mnad", f"task={task}", "batch_norm=running"])
     finally:
         GlobalHydra.instance().hydra = command
 
@@ -143,6 +143,11 @@ RULES: list[Rule] = [
         "data.stretch",  # checkpoints may be older
         lambda value: value is None or _whole_at_least(1)(value),
         "a whole number of at least 1",
+    ),
+    (
+        "batch_norm",  # of a training alone, and not of older ones
+        lambda value: value in (None, "measured", "running"),
+        "measured or running",
     ),
     ("data.holdout", lambda value: _at_least(0)(value) and value < 1, "a number from 0 to below 1"),
     ("optimizer.lr", lambda value: _at_least(0)(value) and value > 0, "a number above 0"),

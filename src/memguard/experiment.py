@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +34,7 @@ from memguard.data.preparation import Preparation
 from memguard.data.preparation import prepare as prepare_benchmark
 from memguard.detector import Detector
 from memguard.errors import ConfigError, UserError
+from memguard.norm import MeasuredNorm
 from memguard.processes import lost_process_told, require_together
 from memguard.protocols import one_class_videos
 from memguard.provenance import Provenance
@@ -72,7 +73,7 @@ def train(config: DictConfig) -> dict[str, float]:
         require_resumable(Path(config.checkpoint), config)
     detector = _detector_to_train(config)
     datamodule = build_datamodule(config, build_benchmark(config))
-    trainer = build_trainer(config, [RememberConfig(config)])
+    trainer = build_trainer(config, list(_of_every_training(config)))
     with closing(trainer.loggers):
         with lost_process_told(run_folder() / "checkpoints" / "last.ckpt"):
             trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
@@ -171,6 +172,13 @@ def _detector_to_train(config: DictConfig) -> Detector:
     if config.weights and not config.checkpoint:
         detector.begin_from(read_weights(Path(config.weights), config))
     return detector
+
+
+def _of_every_training(config: DictConfig) -> Iterator[pl.Callback]:
+    """What a training needs whatever watches it."""
+    yield RememberConfig(config)
+    if config.batch_norm == "measured":
+        yield MeasuredNorm()
 
 
 def restore(checkpoint: Path, asked: DictConfig | None = None) -> tuple[Detector, DictConfig]:

@@ -343,6 +343,7 @@ def test_unlabelled_videos_are_scored(scene: Path, tmp_path: Path) -> None:
     [
         ("dataset.root=/nowhere/at/all", "/nowhere/at/all: there is no such folder"),
         ("memory.size=1", "memory.size=1 cannot work"),
+        ("batch_norm=none", "batch_norm=none cannot work: it must be measured or running."),
         ("checkpoint=/no/last.ckpt", "There is no checkpoint /no/last.ckpt: set checkpoint to"),
         ("weights=/no/last.ckpt", "There is no checkpoint /no/last.ckpt: set weights to"),
     ],

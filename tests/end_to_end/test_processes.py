@@ -9,9 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+
+from memguard.config import register_resolvers
+from memguard.experiment import build_benchmark, build_datamodule, restore
+from memguard.norm import batch_norms, gathering
 
 SMALL = [
     "dataset=folder", "model=mnad_tiny", "model.width=4", "memory.dim=32", "memory.size=4",
@@ -121,6 +126,24 @@ def test_slurm_trains_the_same_with_processes_that_start_seconds_apart(
     asked = [f"checkpoint={again}/checkpoints/last.ckpt"]  # whose items go from video to video
     require_success(start(PYTHON, "evaluate", *asked, folder=tmp_path / "alone"))
     require_alike(run_folder(tmp_path / "alone"), again)
+
+
+def test_batch_norm_is_measured_over_the_windows_of_all_processes(run: Path) -> None:
+    register_resolvers()
+    detector, config = restore(run / "checkpoints" / "last.ckpt")
+    (layer, *_) = batch_norms(detector.autoencoder).values()
+    saved = layer.get_buffer("running_mean").clone()
+    data = build_datamodule(config, build_benchmark(config))
+    data.setup()
+    own = []
+    for rank in range(2):
+        data.trainer = SimpleNamespace(current_epoch=1, global_rank=rank, world_size=2)  # type: ignore[assignment]
+        with gathering(detector.autoencoder):
+            for batch in data.all_training_windows():
+                detector.paint(batch.frames)
+        own.append(layer.get_buffer("running_mean").clone())
+    assert not torch.allclose(own[0], own[1])
+    torch.testing.assert_close(saved, (own[0] + own[1]) / 2)
 
 
 def test_three_processes_find_in_two_videos_what_one_finds(run: Path, tmp_path: Path) -> None:

@@ -162,8 +162,12 @@ class ClipDataModule(pl.LightningDataModule):
         """Shuffled windows of the trainer's present epoch, from where it stands in it."""
         return _loader(_WhenWanted(self._shuffled))
 
-    def _shuffled(self) -> ShuffledWindows:
-        loop = self.trainer.fit_loop if self.trainer else None
+    def all_training_windows(self) -> DataLoader[ClipBatch]:
+        """The same, wherever the trainer stands in the epoch."""
+        return _loader(self._shuffled(from_start=True))
+
+    def _shuffled(self, *, from_start: bool = False) -> ShuffledWindows:
+        loop = self.trainer.fit_loop if self.trainer and not from_start else None
         return ShuffledWindows(
             self._train,
             length=self.length,
