@@ -14,7 +14,9 @@ from typing import Any
 
 import yaml
 
-SETTINGS = ("task", "model", "memory", "loss", "guard", "scoring", "data", "optimizer", "trainer")
+SETTINGS = (
+    "task", "model", "memory", "loss", "guard", "scoring", "data", "optimizer", "batch_norm", "trainer",
+)  # fmt: skip
 
 
 def record(run: Path, study: Path, name: str, figures: Sequence[str]) -> None:
@@ -31,7 +33,7 @@ def record(run: Path, study: Path, name: str, figures: Sequence[str]) -> None:
     entry = {
         "metrics": json.loads((run / "metrics.json").read_text(encoding="utf-8")),
         "provenance": provenance | {"command": _anywhere(provenance["command"])},
-        "config": {key: _set(config[key]) for key in SETTINGS if _set(config.get(key))},
+        "config": {key: found for key in SETTINGS if (found := _set(config.get(key)))},
     }
     results = study / "results.json"
     known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
@@ -49,9 +51,11 @@ def _anywhere(command: str) -> str:
     return " ".join(word for word in command.split() if not word.startswith(own))
 
 
-def _set(group: dict[str, Any] | None) -> dict[str, Any]:
+def _set(setting: Any) -> Any:
     """What a test leaves as it was in training is null in its configuration, and left out."""
-    return {name: value for name, value in (group or {}).items() if value is not None}
+    if not isinstance(setting, dict):
+        return setting
+    return {name: value for name, value in setting.items() if value is not None}
 
 
 if __name__ == "__main__":
