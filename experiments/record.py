@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 SETTINGS = (
-    "task", "model", "memory", "loss", "guard", "scoring", "data", "optimizer", "batch_norm", "trainer",
+    "task", "model", "memory", "loss", "guard", "scoring", "data", "optimizer", "batch_norm",
+    "trainer",
 )  # fmt: skip
 
 

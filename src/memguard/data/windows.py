@@ -145,8 +145,9 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
     from one process to another, which takes longer than to decode them.
 
     So successive batches are of sixteen places, and batch norm, whose running statistics are those
-    of the last twenty, takes these for all that there is: ``experiments/norm_ped2``. With stretches
-    of one window, any window may follow on any other.
+    of the last twenty, takes these for all that there is: ``experiments/norm_ped2``. They are
+    measured anew at the end, then (:mod:`memguard.norm`); and with stretches of one window, any
+    window may follow on any other.
 
     Args:
         segments: Where windows come from.
