@@ -7,7 +7,7 @@ Source: Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, cast
@@ -17,7 +17,9 @@ import torch
 from torch import nn
 
 from memguard.data.datamodule import ClipDataModule
+from memguard.data.windows import ClipBatch
 from memguard.detector import Detector
+from memguard.report.progress import ProgressBar
 
 BatchNorm = nn.BatchNorm2d | nn.SyncBatchNorm
 
@@ -82,13 +84,20 @@ class MeasuredNorm(pl.Callback):
         if not trainer.is_last_batch or trainer.current_epoch + 1 != trainer.max_epochs:
             return
         detector = cast(Detector, pl_module)
-        data: ClipDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        count = int(trainer.num_training_batches)  # fewer where an epoch is told to be shorter
-        log.info("Batch norm is measured over %d batches of training windows", count)
         with gathering(detector.autoencoder), trainer.precision_plugin.forward_context():
-            for found in islice(data.all_training_windows(), count):
+            for found in _epoch_again(trainer):
                 detector.paint(trainer.strategy.batch_to_device(found.frames))
         _average(trainer, detector.autoencoder)
+
+
+def _epoch_again(trainer: pl.Trainer) -> Iterable[ClipBatch]:
+    """As many batches as an epoch has, which may be told to be shorter."""
+    data: ClipDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    count = int(trainer.num_training_batches)
+    batches = islice(data.all_training_windows(), count)
+    log.info("Batch norm is measured over %d batches of training windows", count)
+    bar = trainer.progress_bar_callback
+    return bar.once_more(batches, "Batch norm") if isinstance(bar, ProgressBar) else batches
 
 
 def _average(trainer: pl.Trainer, network: nn.Module) -> None:

@@ -2,13 +2,16 @@
 
 import logging
 import time
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 
 REFRESHES_PER_SECOND = 10
 SECONDS_BETWEEN_QUESTIONS = 0.5
+
+Batch = TypeVar("Batch")
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,23 @@ class ProgressBar(RichProgressBar):
             self._shown = {name: value for name, value in metrics.items() if name != "v_num"}
             self._asked_at = time.monotonic()
         return self._shown
+
+    def once_more(self, batches: Iterable[Batch], what: str) -> Iterator[Batch]:
+        """Move the training's bar while its batches go by again, and then put it back.
+
+        Args:
+            batches: As many as an epoch has.
+            what: They go by for, as the bar says it.
+        """
+        if self.is_disabled or not self.progress:
+            yield from batches
+            return
+        bar = self.train_progress_bar
+        description, completed = bar.description, bar.completed
+        for done, batch in enumerate(batches):
+            self.progress.update(bar.id, description=what, completed=done)
+            yield batch
+        self.progress.update(bar.id, description=description, completed=completed)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count anew."""
