@@ -45,10 +45,10 @@ def run(module: str, *overrides: str, folder: Path) -> subprocess.CompletedProce
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that has seen the square go slowly."""
+    """A network that has seen the square go slowly, and never jump back to where it began."""
     root, folder = tmp_path_factory.mktemp("normal"), tmp_path_factory.mktemp("run")
     for number in range(2):
-        write_video(root / "train" / f"{number}.mp4", moving_square(60, seed=number))
+        write_video(root / "train" / f"{number}.mp4", moving_square(50, seed=number))
     done = run("train", *SMALL, f"dataset.root={root}", folder=folder)
     assert done.returncode == 0, done.stderr
     return folder / "checkpoints" / "last.ckpt"
@@ -96,7 +96,7 @@ def test_videos_that_processes_share_get_the_scores_that_one_gives_them(
 def test_a_video_gets_scores_events_a_timeline_and_an_annotated_copy(
     checkpoint: Path, tmp_path: Path
 ) -> None:
-    video = write_video(tmp_path / "door.mp4", flicker(60, between=range(30, 45)))
+    video = write_video(tmp_path / "door.mp4", flicker(50, between=range(30, 45)))
     done = run(
         "score", f"checkpoint={checkpoint}", f"video={video}", "annotate=true",
         folder=tmp_path / "found",
@@ -105,14 +105,14 @@ def test_a_video_gets_scores_events_a_timeline_and_an_annotated_copy(
     assert "frames/s" in done.stdout
     folder = tmp_path / "found"
     rows = rows_of(folder)
-    assert [int(row["frame"]) for row in rows] == list(range(4, 60))
-    assert float(rows[-1]["seconds"]) == pytest.approx(59 / 25)
+    assert [int(row["frame"]) for row in rows] == list(range(4, 50))
+    assert float(rows[-1]["seconds"]) == pytest.approx(49 / 25)
 
     found = events_of(folder)
-    assert (found["ended"], found["frames"]) == ("whole", 56)
+    assert (found["ended"], found["frames"]) == ("whole", 46)
     (event,) = found["events"]
     assert 30 <= event["start_frame"] <= 33
-    assert 44 <= event["end_frame"] <= 52
+    assert 44 <= event["end_frame"] <= 48  # whose past has the last that flickers
     assert event["peak_seconds"] == pytest.approx(event["peak_frame"] / 25)
     best = max(rows, key=lambda row: float(row["score"]))
     assert int(best["frame"]) == event["peak_frame"]
@@ -130,7 +130,7 @@ def test_a_video_gets_scores_events_a_timeline_and_an_annotated_copy(
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-    assert len(pictures) == 56
+    assert len(pictures) == 46
     assert pictures[0].shape == (48 * 8 + 96, 64 * 8, 3)
     assert (folder / "timeline.png").stat().st_size > 1000
 
