@@ -95,7 +95,8 @@ def _epoch_again(trainer: pl.Trainer) -> Iterable[ClipBatch]:
     data: ClipDataModule = trainer.datamodule  # type: ignore[attr-defined]
     count = int(trainer.num_training_batches)
     batches = islice(data.all_training_windows(), count)
-    log.info("Batch norm is measured over %d batches of training windows", count)
+    if trainer.is_global_zero:
+        log.info("Batch norm is measured over %d batches of training windows", count)
     bar = trainer.progress_bar_callback
     return bar.once_more(batches, "Batch norm") if isinstance(bar, ProgressBar) else batches
 
