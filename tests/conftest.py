@@ -7,11 +7,19 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
 import av
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
+
+from memguard.detector import Detector
+from memguard.guard import MemoryGuard
+from memguard.model.autoencoder import Autoencoder
+from memguard.model.memory import Memory
+from memguard.protocols import Scoring
 
 # Tests that a script runs in its background would hand down to commands that Ctrl-C is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -51,6 +59,28 @@ def moving_square(frames: int, *, speed: int = 1, seed: int = 0) -> np.ndarray:
         left = number * speed % 52
         clip[number, 18:30, left : left + 12] = 220
     return clip
+
+
+def small_detector(
+    scope: Literal["dataset", "video"] = "dataset",
+    threshold: float | Literal["auto"] = 0.0,
+    *,
+    compiled: bool = False,
+) -> Detector:
+    """A detector that trains and tests in moments, the same at each call, in evaluation mode."""
+    torch.manual_seed(0)
+    return Detector(
+        Autoencoder(channels=1, width=4, features=8, past=4, skip_connections=True),
+        Memory(size=5, dim=8),
+        MemoryGuard(threshold=threshold, quantile=0.5, scope=scope, enabled=True),
+        compactness=0.1,
+        separateness=0.1,
+        margin=1.0,
+        optimizer=torch.optim.Adam,
+        scoring=Scoring("published", 0.6, (0.25, 0.25), 1.0, causal=False),
+        channels_last=False,
+        compiled=compiled,
+    ).eval()
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,17 @@ def test_each_task_at_the_published_size_has_the_published_settings(
     validate(config)
 
 
+@pytest.mark.parametrize("task", ["pred", "recon"])
+def test_windows_come_and_batch_norm_tests_as_published_where_that_is_asked_for(task: str) -> None:
+    for config in (
+        composed(f"experiment=paper_ped2_{task}"),
+        composed(f"experiment=paper_avenue_{task}"),
+        published_settings(task),
+    ):
+        assert (config.data.stretch, config.batch_norm) == (1, "running")
+    assert composed(f"task={task}").batch_norm == "measured"
+
+
 @pytest.mark.parametrize(
     "order", [("task=recon", "model=mnad_small"), ("model=mnad_small", "task=recon")]
 )

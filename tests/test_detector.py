@@ -14,35 +14,12 @@ from torch.utils.data import DataLoader
 from memguard import scoring
 from memguard.data.windows import ClipBatch
 from memguard.detector import Detector
-from memguard.guard import MemoryGuard
 from memguard.lookahead import Lookahead
-from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import nearest_items
-from memguard.model.memory import Memory, read, write
-from memguard.protocols import Scoring
+from memguard.model.memory import read, write
+from tests.conftest import small_detector
 
 NAMES = ("psnr", "distance", "regular", "written")
-
-
-def detector(
-    scope: Literal["dataset", "video"] = "dataset",
-    threshold: float = 0.0,
-    *,
-    compiled: bool = False,
-) -> Detector:
-    torch.manual_seed(0)
-    return Detector(
-        Autoencoder(channels=1, width=4, features=8, past=4, skip_connections=True),
-        Memory(size=5, dim=8),
-        MemoryGuard(threshold=threshold, quantile=0.5, scope=scope, enabled=True),
-        compactness=0.1,
-        separateness=0.1,
-        margin=1.0,
-        optimizer=torch.optim.Adam,
-        scoring=Scoring("published", 0.6, (0.25, 0.25), 1.0, causal=False),
-        channels_last=False,
-        compiled=compiled,
-    ).eval()
 
 
 def videos(*lengths: int) -> list[Tensor]:
@@ -81,13 +58,13 @@ def plain_loop(under_test: Detector, clips: list[Tensor]) -> Iterator[list[tuple
 
 def between_regular(clips: list[Tensor]) -> float:
     """A threshold that half of the frames are below, and none is at."""
-    rows = [row for video in plain_loop(detector(), clips) for row in video]
+    rows = [row for video in plain_loop(small_detector(), clips) for row in video]
     ordered = torch.tensor(rows)[:, 2].sort().values
     return float(ordered[len(rows) // 2 - 1 : len(rows) // 2 + 1].mean())
 
 
 def test_what_was_normal_for_other_weights_is_not_taken_over() -> None:
-    learned, begun = detector(), detector()
+    learned, begun = small_detector(), small_detector()
     with torch.no_grad():
         for value in (*learned.autoencoder.parameters(), learned.memory.items):
             value.add_(1)
@@ -109,7 +86,7 @@ def test_scores_are_those_of_a_plain_loop_however_many_are_painted_at_once(
     scope: Literal["dataset", "video"], ahead: int
 ) -> None:
     clips = videos(13, 6, 9)
-    under_test = detector(scope, between_regular(clips))
+    under_test = small_detector(scope, between_regular(clips))
     expected = list(plain_loop(under_test, clips))
     under_test.begin_test()
     under_test.lookahead = Lookahead(ahead)
@@ -127,7 +104,7 @@ def test_scores_are_those_of_a_plain_loop_however_many_are_painted_at_once(
 @torch.no_grad()
 def test_videos_side_by_side_are_scored_as_if_one_by_one() -> None:
     clips = videos(8, 8, 8)
-    under_test = detector("video", between_regular(clips))
+    under_test = small_detector("video", between_regular(clips))
     expected = torch.tensor(list(plain_loop(under_test, clips)), dtype=torch.float64)
     under_test.begin_test()
     under_test.lookahead = Lookahead(6)
@@ -140,7 +117,7 @@ def test_videos_side_by_side_are_scored_as_if_one_by_one() -> None:
 
 
 def test_a_training_step_asks_nothing_of_the_device_but_to_go_on() -> None:
-    under_test = detector().train()
+    under_test = small_detector().train()
     with FakeTensorMode(allow_non_fake_inputs=True):
         # A fake tensor has no values: whatever waits for one fails.
         with pytest.raises(DataDependentOutputException):
@@ -162,7 +139,7 @@ def test_a_compiled_step_is_one_graph_and_finds_what_an_eager_one_does(
     compile_ = torch.compile
     monkeypatch.setattr("torch.compile", traced)
     clips = videos(4)[0]
-    eager, compiled = detector().train(), detector(compiled=True).train()
+    eager, compiled = small_detector().train(), small_detector(compiled=True).train()
     for _ in range(2):  # the second meets the items that the first has written
         expected, found = eager.learn(clips), compiled.learn(clips)
         expected.loss.backward()
@@ -208,7 +185,7 @@ def test_what_is_logged_are_the_numbers_of_the_step_itself() -> None:
         accelerator="cpu", max_epochs=1, log_every_n_steps=2, logger=loss, callbacks=[losses],
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
-    trainer.fit(detector().train(), DataLoader(batches, batch_size=None))
+    trainer.fit(small_detector().train(), DataLoader(batches, batch_size=None))
     assert loss.of_step == {1: losses.of_step[1], 3: losses.of_step[3]}
     # The line that each epoch ends with tells of its last step.
     assert trainer.callback_metrics["train/loss"] == losses.of_step[4]

@@ -13,11 +13,8 @@ from torch import Tensor, nn
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.layouts import folder
 from memguard.detector import Detector
-from memguard.guard import MemoryGuard
-from memguard.model.autoencoder import Autoencoder
-from memguard.model.memory import Memory
 from memguard.norm import MeasuredNorm, batch_norms, gathering
-from memguard.protocols import Scoring
+from tests.conftest import small_detector
 
 
 def batches() -> list[Tensor]:
@@ -73,19 +70,7 @@ def windows(root: Path, cache_dir: Path) -> ClipDataModule:
 
 
 def trained(data: ClipDataModule, *callbacks: pl.Callback, **options: Any) -> Detector:
-    torch.manual_seed(0)
-    detector = Detector(
-        Autoencoder(channels=1, width=4, features=8, past=4, skip_connections=True),
-        Memory(size=5, dim=8),
-        MemoryGuard(threshold="auto", quantile=0.5, scope="dataset", enabled=True),
-        compactness=0.1,
-        separateness=0.1,
-        margin=1.0,
-        optimizer=torch.optim.Adam,
-        scoring=Scoring("published", 0.6, (0.25, 0.25), 1.0, causal=False),
-        channels_last=False,
-        compiled=False,
-    )
+    detector = small_detector(threshold="auto").train()
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=2, logger=False, callbacks=list(callbacks),
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,

@@ -81,7 +81,8 @@ def published_settings(task: str) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_folder(), version_base="1.3"):
-            return compose("train", ["model=mnad", f"task={task}", "batch_norm=running"])
+            as_published = ["data.stretch=1", "batch_norm=running"]
+            return compose("train", ["model=mnad", f"task={task}", *as_published])
     finally:
         GlobalHydra.instance().hydra = command
 

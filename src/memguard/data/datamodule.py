@@ -160,14 +160,13 @@ class ClipDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[ClipBatch]:
         """Shuffled windows of the trainer's present epoch, from where it stands in it."""
-        return _loader(_WhenWanted(self._shuffled))
+        return _loader(_WhenWanted(lambda: self._shuffled(done=self._done)))
 
     def all_training_windows(self) -> DataLoader[ClipBatch]:
         """The same, wherever the trainer stands in the epoch."""
-        return _loader(self._shuffled(from_start=True))
+        return _loader(self._shuffled(done=0))
 
-    def _shuffled(self, *, from_start: bool = False) -> ShuffledWindows:
-        loop = self.trainer.fit_loop if self.trainer and not from_start else None
+    def _shuffled(self, done: int) -> ShuffledWindows:
         return ShuffledWindows(
             self._train,
             length=self.length,
@@ -176,7 +175,7 @@ class ClipDataModule(pl.LightningDataModule):
             epoch=self.trainer.current_epoch if self.trainer else 0,
             threads=self.threads,
             stretch=self.stretch,
-            done=loop.epoch_loop.batch_progress.current.ready if loop else 0,
+            done=done,
             rank=self._rank,
             world_size=self._world_size,
         )
@@ -200,6 +199,11 @@ class ClipDataModule(pl.LightningDataModule):
             return self.test_segments if self._rank == 0 else []
         dealt = deal([_frames(segment) for segment in self.test_segments], self._world_size)
         return [self.test_segments[place] for place in dealt[self._rank]]
+
+    @property
+    def _done(self) -> int:
+        """How many batches the trainer has taken in its present epoch."""
+        return self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0
 
     @property
     def _rank(self) -> int:
