@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class SafeCheckpoints(ModelCheckpoint):
     """Saves after each epoch, every so many minutes, and when a signal asks the training to stop.
 
-    With ``every_n_epochs`` those epochs alone, and the last.
+    With ``every_n_epochs`` those epochs alone. What a training ends with is saved in any case.
 
     ``last.ckpt`` is always the newest. A signal is heeded after the step that it meets, as what is
     saved in the middle of one could not go on; Ctrl-C once more stops at once.
@@ -46,6 +46,7 @@ class SafeCheckpoints(ModelCheckpoint):
         super().__init__(enable_version_counter=False, save_on_train_epoch_end=True, **options)
         self.every_minutes = every_minutes
         self._saved_at = 0.0
+        self._saved_step = 0
         self._received: int | None = None
         self._stopping = False
         self._handlers: dict[int, Any] = {}
@@ -81,23 +82,26 @@ class SafeCheckpoints(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save: what is to be kept of the epoch, or what the training may have to go on from."""
         super().on_train_epoch_end(trainer, pl_module)
-        epoch = trainer.current_epoch + 1
-        kept = epoch % (self.every_n_epochs or 1) == 0
-        self._save_if_due(trainer, ended=epoch == trainer.max_epochs, saved=kept)
+        if (trainer.current_epoch + 1) % (self.every_n_epochs or 1) == 0:
+            self._note_saved(trainer)
+        self._save_if_due(trainer)
 
-    def _save_if_due(
-        self, trainer: pl.Trainer, *, ended: bool = False, saved: bool = False
-    ) -> None:
-        """Save at the end, when it is time or a signal came, unless what is here is saved."""
-        if saved:
-            self._saved_at = time.monotonic()
+    def _save_if_due(self, trainer: pl.Trainer) -> None:
+        """Save when it is time or a signal came."""
         stop = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
         late = time.monotonic() - self._saved_at >= 60 * self.every_minutes
-        due = trainer.strategy.reduce_boolean_decision(stop or late or ended, all=False)
-        if due and not saved:
-            trainer.save_checkpoint(self.newest)
-            self._saved_at = time.monotonic()
+        if trainer.strategy.reduce_boolean_decision(stop or late, all=False):
+            self._save(trainer)
         self._stopping = stop
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        """Save, unless what is here is saved."""
+        if trainer.global_step != self._saved_step:
+            trainer.save_checkpoint(self.newest)
+            self._note_saved(trainer)
+
+    def _note_saved(self, trainer: pl.Trainer) -> None:
+        self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -112,8 +116,9 @@ class SafeCheckpoints(ModelCheckpoint):
             self._leave()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave signals to whoever heeded them before."""
+        """Save what the training ends with, and leave signals to whoever heeded them before."""
         super().on_train_end(trainer, pl_module)
+        self._save(trainer)
         self._stop_listening()
 
     def on_exception(
