@@ -2,11 +2,11 @@
 
 ROOT is the folder of Ped2. Its test frames are searched for jumps: frames that differ from the one
 before more than twice as much as those around them do. Each RUN, the folder of a test of ``pred``
-or of a baseline, is counted as it is, without the jumps, and with the median of three frames in the
-place of each, before anything is normalised. Written are, under NAME into ``results.json`` beside
-this file, these AUROC, how much worse frames are painted than those around them by their number
-modulo 12, and which frame of each video is painted worst; ``figures/single_frames.png`` shows all
-but the last.
+or of a baseline, is counted as it is, without the frames whose window has a jump in it, and with
+the median of three frames in the place of each, before anything is normalised. Written are, under
+NAME into ``results.json`` beside this file, these AUROC, how well normal frames are painted, how
+much worse than those around them by their number modulo 12, and which one of each video worst;
+``figures/single_frames.png`` shows the steps, the AUROC and the dips.
 """
 
 import argparse
@@ -34,9 +34,16 @@ from memguard.scoring import anomaly_score
 
 HERE = Path(__file__).parent
 WEIGHT = 0.6  # λ of pred, as published
+PAST = 4  # frames before the scored one in a window of pred
 AROUND = 13  # frames: more than a period of the coding
 JUMP = 2.0
-PERIOD = 12  # frames from one key frame of the coding to the next
+PERIOD = 12  # frames, after which the dips repeat
+WAYS = {
+    "as it is": (BLUE, "o"),
+    "without the jumps": (VERMILION, "o"),
+    "median of three": ("0.5", "|"),
+}
+SCORES = {"psnr": "PSNR alone", "distance": "distance alone", "published": "published"}
 
 Columns = dict[str, Tensor]
 
@@ -74,7 +81,7 @@ def ways(frames: Columns, weight: float) -> dict[str, float]:
     return {name: 100 * frame_auroc(score, label) for name, score in scores.items()}
 
 
-def per_video(values: Tensor, video: Tensor, size: int) -> Tensor:
+def running_median(values: Tensor, video: Tensor, size: int) -> Tensor:
     """The running median over so many frames, each video by itself."""
     found = torch.empty_like(values)
     for number in video.unique():
@@ -100,33 +107,37 @@ def lowest(frames: Columns, names: list[str]) -> dict[str, int]:
 
 
 def count(frames: Columns, weight: float, jumps: Tensor) -> dict[str, Any]:
-    """Count a test in three ways, and look at its key frames.
+    """Count a test in three ways, and look at how well normal and every twelfth frame is painted.
 
     Args:
         frames: Columns of its ``scores.csv``.
         weight: λ of its score.
-        jumps: (frames,), which of them are jumps.
+        jumps: (frames,), which of them have a jump in their window.
     """
     psnr, video = frames["psnr"], frames["video"]
-    medians = {name: per_video(frames[name], video, 3) for name in ("psnr", "distance")}
-    excess = psnr - per_video(psnr, video, AROUND)
+    medians = {name: running_median(frames[name], video, 3) for name in ("psnr", "distance")}
+    excess = psnr - running_median(psnr, video, AROUND)
     phase = frames["frame"] % PERIOD
     return {
         "as it is": ways(frames, weight),
         "without the jumps": ways({n: column[~jumps] for n, column in frames.items()}, weight),
         "median of three": ways(frames | medians, weight),
+        "normal frames, dB": float(psnr[frames["label"] == 0].mean()),
         "decibels by phase": [float(excess[phase == p].mean()) for p in range(PERIOD)],
     }
 
 
-def is_jump(frames: Columns, names: list[str], moved: dict[str, np.ndarray]) -> Tensor:
-    """Tell which frames of a test are jumps."""
+def has_jump(frames: Columns, names: list[str], moved: dict[str, np.ndarray]) -> Tensor:
+    """Tell which frames of a test have a jump in their window."""
+    jumps = {video: values > JUMP for video, values in moved.items()}
     pairs = zip(frames["video"].int().tolist(), frames["frame"].int().tolist(), strict=True)
-    return torch.tensor([bool(moved[names[video]][frame] > JUMP) for video, frame in pairs])
+    return torch.tensor(
+        [bool(jumps[names[video]][frame - PAST + 1 : frame + 1].any()) for video, frame in pairs]
+    )
 
 
 def draw(results: dict[str, Any], moved: dict[str, np.ndarray]) -> Figure:
-    """Draw the videos' steps, what the runs make of the jumps, and of the key frames."""
+    """Draw the videos' steps, the runs' dips, and what they make of the jumps."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 2.9 + 0.22 * len(results)))
         heights = [2.2, 0.7 + 0.22 * len(results)]
@@ -158,12 +169,9 @@ def _draw_phases(axes: Axes, results: dict[str, Any]) -> None:
 
 
 def _draw_counts(figure: SubFigure, results: dict[str, Any]) -> None:
-    marks = {"as it is": (BLUE, "o"), "without the jumps": (VERMILION, "o")}
-    marks["median of three"] = ("0.5", "|")
-    titles = {"psnr": "PSNR alone", "distance": "distance alone", "published": "published"}
-    panels = figure.subplots(1, len(titles), sharey=True)
-    for axes, (score, title) in zip(panels, titles.items(), strict=True):
-        for way, (colour, mark) in marks.items():
+    panels = figure.subplots(1, len(SCORES), sharey=True)
+    for axes, (score, title) in zip(panels, SCORES.items(), strict=True):
+        for way, (colour, mark) in WAYS.items():
             values = [found[way][score] for found in results.values()]
             axes.plot(values, range(len(values)), mark, color=colour, mfc="none", label=way)
         axes.set_title(f"{title}, AUROC in %", loc="left")
@@ -187,7 +195,7 @@ def main() -> None:
     for argument in arguments.runs:
         name, folder = argument.split("=", 1)
         frames, names = read_scores(Path(folder) / "scores.csv")
-        jumps = is_jump(frames, names, moved)
+        jumps = has_jump(frames, names, moved)
         counted = count(frames, weight_of(Path(folder)), jumps)
         results[name] = counted | {"lowest PSNR": lowest(frames, names)}
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
