@@ -38,6 +38,7 @@ PAST = 4  # frames before the scored one in a window of pred
 AROUND = 13  # frames: more than a period of the coding
 JUMP = 2.0
 PERIOD = 12  # frames, after which the dips repeat
+COLOURS = 4  # of lines, after which they repeat
 WAYS = {
     "as it is": (BLUE, "o"),
     "without the jumps": (VERMILION, "o"),
@@ -161,8 +162,9 @@ def _draw_steps(axes: Axes, moved: dict[str, np.ndarray]) -> None:
 
 
 def _draw_phases(axes: Axes, results: dict[str, Any]) -> None:
-    for name, found in results.items():
-        axes.plot(range(PERIOD), found["decibels by phase"], label=name.replace("_", " "))
+    for index, (name, found) in enumerate(results.items()):
+        dips, line = found["decibels by phase"], "-" if index < COLOURS else "--"
+        axes.plot(range(PERIOD), dips, line, label=name.replace("_", " "))
     axes.set_title("PSNR less the median of those around, dB", loc="left")
     axes.set_xlabel(f"number of the frame, modulo {PERIOD}")
     axes.legend(fontsize=6, frameon=False, loc="lower right")
