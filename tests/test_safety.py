@@ -41,13 +41,13 @@ class Signal(pl.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def fit(folder: Path, epochs: int, *callbacks: pl.Callback, steps: int = -1) -> None:
+def fit(folder: Path, epochs: int, *callbacks: pl.Callback, max_steps: int = -1) -> None:
     keeper = SafeCheckpoints(
         every_minutes=10, dirpath=folder, filename="{epoch}", save_top_k=-1, save_last=True,
         every_n_epochs=2,
     )  # fmt: skip
     trainer = pl.Trainer(
-        accelerator="cpu", max_epochs=epochs, max_steps=steps, logger=False,
+        accelerator="cpu", max_epochs=epochs, max_steps=max_steps, logger=False,
         callbacks=[*callbacks, keeper], enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     trainer.fit(Line(), DataLoader(torch.ones(STEPS, 1)))
@@ -67,7 +67,7 @@ def test_the_last_epoch_is_saved_though_it_is_not_one_to_keep(tmp_path: Path) ->
 
 @pytest.mark.parametrize("end", [STEPS - 1, 2 * STEPS, 2 * STEPS + 1])
 def test_what_a_training_ends_with_is_saved_wherever_that_is(tmp_path: Path, end: int) -> None:
-    fit(tmp_path, 5, steps=end)
+    fit(tmp_path, 5, max_steps=end)
     assert steps(tmp_path)["last.ckpt"] == end
 
 
