@@ -59,7 +59,8 @@ class SafeCheckpoints(ModelCheckpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals from here on."""
         super().on_train_start(trainer, pl_module)
-        self._saved_at, self._received, self._stopping = time.monotonic(), None, False
+        self._saved_at, self._saved_step = time.monotonic(), 0
+        self._received, self._stopping = None, False
         if threading.current_thread() is threading.main_thread():
             # A script's background jobs are to ignore Ctrl-C.
             heard = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
@@ -117,7 +118,7 @@ class SafeCheckpoints(ModelCheckpoint):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save what the training ends with, and leave signals to whoever heeded them before."""
-        super().on_train_end(trainer, pl_module)
+        # In place of Lightning's own, which does so only where it has never saved before.
         self._save(trainer)
         self._stop_listening()
 
