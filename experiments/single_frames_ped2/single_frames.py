@@ -49,11 +49,6 @@ SCORES = {"psnr": "PSNR alone", "distance": "distance alone", "published": "publ
 Columns = dict[str, Tensor]
 
 
-def around(values: np.ndarray) -> np.ndarray:
-    """The median of each value and those around it."""
-    return median_filter(values, AROUND, mode="nearest")
-
-
 def steps(source: Path) -> np.ndarray:
     """How much each frame of a video differs from the one before, in units of those around it.
 
@@ -67,7 +62,7 @@ def steps(source: Path) -> np.ndarray:
         differences.append(float(((image - before) ** 2).mean()))
         before = image
     found = np.array(differences)
-    return np.concatenate([[1.0], found / around(found)])
+    return np.concatenate([[1.0], found / median_filter(found, AROUND, mode="nearest")])
 
 
 def ways(frames: Columns, weight: float) -> dict[str, float]:
