@@ -29,6 +29,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from memguard.allocator import keep_freed_memory
 from memguard.data.windows import ClipBatch
 from memguard.detector import Detector
 from memguard.experiment import build_benchmark, build_datamodule, build_detector
@@ -141,6 +142,7 @@ def endless(config: DictConfig) -> Iterator[ClipBatch]:
 
 def main(overrides: list[str]) -> None:
     """Print the table."""
+    keep_freed_memory()  # as a training does
     config, fabric, wait = composed(overrides)
     batches = endless(config)
     clips = cycle([fabric.to_device(batch.frames) for batch in islice(batches, 4)])

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
+from memguard.allocator import keep_freed_memory
 from memguard.baselines import PreviousFrame
 from memguard.checkpoints import (
     CONFIG_KEY,
@@ -66,6 +67,7 @@ def train(config: DictConfig) -> dict[str, float]:
     validate(config)
     provenance = Provenance(config.seed)
     _quieten()
+    keep_freed_memory()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     # The resolver's answer, not its question, goes into the checkpoint.
     config.trainer.precision = config.trainer.precision

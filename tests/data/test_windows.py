@@ -1,9 +1,13 @@
 """The two orders of windows: each window once, decoded once, in the order that was asked for."""
 
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,3 +215,18 @@ def test_a_stream_that_goes_on_gives_what_was_not_seen_in_the_same_order(
         return [places(iter([batch])) for batch in windows]
 
     assert places_of(done=done) == places_of()[done:]
+
+
+def test_who_takes_windows_from_threads_computes_with_as_many_as_before() -> None:
+    # In a process that has computed nothing yet, as the first number of threads stays.
+    code = (
+        "import torch; from memguard.data.windows import OrderedWindows;"
+        "from tests.data.test_windows import segments;"
+        "list(OrderedWindows(segments(7), length=5, batch_size=4, threads=1));"
+        "print(torch.get_num_threads())"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"OMP_NUM_THREADS": "2"},
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ran.stdout.split() == ["2"]

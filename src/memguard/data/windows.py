@@ -303,7 +303,9 @@ def _decoded(
     if threads == 0:
         yield from (_batch(*stretch, length) for stretch in stretches)
         return
-    # The decoding threads are the parallelism; each of them would start more for every frame.
+    # The decoding threads are the parallelism; each of them would start more for every frame. Their
+    # number would be taken over by a thread that has not asked for its own before.
+    torch.get_num_threads()
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
         pending: deque[Future[ClipBatch]] = deque()
