@@ -22,7 +22,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from memguard.allocator import keep_freed_memory
 from memguard.data.video import Video
 from memguard.data.windows import ClipBatch, OrderedWindows, Segment, ShuffledWindows
 
@@ -64,7 +63,6 @@ def stream_through(paths: list[Path], in_order: bool) -> list[float]:
     Returns:
         The resident memory in MiB at the start and after each hundredth of the windows.
     """
-    keep_freed_memory()  # as a training does
     videos = [Video(path, frame_size=64, channels=1) for path in paths]
     segments = [Segment(video, n, range(len(video))) for n, video in enumerate(videos)]
     batches: Iterator[ClipBatch]
