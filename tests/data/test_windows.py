@@ -218,7 +218,7 @@ def test_a_stream_that_goes_on_gives_what_was_not_seen_in_the_same_order(
 
 
 def test_who_takes_windows_from_threads_computes_with_as_many_as_before() -> None:
-    # In a process that has computed nothing yet, as the first number of threads stays.
+    # In a process of its own, as a thread that has computed keeps its number.
     code = (
         "import torch; from memguard.data.windows import OrderedWindows;"
         "from tests.data.test_windows import segments;"

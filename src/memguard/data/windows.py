@@ -303,8 +303,8 @@ def _decoded(
     if threads == 0:
         yield from (_batch(*stretch, length) for stretch in stretches)
         return
-    # The decoding threads are the parallelism; each of them would start more for every frame. Their
-    # number would be taken over by a thread that has not asked for its own before.
+    # The decoding threads are the parallelism; each of them would start more for every frame. But a
+    # thread that first computes takes over what any other has set last: this one asks before that.
     torch.get_num_threads()
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
