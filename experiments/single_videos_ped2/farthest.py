@@ -1,0 +1,174 @@
+"""What is far from the memory: ``python …/single_videos_ped2/farthest.py CHECKPOINT ROOT``.
+
+CHECKPOINT, a detector of ``pred``, is tested on video 06 of Ped2, which lies in ROOT; its items
+stay as they were trained. Of the normal frames after the last anomaly it looks up the places whose
+queries are the farthest from their items, and prints how well the video's distance tells its frames
+apart with and without them, and in how many frames of each video somebody is there.
+``figures/farthest.png`` beside this file shows three frames, the distance of their places, and
+where somebody was, in training and in this video.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+from rich.progress import track
+
+from memguard.config import register_resolvers
+from memguard.data.frames import frame_images
+from memguard.data.layouts import ped2
+from memguard.experiment import build_benchmark, build_datamodule, restore
+from memguard.metrics import frame_auroc
+from memguard.report.figures import PAGE_WIDTH, STYLE, VERMILION
+
+HERE = Path(__file__).parent
+VIDEO = "06"
+SHOWN = {60: "anomalous", 140: "anomalous", 172: "normal"}  # frames of the video
+FARTHEST = 3  # places
+CHANGED = 25  # grey levels by which a pixel with somebody in it differs from its video's median
+SOMEBODY = 0.08  # of the pixels of a place
+SELDOM = 1e-4  # share of the frames, the least that is drawn
+
+
+@dataclass(frozen=True)
+class Found:
+    """A test of the video.
+
+    Attributes:
+        frame: (N,), numbers of the scored frames.
+        label: (N,).
+        far: (N, rows, columns), the mean squared distance of each query to its nearest item.
+    """
+
+    frame: np.ndarray
+    label: np.ndarray
+    far: np.ndarray
+
+    def after(self) -> np.ndarray:
+        """The mean distance of each place, (rows, columns), after the last anomaly."""
+        return self.far[self.frame > self.frame[self.label == 1].max()].mean(axis=0)
+
+    def auroc(self, places: np.ndarray) -> float:
+        """AUROC in % of the mean distance of some of the places, (rows, columns)."""
+        distance = torch.from_numpy(self.far[:, places].mean(axis=1))
+        return 100 * frame_auroc(distance, torch.from_numpy(self.label))
+
+
+@torch.no_grad()
+def find(checkpoint: Path) -> Found:
+    """Test the video by the items as they were trained."""
+    detector, config = restore(checkpoint)
+    benchmark = build_benchmark(config)
+    video = [record for record in benchmark.test if record.name == VIDEO]
+    datamodule = build_datamodule(config, replace(benchmark, train=(), test=tuple(video)))
+    datamodule.prepare_data()
+    datamodule.setup()
+    detector.eval().begin_test()
+    parts = []
+    for batch in track(datamodule.test_dataloader(), "Test"):
+        scored = detector.score_frames(batch.frames, batch.video)
+        query, likest = scored["query"], scored["similarity"].amax(dim=-1).flatten(1)
+        parts.append((batch.frame, batch.label, (2 - 2 * likest).float() / query.shape[-1]))
+    frame, label, far = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+    side = int(far.shape[1] ** 0.5)
+    return Found(frame, label, far.reshape(-1, side, side))
+
+
+def changed(source: Path) -> np.ndarray:
+    """Which pixels of each frame differ from the video's median, (frames, height, width)."""
+    images = [np.asarray(Image.open(path).convert("L"), float) for path in frame_images(source)]
+    frames = np.stack(images)
+    return np.abs(frames - np.median(frames, axis=0)) > CHANGED
+
+
+def box(places: np.ndarray, shape: tuple[int, int]) -> tuple[slice, slice]:
+    """The pixels of a picture of this shape that the places, (rows, columns), lie in."""
+    rows, columns = places.nonzero()
+    height, width = (pixels / cells for pixels, cells in zip(shape, places.shape, strict=True))
+    return (
+        slice(int(rows.min() * height), int((rows.max() + 1) * height)),
+        slice(int(columns.min() * width), int((columns.max() + 1) * width)),
+    )
+
+
+def draw(
+    found: Found, source: Path, trodden: dict[str, np.ndarray], at: tuple[slice, slice]
+) -> Figure:
+    """Draw frames, the distance of their places, and how often pixels changed."""
+    paths = list(frame_images(source))
+    height, width = next(iter(trodden.values())).shape
+    extent = (0.0, float(width), float(height), 0.0)
+    shown = np.isin(found.frame, list(SHOWN))
+    scale = mpl.colors.LogNorm(found.far[shown].min(), found.far[shown].max())
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 2.9))
+        grid = figure.subplots(2, len(SHOWN) + 1)
+        for column, (number, kind) in enumerate(SHOWN.items()):
+            picture, map_ = grid[:, column]
+            picture.imshow(Image.open(paths[number]).convert("L"), cmap="gray", extent=extent)
+            picture.set_title(f"frame {number}, {kind}", loc="left")
+            far = found.far[found.frame == number][0]
+            heat = map_.imshow(
+                far, cmap="cividis", norm=scale, extent=extent, interpolation="nearest"
+            )
+        figure.colorbar(
+            heat, ax=grid[1, :-1], label="distance", orientation="horizontal", aspect=40
+        )
+        for axes, (where, share) in zip(grid[:, -1], trodden.items(), strict=True):
+            norm = mpl.colors.LogNorm(SELDOM, 1, clip=True)
+            axes.imshow(share, cmap="cividis", norm=norm, extent=extent)
+            axes.set_title(f"somebody, {where}", loc="left")
+        for axes in grid.flat:
+            corner = at[1].start, at[0].start
+            size = at[1].stop - at[1].start, at[0].stop - at[0].start
+            axes.add_patch(Rectangle(corner, *size, fill=False, color=VERMILION, lw=1))
+            axes.set(xticks=[], yticks=[])
+    return figure
+
+
+def somebody(root: Path, at: tuple[slice, slice]) -> Iterator[tuple[str, str, int, np.ndarray]]:
+    """Split and name of each video, its frames with somebody there, how often pixels change."""
+    benchmark = ped2(root)
+    for split, records in (("train", benchmark.train), ("test", benchmark.test)):
+        for record in track(records, split, transient=True):
+            pixels = changed(record.source)
+            there = pixels[:, at[0], at[1]].mean(axis=(1, 2)) > SOMEBODY
+            yield split, record.name, int(there.sum()), pixels.mean(axis=0)
+
+
+def main() -> None:
+    """Find the places, print what is known of them, and draw."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("root", type=Path)
+    arguments = parser.parse_args()
+    register_resolvers()
+    found = find(arguments.checkpoint)
+    after = found.after()
+    farthest = after >= np.sort(after, axis=None)[-FARTHEST]
+    source = next(record.source for record in ped2(arguments.root).test if record.name == VIDEO)
+    at = box(farthest, changed(source).shape[1:])
+    everywhere = np.ones_like(farthest)
+    print(f"farthest places (row, column): {np.argwhere(farthest).tolist()}, pixels {at}")
+    print(f"their share of the distance: {100 * after[farthest].sum() / after.sum():.0f} %")
+    print(f"AUROC by all places: {found.auroc(everywhere):.1f}")
+    print(f"without the farthest: {found.auroc(~farthest):.1f}")
+    changes: dict[str, dict[str, np.ndarray]] = {"train": {}, "test": {}}
+    for split, name, frames, pixels in somebody(arguments.root, at):
+        print(f"{split} {name}: somebody there in {frames} frames")
+        changes[split][name] = pixels
+    training = np.mean(list(changes["train"].values()), axis=0)
+    trodden = {"in training": training, "in this video": changes["test"][VIDEO]}
+    (HERE / "figures").mkdir(exist_ok=True)
+    draw(found, source, trodden, at).savefig(HERE / "figures" / "farthest.png")
+
+
+if __name__ == "__main__":
+    main()
