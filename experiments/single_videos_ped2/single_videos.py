@@ -11,7 +11,6 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from torch import Tensor
 
 from memguard.metrics import frame_auroc
@@ -30,9 +29,9 @@ Counts = dict[str, dict[str, float]]
 
 def count(frames: dict[str, Tensor]) -> dict[str, float]:
     """Count each score, in %."""
-    terms = [frames[name] for name in ("psnr", "distance", "video")]
+    psnr, distance, video = (frames[name] for name in ("psnr", "distance", "video"))
     return {
-        name: 100 * frame_auroc(anomaly_score(*terms, weight), frames["label"])
+        name: 100 * frame_auroc(anomaly_score(psnr, distance, video, weight), frames["label"])
         for name, weight in WEIGHTS.items()
     }
 
@@ -56,19 +55,19 @@ def draw(results: dict[str, Counts]) -> Figure:
                 videos = [video for video in counts if video != ALL]
                 gained = [counts[video][score] - counts[ALL][score] for video in videos]
                 full_size = "full_size" in name
+                label = "the published size" if full_size else "small networks"
                 colour, face = (BLUE, BLUE) if full_size else (VERMILION, "none")
-                axes.plot(videos, gained, "o", ms=4, color=colour, mfc=face)
+                axes.plot(videos, gained, "o", ms=4, color=colour, mfc=face, label=label)
             axes.axhline(0, color="0.5", lw=0.6)
             axes.set_title(title, loc="left")
             axes.tick_params(axis="x", labelsize=6)
             axes.set_xlabel("test video left out")
         figure.axes[0].set_ylabel("gained, points of AUROC")
-        look = {"ls": "", "marker": "o", "ms": 4}
-        marks = [
-            Line2D([], [], **look, color=BLUE, label="the published size"),
-            Line2D([], [], **look, color=VERMILION, mfc="none", label="small networks"),
-        ]
-        figure.legend(handles=marks, loc="outside lower center", ncols=2, frameon=False)
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        kinds = dict(zip(labels, handles, strict=True))
+        figure.legend(
+            kinds.values(), kinds.keys(), loc="outside lower center", ncols=2, frameon=False
+        )
     return figure
 
 
