@@ -1,11 +1,11 @@
 """What patch size and smoothing are worth.
 
-``python experiments/patch_ped2/sensitivity.py CHECKPOINT DATASET ROOT``
+``python experiments/patch_ped2/sensitivity.py NAME CHECKPOINT DATASET ROOT``
 
-Tests a checkpoint once, keeps every painted frame, and counts
-``scoring=patch`` for every size of patch and every smoothing of a grid. Writes ``results.json`` and
-``figures/sensitivity.png`` beside this file; the defaults of ``conf/scoring`` are marked. They were
-not chosen by this figure: see ``moving_size.py``.
+Tests a checkpoint once, keeps every painted frame, and counts ``scoring=patch`` for every size of
+patch and every smoothing of a grid. Written are, beside this file, ``results.json`` under NAME and
+``figures/NAME.png``; the defaults of ``conf/scoring`` are marked. They were not chosen by this
+figure: see ``moving_size.py``.
 """
 
 import json
@@ -89,6 +89,8 @@ def draw(values: dict[str, dict[str, float]], chosen: Scoring) -> Figure:
         left, right = figure.subplots(1, 2, sharey=True)
         _draw_sizes(left, values, chosen)
         _draw_smoothings(right, values, chosen)
+        handles, labels = left.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
     return figure
 
 
@@ -99,19 +101,17 @@ def _draw_sizes(axes: Axes, values: dict[str, dict[str, float]], chosen: Scoring
         curve = [100 * values[_key(size)][str(smoothing)] for size in SIZES]
         shade = shades(number / len(SMOOTHINGS))
         axes.plot(heights, curve, marker="o", ms=3, lw=1, color=shade, label=f"σ = {smoothing:g}")
-    axes.axvline(chosen.patch[0], color=VERMILION, lw=0.8, ls="--")
+    axes.axvline(chosen.patch[0], color=VERMILION, lw=0.8, ls="--", label="default")
     axes.set(xscale="log", xlabel="height of a patch, share of the picture's", ylabel="AUROC, %")
     axes.set_xticks(heights, [f"{height:g}" for height in heights])
     axes.minorticks_off()
-    axes.legend(frameon=False)
 
 
 def _draw_smoothings(axes: Axes, values: dict[str, dict[str, float]], chosen: Scoring) -> None:
     row = values[_key((chosen.patch[0], chosen.patch[1]))]
     axes.plot(SMOOTHINGS, [100 * row[str(s)] for s in SMOOTHINGS], "o-", ms=3, lw=1, color=BLUE)
-    axes.axvline(chosen.smoothing, color=VERMILION, lw=0.8, ls="--", label="default")
+    axes.axvline(chosen.smoothing, color=VERMILION, lw=0.8, ls="--")
     axes.set(xlabel="smoothing σ, frames (patch as by default)")
-    axes.legend(frameon=False)
 
 
 def _key(size: tuple[float, float]) -> str:
@@ -120,10 +120,11 @@ def _key(size: tuple[float, float]) -> str:
 
 def main() -> None:
     """Count the grid, and draw it."""
-    if len(sys.argv) != 4:
+    if len(sys.argv) != 5:
         sys.exit(__doc__)
     register_resolvers()
-    painted = paint(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+    name, checkpoint, dataset, root = sys.argv[1:]
+    painted = paint(Path(checkpoint), dataset, root)
     chosen = painted.scoring
     values = {
         _key(size): {
@@ -133,8 +134,10 @@ def main() -> None:
         for size in track(SIZES, "Counting")
     }
     (HERE / "figures").mkdir(exist_ok=True)
-    (HERE / "results.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    draw(values, chosen).savefig(HERE / "figures" / "sensitivity.png")
+    path = HERE / "results.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps(known | {name: values}, indent=2) + "\n", encoding="utf-8")
+    draw(values, chosen).savefig(HERE / "figures" / f"{name}.png")
 
 
 if __name__ == "__main__":
