@@ -1,7 +1,7 @@
-"""The worst patch, video by video: ``python experiments/patch_ped2/videos.py NAME=RUN …``.
+"""The worst patch, video by video: ``python experiments/patch_ped2/by_video.py NAME=RUN …``.
 
 Each RUN is the folder of a test with ``scoring=patch``. Printed are its AUROC, and that without
-each of its videos; ``figures/videos.png`` beside this file shows the score of every frame.
+each of its videos; ``figures/by_video.png`` beside this file shows the score of every frame.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def main() -> None:
     runs = {name: read_scores(Path(folder) / "scores.csv") for name, folder in pairs}
     print_table({name: without(scores) for name, scores in runs.items()})
     (HERE / "figures").mkdir(exist_ok=True)
-    draw(runs).savefig(HERE / "figures" / "videos.png")
+    draw(runs).savefig(HERE / "figures" / "by_video.png")
 
 
 if __name__ == "__main__":
