@@ -75,12 +75,10 @@ def main() -> None:
     """Count the runs, and write results and figure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
-    arguments = parser.parse_args()
+    pairs = (argument.split("=", 1) for argument in parser.parse_args().runs)
     path = HERE / "results.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for argument in arguments.runs:
-        name, folder = argument.split("=", 1)
-        results[name] = leave_out(Path(folder))
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results = known | {name: leave_out(Path(folder)) for name, folder in pairs}
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     (HERE / "figures").mkdir(exist_ok=True)
     draw(results).savefig(HERE / "figures" / "single_videos.png")
