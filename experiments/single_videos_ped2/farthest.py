@@ -70,12 +70,13 @@ def find(checkpoint: Path) -> Found:
     datamodule = build_datamodule(config, replace(benchmark, train=(), test=tuple(video)))
     datamodule.prepare_data()
     datamodule.setup()
-    detector.eval().begin_test()
+    detector.eval()
     parts = []
     for batch in track(datamodule.test_dataloader(), "Test"):
-        scored = detector.score_frames(batch.frames, batch.video)
-        query, likest = scored["query"], scored["similarity"].amax(dim=-1).flatten(1)
-        parts.append((batch.frame, batch.label, (2 - 2 * likest).float() / query.shape[-1]))
+        features, _ = detector.autoencoder.encoder(detector.split(batch.frames)[0])
+        read = detector.memory(features)
+        far = (2 - 2 * read.similarity.amax(dim=-1)) / read.query.shape[-1]  # of unit rows
+        parts.append((batch.frame, batch.label, far))
     frame, label, far = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
     side = int(far.shape[1] ** 0.5)
     return Found(frame, label, far.reshape(-1, side, side))
