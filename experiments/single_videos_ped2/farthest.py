@@ -1,11 +1,12 @@
-"""What is far from the memory: ``python …/single_videos_ped2/farthest.py CHECKPOINT ROOT``.
+"""What is far from the memory: ``python …/farthest.py CHECKPOINT ROOT UNWRITTEN``.
 
 CHECKPOINT, a detector of ``pred``, is tested on video 06 of Ped2, which lies in ROOT; its items
 stay as they were trained. Of the normal frames after the last anomaly it looks up the places whose
-queries are the farthest from their items, and prints how well the video's distance tells its frames
-apart with and without them, and in how many frames of each video somebody is there.
-``figures/farthest.png`` beside this file shows three frames, the distance of their places, and
-where somebody was, in training and in this video.
+queries are the farthest from their items. Printed is how well the video's distance tells its frames
+apart with and without them; what the published score of the whole test is so, whose other videos
+are those of UNWRITTEN, the folder of a test of CHECKPOINT with ``guard.enabled=false``; and in how
+many frames of each video somebody is there. ``figures/farthest.png`` beside this file shows three
+frames, the distance of their places, and where somebody was, in training and in this video.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 from rich.progress import track
+from torch import Tensor
 
 from memguard.config import register_resolvers
 from memguard.data.frames import frame_images
@@ -27,9 +29,12 @@ from memguard.data.layouts import ped2
 from memguard.experiment import build_benchmark, build_datamodule, restore
 from memguard.metrics import frame_auroc
 from memguard.report.figures import PAGE_WIDTH, STYLE, VERMILION
+from memguard.report.results import read_scores
+from memguard.scoring import anomaly_score
 
 HERE = Path(__file__).parent
 VIDEO = "06"
+WEIGHT = 0.6  # λ of pred, as published
 SHOWN = {60: "anomalous", 140: "anomalous", 172: "normal"}  # frames of the video
 FARTHEST = 3  # places
 CHANGED = 25  # grey levels by which a pixel with somebody in it differs from its video's median
@@ -55,10 +60,21 @@ class Found:
         """The mean distance of each place, (rows, columns), after the last anomaly."""
         return self.far[self.frame > self.frame[self.label == 1].max()].mean(axis=0)
 
+    def distance(self, places: np.ndarray) -> Tensor:
+        """The mean distance of some of the places, (rows, columns), in each frame, (N,)."""
+        return torch.from_numpy(self.far[:, places].mean(axis=1))
+
     def auroc(self, places: np.ndarray) -> float:
-        """AUROC in % of the mean distance of some of the places, (rows, columns)."""
-        distance = torch.from_numpy(self.far[:, places].mean(axis=1))
-        return 100 * frame_auroc(distance, torch.from_numpy(self.label))
+        """AUROC in % of the distance of some of the places, in the video alone."""
+        return 100 * frame_auroc(self.distance(places), torch.from_numpy(self.label))
+
+    def published(self, places: np.ndarray, test: Path) -> float:
+        """AUROC in % of a whole test's published score, by these places of this video."""
+        frames, names = read_scores(test / "scores.csv")
+        distance = frames["distance"].clone()
+        distance[frames["video"] == names.index(VIDEO)] = self.distance(places).to(distance)
+        score = anomaly_score(frames["psnr"], distance, frames["video"], WEIGHT)
+        return 100 * frame_auroc(score, frames["label"])
 
 
 @torch.no_grad()
@@ -149,6 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("root", type=Path)
+    parser.add_argument("unwritten", type=Path)
     arguments = parser.parse_args()
     register_resolvers()
     found = find(arguments.checkpoint)
@@ -156,11 +173,11 @@ def main() -> None:
     farthest = after >= np.sort(after, axis=None)[-FARTHEST]
     source = next(record.source for record in ped2(arguments.root).test if record.name == VIDEO)
     at = box(farthest, changed(source).shape[1:])
-    everywhere = np.ones_like(farthest)
     print(f"farthest places (row, column): {np.argwhere(farthest).tolist()}, pixels {at}")
     print(f"their share of the distance: {100 * after[farthest].sum() / after.sum():.0f} %")
-    print(f"AUROC by all places: {found.auroc(everywhere):.1f}")
-    print(f"without the farthest: {found.auroc(~farthest):.1f}")
+    for name, places in (("all", np.ones_like(farthest)), ("others", ~farthest)):
+        published = found.published(places, arguments.unwritten)
+        print(f"{name}: the video's distance {found.auroc(places):.1f}, published {published:.1f}")
     changes: dict[str, dict[str, np.ndarray]] = {"train": {}, "test": {}}
     for split, name, frames, pixels in somebody(arguments.root, at):
         print(f"{split} {name}: somebody there in {frames} frames")
