@@ -2,7 +2,8 @@
 
 Reads the study's ``results.json``, whose entries are named ``WHAT_seedN`` or, without seeds,
 ``WHAT``, as ``experiments/record.py`` wrote them; prints a table of means and draws
-``figures/summary.png``.
+``figures/summary.png``. Tests on the way, ``WHAT_after_N_epochs_seedN``, are left to a figure over
+the epochs.
 """
 
 import json
@@ -27,6 +28,8 @@ WAYS = {
     "test/auroc_patch_psnr": "patch and PSNR, smoothed",
 }
 
+ON_THE_WAY = "_after_"
+
 Values = dict[str, dict[str, list[float]]]
 """AUROC in % of each seed, by variant and by way of counting."""
 
@@ -36,6 +39,8 @@ def gather(study: Path) -> Values:
     entries = json.loads((study / "results.json").read_text(encoding="utf-8"))
     values: Values = defaultdict(lambda: defaultdict(list))
     for name, entry in entries.items():
+        if ON_THE_WAY in name:
+            continue
         for key in WAYS:
             if key in entry["metrics"]:
                 values[name.partition("_seed")[0]][key].append(100 * entry["metrics"][key])
