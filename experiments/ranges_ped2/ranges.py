@@ -11,6 +11,7 @@ beside this file.
 import argparse
 import json
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -26,6 +27,7 @@ from memguard.report.results import read_scores
 
 HERE = Path(__file__).parent
 COLUMNS = 3
+TITLE_WIDTH = 26  # characters above a panel
 SCORES = {
     "psnr": "test/auroc_psnr",
     "published": "test/auroc",
@@ -65,7 +67,7 @@ def draw(results: dict[str, Any]) -> Figure:
         grid = figure.subplots(rows, COLUMNS, squeeze=False)
         for axes, (name, found) in zip(grid.flat, results.items(), strict=False):
             _draw_videos(axes, found["videos"])
-            axes.set_title(name.replace("_", " "), loc="left", fontsize=8)
+            axes.set_title(fill(name.replace("_", " "), TITLE_WIDTH), loc="left", fontsize=8)
         for axes in grid.flat[len(results) :]:
             axes.set_visible(False)
         bars = [
