@@ -43,3 +43,19 @@ def test_only_with_skip_connections_the_decoder_sees_the_encoders_maps(
     assert output.shape == (1, 1, 32, 32)
     assert output.abs().max() <= 1
     assert torch.equal(output, others) != skip_connections
+
+
+def gradients(model: Autoencoder) -> dict[str, torch.Tensor]:
+    features, skips = model.encoder(torch.randn(2, 4, 32, 32, dtype=torch.float64))
+    model.decoder(torch.cat([features, features], dim=1), skips).square().mean().backward()
+    return {k: p.grad for k, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("skip_connections", [True, False])
+def test_the_biases_that_do_not_learn_are_those_without_a_gradient(skip_connections: bool) -> None:
+    model = small(past=4, skip_connections=skip_connections).double().train()
+    still = {name for name, p in model.named_parameters() if not p.requires_grad}
+    found = gradients(model.requires_grad_())
+    assert still == {name for name, gradient in found.items() if gradient.abs().max() < 1e-12}
+    assert still
+    assert all(name.endswith("bias") for name in still)

@@ -10,25 +10,26 @@ from torch import Tensor, nn
 from memguard.model.convolution import Conv3x3
 
 
+def normed(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
+    """A convolution, batch norm and ReLU.
+
+    Batch norm takes away whatever a bias adds: its gradient is rounding alone, which on a CPU takes
+    a seventh of a step of ``recon`` to sum. So it stays as it was drawn, or as a checkpoint has it.
+    """
+    if convolution.bias is not None:
+        convolution.bias.requires_grad_(False)
+    return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True)]
+
+
 def conv_block(inputs: int, outputs: int) -> nn.Sequential:
     """Two rounds of 3×3 convolution, batch norm and ReLU, the picture's size kept."""
-    return nn.Sequential(
-        Conv3x3(inputs, outputs),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-        Conv3x3(outputs, outputs),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
+    return nn.Sequential(*normed(Conv3x3(inputs, outputs)), *normed(Conv3x3(outputs, outputs)))
 
 
 def up_block(inputs: int, outputs: int) -> nn.Sequential:
     """A transposed 3×3 convolution of stride 2, batch norm and ReLU: twice the picture's size."""
-    return nn.Sequential(
-        nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
+    up = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
+    return nn.Sequential(*normed(up))
 
 
 class Encoder(nn.Module):
@@ -52,10 +53,7 @@ class Encoder(nn.Module):
         self.pool = nn.MaxPool2d(2)
         # No norm or activation at the end: queries are directions, and half of them point below 0.
         self.head = nn.Sequential(
-            Conv3x3(4 * width, features),
-            nn.BatchNorm2d(features),
-            nn.ReLU(inplace=True),
-            Conv3x3(features, features),
+            *normed(Conv3x3(4 * width, features)), Conv3x3(features, features)
         )
 
     def forward(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
