@@ -24,7 +24,6 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from memguard.checkpoints import CONFIG_KEY, read_checkpoint
 from memguard.config import register_resolvers
 from memguard.data import layouts
 from memguard.data.layouts import Benchmark, count_frames
@@ -60,14 +59,6 @@ def padded(frames: dict[str, Tensor], score: Tensor, benchmark: Benchmark) -> tu
     return torch.cat(scores), torch.cat(labels)
 
 
-def weight_of(run: Path) -> float:
-    """Return λ, which is null in a test's configuration where it stays as trained."""
-    config = OmegaConf.load(run / ".hydra" / "config.yaml")
-    if config.scoring.weight is None:
-        config = OmegaConf.create(read_checkpoint(Path(config.checkpoint))[CONFIG_KEY])
-    return float(config.scoring.weight)
-
-
 def count(run: Path, fresh_run: Path, benchmark: Benchmark) -> dict[str, float]:
     """Count in every way.
 
@@ -76,7 +67,8 @@ def count(run: Path, fresh_run: Path, benchmark: Benchmark) -> dict[str, float]:
         fresh_run: The folder of a test with items afresh in each video.
         benchmark: What both were tested on.
     """
-    how = Scoring("published", weight_of(run), patch=(1, 1), smoothing=SIGMA, causal=False)
+    weight = OmegaConf.load(run / "config.yaml").scoring.weight
+    how = Scoring("published", weight, patch=(1, 1), smoothing=SIGMA, causal=False)
     frames, _ = read_scores(run / "scores.csv")
     fresh, _ = read_scores(fresh_run / "scores.csv")
     psnr, distance, video, label = (frames[n] for n in ("psnr", "distance", "video", "label"))

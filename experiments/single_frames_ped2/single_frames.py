@@ -33,7 +33,6 @@ from memguard.report.results import read_scores
 from memguard.scoring import anomaly_score
 
 HERE = Path(__file__).parent
-WEIGHT = 0.6  # λ of pred, as published
 PAST = 4  # frames before the scored one in a window of pred
 AROUND = 13  # frames: more than a period of the coding
 JUMP = 2.0
@@ -84,12 +83,6 @@ def running_median(values: Tensor, video: Tensor, size: int) -> Tensor:
         place = video == number
         found[place] = torch.from_numpy(median_filter(values[place].numpy(), size, mode="nearest"))
     return found
-
-
-def weight_of(run: Path) -> float:
-    """Return λ, which is null in the test of a checkpoint that kept it as published."""
-    weight = OmegaConf.load(run / ".hydra" / "config.yaml").scoring.weight
-    return WEIGHT if weight is None else float(weight)
 
 
 def lowest(frames: Columns, names: list[str]) -> dict[str, int]:
@@ -193,7 +186,8 @@ def main() -> None:
         name, folder = argument.split("=", 1)
         frames, names = read_scores(Path(folder) / "scores.csv")
         jumps = has_jump(frames, names, moved)
-        counted = count(frames, weight_of(Path(folder)), jumps)
+        weight = OmegaConf.load(Path(folder) / "config.yaml").scoring.weight
+        counted = count(frames, weight, jumps)
         results[name] = counted | {"lowest PSNR": lowest(frames, names)}
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     (HERE / "figures").mkdir(exist_ok=True)

@@ -323,6 +323,8 @@ def _write_run_folder(
     folder, title = run_folder(), f"Test on {benchmark.title}"
     made = {"dataset": benchmark.name, "label_set": benchmark.label_set} | provenance
     write_json(folder / "provenance.json", made)
+    composed = OmegaConf.to_yaml(OmegaConf.create(plain_config(config)), resolve=True)
+    (folder / "config.yaml").write_text(composed, encoding="utf-8")
     left_out: list[str] = []
     if tested:
         write_scores(folder / "scores.csv", tested.frames, tested.names)
@@ -331,7 +333,7 @@ def _write_run_folder(
         folder / "report.html",
         title=title,
         metrics=metrics,
-        config=OmegaConf.to_yaml(OmegaConf.create(plain_config(config)), resolve=True),
+        config=composed,
         provenance=made,
         tested=tested,
     )

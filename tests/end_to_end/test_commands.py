@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from memguard.config import default_precision
 
@@ -66,7 +67,7 @@ def test_a_run_leaves_everything_in_its_folder(run: Path) -> None:
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     expected = {
         "metrics.json", "scores.csv", "provenance.json", "report.html", "curves/metrics.csv",
-        "train.log",
+        "train.log", "config.yaml",
         "figures/scores.png", "figures/worst_frames.png", ".hydra/config.yaml",
     }  # fmt: skip
     assert expected <= names
@@ -147,6 +148,9 @@ def test_evaluation_changes_only_what_is_asked(run: Path, tmp_path: Path) -> Non
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert metrics_of(tmp_path / "closed")["test/frames_written"] == 0
+    trained, tested = (OmegaConf.load(f / "config.yaml") for f in (run, tmp_path / "closed"))
+    assert tested.guard == {**trained.guard, "enabled": False}
+    assert all(tested[part] == trained[part] for part in ("model", "memory", "loss", "scoring"))
 
 
 def test_the_patch_score_is_not_normalised_and_counted_beside_the_published_one(
