@@ -16,8 +16,7 @@ def normed(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
     Batch norm takes away whatever a bias adds: its gradient is rounding alone, which on a CPU takes
     a seventh of a step of ``recon`` to sum. So it stays as it was drawn, or as a checkpoint has it.
     """
-    if convolution.bias is not None:
-        convolution.bias.requires_grad_(False)
+    convolution.get_parameter("bias").requires_grad_(False)
     return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True)]
 
 
