@@ -1,10 +1,18 @@
 """What the configuration composes to, and what it refuses."""
 
+from typing import Any
+
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from memguard.config import config_folder, published_settings, register_resolvers, validate
+from memguard.config import (
+    config_folder,
+    published_settings,
+    register_resolvers,
+    validate,
+    validate_training,
+)
 from memguard.errors import ConfigError
 from memguard.experiment import build_detector
 
@@ -89,6 +97,26 @@ def test_what_cannot_work_is_one_sentence_that_names_the_key(override: str, sent
     with pytest.raises(ConfigError, match=sentence) as error:
         validate(composed("model=mnad_small", override))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("batch_norm", "frozen", r"batch_norm=frozen cannot work: .* measured or running"),
+        ("callbacks.checkpoint.every_minutes", -1, r"every_minutes=-1 .* at least 0"),
+        ("trainer.max_steps", 30, r"max_steps=30 .* left out, .* set trainer\.max_epochs"),
+        ("trainer.max_time", "00:00:10:00", r"max_time=00:00:10:00 .* set trainer\.max_epochs"),
+    ],
+)
+def test_a_training_is_refused_what_a_test_of_an_older_one_may_have(
+    key: str, value: Any, sentence: str
+) -> None:
+    config = composed("model=mnad_small")
+    validate_training(config)
+    OmegaConf.update(config, key, value, force_add=True)
+    validate(config)
+    with pytest.raises(ConfigError, match=sentence):
+        validate_training(config)
 
 
 def test_a_step_is_compiled_for_one_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,6 +150,23 @@ def test_a_compiled_step_is_one_graph_and_finds_what_an_eager_one_does(
         torch.testing.assert_close(weight.grad, same.grad, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("threshold", "written", "sentence"),
+    [
+        (0.01, 0, r"no frame .*: γ = 0\.01 does not part .* go from 0\.02 to 0\.5: "),
+        (0.9, 2, r"all 2 frames .*: γ = 0\.9 does not part .* or to auto with another"),
+        ("auto", 0, r"no frame .* when an epoch ends, which none has yet\. .* a number between\."),
+    ],
+)
+def test_a_guard_that_lets_all_or_nothing_pass_is_told_of(
+    threshold: float | Literal["auto"], written: int, sentence: str
+) -> None:
+    under_test = small_detector(threshold=threshold)
+    under_test.frames = {"regular": torch.tensor([0.02, 0.5])}
+    with pytest.warns(UserWarning, match=sentence):
+        under_test._warn_of_idle_guard(written, total=2)
+
+
 class Loss(Logger):
     """Notes the losses that a training logs, by step."""
 

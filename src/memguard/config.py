@@ -145,21 +145,29 @@ RULES: list[Rule] = [
         lambda value: value is None or _whole_at_least(1)(value),
         "a whole number of at least 1",
     ),
-    (
-        "batch_norm",  # of a training alone, and not of older ones
-        lambda value: value in (None, "measured", "running"),
-        "measured or running",
-    ),
     ("data.holdout", lambda value: _at_least(0)(value) and value < 1, "a number from 0 to below 1"),
     ("optimizer.lr", lambda value: _at_least(0)(value) and value > 0, "a number above 0"),
-    (
-        "callbacks.checkpoint.every_minutes",  # of a training alone
-        lambda value: value is None or _at_least(0)(value),
-        "a number of minutes of at least 0",
-    ),
     ("compile", lambda value: isinstance(value, bool), "true or false"),
     ("trainer.max_epochs", _whole_at_least(1), "a whole number of at least 1"),
     ("seed", _whole_at_least(0), "a whole number of at least 0"),
+]
+
+# γ, the level of an alarm and batch norm's statistics are found where the last epoch ends.
+_NO_END = (
+    lambda value: value in (None, -1),
+    "left out, as a training ends with an epoch: set trainer.max_epochs, and "
+    "trainer.limit_train_batches for short ones",
+)
+
+TRAINING_RULES: list[Rule] = [
+    ("batch_norm", lambda value: value in ("measured", "running"), "measured or running"),
+    (
+        "callbacks.checkpoint.every_minutes",  # a command can leave the callback out
+        lambda value: value is None or _at_least(0)(value),
+        "a number of minutes of at least 0",
+    ),
+    ("trainer.max_steps", *_NO_END),
+    ("trainer.max_time", *_NO_END),
 ]
 
 SCORE_RULES: list[Rule] = [
@@ -198,6 +206,16 @@ def validate(config: DictConfig) -> None:
             "guard.threshold=auto needs held-out normal frames, but data.holdout=0: set "
             "data.holdout to 0.05, or guard.threshold to a number."
         )
+
+
+def validate_training(config: DictConfig) -> None:
+    """Refuse a training that cannot work, before it begins.
+
+    Raises:
+        ConfigError: A value is missing or impossible; the message names its key.
+    """
+    validate(config)
+    _keep_to(TRAINING_RULES, config)
 
 
 def validate_score(config: DictConfig) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from math import isnan
 from typing import NamedTuple
 
 import pytorch_lightning as pl
@@ -318,11 +319,16 @@ class Detector(FrameScorer):
         if not self.guard.enabled or 0 < written < total:
             return
         some = "no frame" if written == 0 else f"all {total} frames"
+        if isnan(self.guard.threshold):
+            why = "guard.threshold=auto finds γ when an epoch ends, which none has yet"
+            remedy = "a number between"
+        else:
+            why = f"γ = {self.guard.threshold:.4g} does not part normal from anomalous here"
+            remedy = "a number between, or to auto with another guard.quantile"
+        regular = self.frames["regular"]
         pl.utilities.rank_zero_warn(
-            f"The guard let {some} into the memory: γ = {self.guard.threshold:.4g} does not part "
-            f"normal from anomalous here. The regular scores go from "
-            f"{self.frames['regular'].min():.4g} to {self.frames['regular'].max():.4g}: set "
-            f"guard.threshold to a number between, or to auto with another guard.quantile."
+            f"The guard let {some} into the memory: {why}. The regular scores go from "
+            f"{regular.min():.4g} to {regular.max():.4g}: set guard.threshold to {remedy}."
         )
 
 

@@ -27,7 +27,7 @@ from memguard.checkpoints import (
     read_weights,
     require_resumable,
 )
-from memguard.config import published_settings, require_complete, validate
+from memguard.config import published_settings, require_complete, validate, validate_training
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.download import download
 from memguard.data.layouts import Benchmark
@@ -64,7 +64,7 @@ def train(config: DictConfig) -> dict[str, float]:
     Raises:
         UserError: The configuration, a video, a label file or the checkpoint cannot be used.
     """
-    validate(config)
+    validate_training(config)
     provenance = Provenance(config.seed)
     _quieten()
     keep_freed_memory()

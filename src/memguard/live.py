@@ -127,9 +127,10 @@ def load(checkpoint: Path | str, **settings: Any) -> LiveScorer:
     detector, config = restore(Path(checkpoint), OmegaConf.create(settings))
     if not detector.alarm.calibrated:
         raise CheckpointError(
-            f"{checkpoint} does not know the scores of normal video, as it was imported, trained "
-            "by an earlier version, or with data.holdout=0: train again with data.holdout=0.05 or "
-            "more; memguard.evaluate takes it as it is."
+            f"{checkpoint} does not know the scores of normal video, as it was imported, stopped "
+            "within its first epoch, trained by an earlier version, or with data.holdout=0: go on "
+            "with it, or train again with data.holdout=0.05 or more; memguard.evaluate takes it as "
+            "it is."
         )
     validate(config)
     return LiveScorer(detector, config)
