@@ -153,7 +153,7 @@ RULES: list[Rule] = [
 ]
 
 # γ, the level of an alarm and batch norm's statistics are found where the last epoch ends.
-_NO_END = (
+_LEFT_OUT = (
     lambda value: value in (None, -1),
     "left out, as a training ends with an epoch: set trainer.max_epochs, and "
     "trainer.limit_train_batches for short ones",
@@ -166,8 +166,8 @@ TRAINING_RULES: list[Rule] = [
         lambda value: value is None or _at_least(0)(value),
         "a number of minutes of at least 0",
     ),
-    ("trainer.max_steps", *_NO_END),
-    ("trainer.max_time", *_NO_END),
+    ("trainer.max_steps", *_LEFT_OUT),
+    ("trainer.max_time", *_LEFT_OUT),
 ]
 
 SCORE_RULES: list[Rule] = [
