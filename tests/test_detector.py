@@ -155,7 +155,7 @@ def test_a_compiled_step_is_one_graph_and_finds_what_an_eager_one_does(
     [
         (0.01, 0, r"no frame .*: γ = 0\.01 does not part .* go from 0\.02 to 0\.5: "),
         (0.9, 2, r"all 2 frames .*: γ = 0\.9 does not part .* or to auto with another"),
-        ("auto", 0, r"no frame .* when an epoch ends, which none has yet\. .* a number between\."),
+        ("auto", 0, r"no frame .* in a validation, and there was none\. .* to a number between\."),
     ],
 )
 def test_a_guard_that_lets_all_or_nothing_pass_is_told_of(

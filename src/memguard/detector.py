@@ -320,7 +320,7 @@ class Detector(FrameScorer):
             return
         some = "no frame" if written == 0 else f"all {total} frames"
         if isnan(self.guard.threshold):
-            why = "guard.threshold=auto finds γ when an epoch ends, which none has yet"
+            why = "guard.threshold=auto finds γ in a validation, and there was none"
             remedy = "a number between"
         else:
             why = f"γ = {self.guard.threshold:.4g} does not part normal from anomalous here"
