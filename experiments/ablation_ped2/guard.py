@@ -1,9 +1,9 @@
-"""AUROC over the guard's γ: ``python experiments/ablation_ped2/guard.py RUN…``.
+"""AUROC over the guard's γ: ``python experiments/ablation_ped2/guard.py FIGURE RUN…``.
 
 Of each RUN, a folder with ``checkpoints/last.ckpt`` and ``scores.csv``, it encodes the test once,
 and replays its writes for one γ after the other, and once more with the labels as the guard. PSNR
 and regular scores are those of the run's own test: they hardly depend on the items. It prints a
-table and draws ``figures/guard.png`` beside this.
+table and draws FIGURE.
 """
 
 import sys
@@ -27,8 +27,6 @@ from memguard.model.memory import read, write
 from memguard.report.figures import PAGE_WIDTH, STYLE
 from memguard.report.results import read_scores
 from memguard.scoring import feature_distance
-
-THRESHOLDS = np.geomspace(0.008, 0.06, 25)
 
 
 class Replay:
@@ -58,6 +56,11 @@ class Replay:
             features, _ = detector.autoencoder.encoder(detector.split(batch.frames)[0])
             queries.append(read(features, self._items).query)
         self._query = torch.cat(queries)
+
+    def thresholds(self) -> list[float]:
+        """Return γ from that below which no frame is to that below which all but one are."""
+        regular = self.frames["regular"]
+        return sorted([*np.geomspace(float(regular.min()), float(regular.max()), 25), self.auto])
 
     def passes(self, guard: float | None) -> Tensor:
         """Return (frames,), which a guard writes: those below γ, or what the labels call normal.
@@ -99,7 +102,7 @@ def draw(replays: dict[str, Replay]) -> Figure:
         figure = Figure(figsize=(PAGE_WIDTH, 2.6))
         panels = figure.subplots(1, 2)
         for name, replay in replays.items():
-            thresholds = sorted([*THRESHOLDS, replay.auto])
+            thresholds = replay.thresholds()
             curves = zip(*map(replay.areas, thresholds), strict=True)
             rings, by_label = replay.areas(replay.auto), replay.areas(None)
             for axes, curve, ring, best in zip(panels, curves, rings, by_label, strict=True):
@@ -109,7 +112,7 @@ def draw(replays: dict[str, Replay]) -> Figure:
         for axes, title in zip(panels, ("distance alone", "published"), strict=True):
             axes.set_title(title, loc="left")
             axes.set(xscale="log", xlabel="γ: from no frame written to nearly all")
-            axes.set_xticks([0.01, 0.02, 0.04], ["0.01", "0.02", "0.04"])
+            axes.set_xticks([0.005, 0.01, 0.02, 0.04], ["0.005", "0.01", "0.02", "0.04"])
             axes.minorticks_off()
         panels[0].set_ylabel("frame AUROC, %")
         panels[0].legend(frameon=False)
@@ -118,12 +121,13 @@ def draw(replays: dict[str, Replay]) -> Figure:
 
 def main() -> None:
     """Replay the runs, print and draw."""
-    if len(sys.argv) < 2:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
+    figure, *runs = map(Path, sys.argv[1:])
     register_resolvers()
-    replays = {Path(run).name: Replay(Path(run)) for run in sys.argv[1:]}
+    replays = {run.name: Replay(run) for run in runs}
     print_table(replays)
-    draw(replays).savefig(Path(__file__).parent / "figures" / "guard.png")
+    draw(replays).savefig(figure)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""AUROC over λ, from distance to PSNR alone: ``python experiments/ablation_ped2/weight.py RUN…``.
+"""AUROC over λ: ``python experiments/ablation_ped2/weight.py FIGURE RUN…``.
 
-Of each RUN, a folder with ``scores.csv``, it draws a line in ``figures/weight.png`` beside this.
+Of each RUN, a folder with ``scores.csv``, it draws a line in FIGURE, from the distance alone (0) to
+the PSNR alone (1).
 """
 
 import sys
@@ -40,8 +41,7 @@ def draw(runs: list[Path]) -> Figure:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
-    draw([Path(run) for run in sys.argv[1:]]).savefig(
-        Path(__file__).parent / "figures" / "weight.png"
-    )
+    figure, *runs = map(Path, sys.argv[1:])
+    draw(runs).savefig(figure)
