@@ -96,15 +96,31 @@ def running_mean(detector: Detector) -> Tensor:
 @pytest.mark.parametrize(("options", "count"), [({}, 7), ({"limit_train_batches": 2}, 2)])
 def test_a_training_ends_by_measuring_what_its_epoch_was_trained_on(
     shared_scene: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture,
-    options: dict[str, int], count: int,
+    recwarn: pytest.WarningsRecorder, options: dict[str, int], count: int,
 ) -> None:  # fmt: skip
     data = windows(shared_scene, tmp_path)
     with caplog.at_level(logging.INFO, "memguard.norm"):
         measured = trained(data, MeasuredNorm(), **options)
     told = [record.args for record in caplog.records if record.name == "memguard.norm"]
     assert told == [(count,)]  # once, in the last epoch
+    assert not [warning for warning in recwarn if "was ended" in str(warning.message)]
     expected = first_mean(measured, data, count)
     torch.testing.assert_close(running_mean(measured), expected, rtol=1e-4, atol=1e-5)
+
+
+class Ends(pl.Callback):
+    """Ends a training after its first epoch, as EarlyStopping would."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = True
+
+
+def test_a_training_that_is_ended_early_says_that_nothing_was_measured(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    data = windows(shared_scene, tmp_path)
+    with pytest.warns(UserWarning, match="after 1 of 2 epochs.*trainer.max_epochs=1 trains"):
+        trained(data, MeasuredNorm(), Ends())
 
 
 def test_only_statistics_and_what_is_found_by_them_differ_from_a_training_as_published(

@@ -84,6 +84,16 @@ class MeasuredNorm(pl.Callback):
                 detector.paint(trainer.strategy.batch_to_device(found.frames))
         _average(trainer, detector.autoencoder)
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Warn where something ended the training early, which was not known at its last step."""
+        done, planned = trainer.current_epoch, int(trainer.max_epochs or 0)
+        if done < planned:
+            pl.utilities.rank_zero_warn(
+                f"The training was ended after {done} of {planned} epochs. Batch norm was not "
+                "measured, and tests with the statistics of its last batches; nor had the learning "
+                f"rate come down to 0. trainer.max_epochs={done} trains as long to its end."
+            )
+
 
 def _epoch_again(trainer: pl.Trainer) -> Iterable[ClipBatch]:
     """As many batches as an epoch has, which may be told to be shorter."""
