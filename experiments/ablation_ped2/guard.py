@@ -83,16 +83,20 @@ class Replay:
 
 
 def print_table(replays: dict[str, Replay]) -> None:
-    """Print what writing nothing, what γ lets pass, everything and what the labels allow gives."""
+    """Print what writing nothing, what γ lets pass, everything and what the labels allow gives.
+
+    And from where to where the published score goes over γ.
+    """
     table = Table(title="Frame AUROC in %: distance alone / published (frames written)")
-    for column in ("run", "none", "γ of the run", "all", "what the labels call normal"):
+    for column in ("run", "none", "γ of the run", "all", "what the labels call normal", "any γ"):
         table.add_column(column)
     for name, replay in replays.items():
         cells = [
             "{:.1f} / {:.1f} ({})".format(*replay.areas(guard), int(replay.passes(guard).sum()))
             for guard in (0.0, replay.auto, torch.inf, None)
         ]
-        table.add_row(name, *cells)
+        published = [replay.areas(guard)[1] for guard in replay.thresholds()]
+        table.add_row(name, *cells, f"{min(published):.1f} to {max(published):.1f}")
     Console(width=140).print(table)
 
 

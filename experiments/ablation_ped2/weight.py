@@ -1,7 +1,7 @@
 """AUROC over λ: ``python experiments/ablation_ped2/weight.py FIGURE RUN…``.
 
-Of each RUN, a folder with ``scores.csv``, it draws a line in FIGURE, from the distance alone (0) to
-the PSNR alone (1).
+Of each RUN, a folder with ``scores.csv``, it prints a row and draws a line in FIGURE, from the
+distance alone (0) to the PSNR alone (1).
 """
 
 import sys
@@ -10,6 +10,8 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
 from torch import Tensor
 
 from memguard.metrics import frame_auroc
@@ -26,15 +28,34 @@ def auroc(frames: dict[str, Tensor], distance: Tensor, weight: float) -> float:
     return 100 * frame_auroc(score, frames["label"])
 
 
-def draw(runs: list[Path]) -> Figure:
+def curve(run: Path) -> np.ndarray:
+    """Return the AUROC in % for each of :data:`WEIGHTS`."""
+    frames, _ = read_scores(run / "scores.csv")
+    return np.array([auroc(frames, frames["distance"], float(weight)) for weight in WEIGHTS])
+
+
+def print_table(curves: dict[str, np.ndarray]) -> None:
+    """Print every fourth λ and the best by the test's labels, a row per run, and their mean."""
+    table = Table(title="Frame AUROC in % over λ")
+    for column in ("run", *(f"{weight:.1f}" for weight in WEIGHTS[::4]), "the best"):
+        table.add_column(column)
+    found = {name: [*values[::4], values.max()] for name, values in curves.items()}
+    for name, row in found.items():
+        table.add_row(name, *(f"{value:.1f}" for value in row))
+    if len(found) > 1:
+        columns = np.array(list(found.values())).T
+        mean = (f"{column.mean():.1f} ± {column.std(ddof=1):.1f}" for column in columns)
+        table.add_row("mean", *mean)
+    Console(width=140).print(table)
+
+
+def draw(curves: dict[str, np.ndarray]) -> Figure:
     """Draw AUROC over λ, a line per run."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH / 2, 2.4))
         axes = figure.subplots()
-        for run in runs:
-            frames, _ = read_scores(run / "scores.csv")
-            curve = [auroc(frames, frames["distance"], float(weight)) for weight in WEIGHTS]
-            axes.plot(WEIGHTS, curve, lw=1, label=run.name.replace("_", " "))
+        for name, values in curves.items():
+            axes.plot(WEIGHTS, values, lw=1, label=name.replace("_", " "))
         axes.set(xlabel="λ, share of the PSNR term", ylabel="frame AUROC, %")
         axes.legend(frameon=False)
     return figure
@@ -44,4 +65,6 @@ if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     figure, *runs = map(Path, sys.argv[1:])
-    draw(runs).savefig(figure)
+    curves = {run.name: curve(run) for run in runs}
+    print_table(curves)
+    draw(curves).savefig(figure)
