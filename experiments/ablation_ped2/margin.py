@@ -1,8 +1,8 @@
-"""How well normal and anomalous frames are painted: ``python …/ablation_ped2/margin.py RUN…``.
+"""How well frames are painted, normal and not: ``python …/ablation_ped2/margin.py FIGURE RUN…``.
 
 Of each RUN, a training's folder with ``scores.csv`` and ``curves/metrics.csv``, it prints the mean
 PSNR of held-out normal frames, and of the test's normal and anomalous ones with the margin between
-them, and draws ``figures/margin.png`` beside this. The margin is what the PSNR term lives on.
+them, and draws a row in FIGURE. The margin is what the PSNR term lives on.
 """
 
 import csv
@@ -64,14 +64,10 @@ def draw(runs: dict[str, dict[str, float]]) -> Figure:
     return figure
 
 
-def main() -> None:
-    """Print and draw."""
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    runs = {Path(run).name: painted(Path(run)) for run in sys.argv[1:]}
-    print_table(runs)
-    draw(runs).savefig(Path(__file__).parent / "figures" / "margin.png")
-
-
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    figure, *folders = map(Path, sys.argv[1:])
+    runs = {folder.name: painted(folder) for folder in folders}
+    print_table(runs)
+    draw(runs).savefig(figure)

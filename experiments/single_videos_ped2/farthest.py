@@ -34,7 +34,6 @@ from memguard.scoring import anomaly_score
 
 HERE = Path(__file__).parent
 VIDEO = "06"
-WEIGHT = 0.6  # λ of pred, as published
 SHOWN = {60: "anomalous", 140: "anomalous", 172: "normal"}  # frames of the video
 FARTHEST = 3  # places
 CHANGED = 25  # grey levels by which a pixel with somebody in it differs from its video's median
@@ -50,11 +49,13 @@ class Found:
         frame: (N,), numbers of the scored frames.
         label: (N,).
         far: (N, rows, columns), the mean squared distance of each query to its nearest item.
+        weight: λ of the detector's published score.
     """
 
     frame: np.ndarray
     label: np.ndarray
     far: np.ndarray
+    weight: float
 
     def after(self) -> np.ndarray:
         """The mean distance of each place, (rows, columns), after the last anomaly."""
@@ -73,7 +74,7 @@ class Found:
         frames, names = read_scores(test / "scores.csv")
         distance = frames["distance"].clone()
         distance[frames["video"] == names.index(VIDEO)] = self.distance(places).to(distance)
-        score = anomaly_score(frames["psnr"], distance, frames["video"], WEIGHT)
+        score = anomaly_score(frames["psnr"], distance, frames["video"], self.weight)
         return 100 * frame_auroc(score, frames["label"])
 
 
@@ -95,7 +96,7 @@ def find(checkpoint: Path) -> Found:
         parts.append((batch.frame, batch.label, far))
     frame, label, far = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
     side = int(far.shape[1] ** 0.5)
-    return Found(frame, label, far.reshape(-1, side, side))
+    return Found(frame, label, far.reshape(-1, side, side), detector.scoring.weight)
 
 
 def changed(source: Path) -> np.ndarray:
