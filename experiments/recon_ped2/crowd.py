@@ -5,7 +5,9 @@ test frame is from it, as a PSNR, says how much of the picture is people, and as
 each RUN, the folder of a test, a line is fitted from that to the run's PSNR, over the normal
 frames. Printed and written under NAME into ``crowd.json`` beside this file are how much of the
 PSNR's variance the line explains, and how well frames are told apart by the PSNR and by what the
-line leaves of it. ``figures/crowd.png`` shows the line of SHOWN, and all that is in the file.
+line leaves of it; with ``--on-training``, tests of the same networks on the videos they were
+trained on, by what a line over those leaves as well, which knows no frame of the test.
+``figures/crowd.png`` shows the line of SHOWN, and what the lines leave.
 """
 
 import argparse
@@ -89,15 +91,20 @@ def in_each_video(values: Tensor, frames: dict[str, Tensor], names: list[str]) -
     }
 
 
-def ask(run: Path, to_empty: Near) -> tuple[dict[str, Any], np.ndarray]:
+def read_run(run: Path, to_empty: Near) -> tuple[dict[str, Tensor], list[str], np.ndarray]:
+    """Read a test: its columns, its videos' names, each frame's dB from the empty picture."""
+    frames, names = read_scores(run / "scores.csv")
+    places = zip(frames["video"].tolist(), frames["frame"].long().tolist(), strict=True)
+    return frames, names, np.array([to_empty[PSNR][names[video]][frame] for video, frame in places])
+
+
+def ask(run: Path, of_test: Near) -> tuple[dict[str, Any], np.ndarray]:
     """Ask what of a run's PSNR is people.
 
     Returns:
         What is recorded, and of each frame (3,): dB from the empty picture, PSNR, label.
     """
-    frames, names = read_scores(run / "scores.csv")
-    places = zip(frames["video"].tolist(), frames["frame"].long().tolist(), strict=True)
-    empty = np.array([to_empty[PSNR][names[video]][frame] for video, frame in places])
+    frames, names, empty = read_run(run, of_test)
     psnr, label = frames["psnr"].numpy(), frames["label"].numpy()
     normal = label == 0
     slope, offset = np.polyfit(empty[normal], psnr[normal], 1)
@@ -112,6 +119,14 @@ def ask(run: Path, to_empty: Near) -> tuple[dict[str, Any], np.ndarray]:
         "videos_left": in_each_video(left, frames, names),
     }
     return found, np.stack([empty, psnr, label], axis=1)
+
+
+def by_training(run: Path, of_test: Near, on_training: Path, of_train: Near) -> dict[str, float]:
+    """Count what is left of a run by the line of the frames it was trained on."""
+    seen, _, seen_empty = read_run(on_training, of_train)
+    slope, _offset = np.polyfit(seen_empty, seen["psnr"].numpy(), 1)
+    frames, _, empty = read_run(run, of_test)
+    return count(frames["psnr"] - slope * torch.from_numpy(empty), frames)
 
 
 def ask_no_model(run: Path, to_empty: Near) -> dict[str, Any]:
@@ -129,12 +144,15 @@ def ask_no_model(run: Path, to_empty: Near) -> dict[str, Any]:
 def print_table(results: dict[str, Any]) -> None:
     """Print a row per run, and per way that asks no network."""
     videos = list(next(iter(results.values()))["videos"])
-    table = Table(title="Frame AUROC in % of the PSNR alone / of what the line leaves")
+    table = Table(
+        title="Frame AUROC in % of the PSNR alone / what the line leaves / that of training"
+    )
     for column in ("run", "explained", "normalised", "unnormalised", *videos):
         table.add_column(column)
     for name, found in results.items():
         parts = [found[key] for key in ("psnr", "left") if key in found]
         by_video = [found[key] for key in ("videos", "videos_left") if key in found]
+        parts += [found["left_by_training"]] if "left_by_training" in found else []
         cells = [
             " / ".join(f"{part[how]:.1f}" for part in parts)
             for how in ("normalised", "unnormalised")
@@ -194,19 +212,26 @@ def _draw_left(axes: Axes, results: dict[str, Any]) -> None:
     )
 
 
+def _by_name(pairs: Sequence[str]) -> dict[str, Path]:
+    return {name: Path(run) for name, run in (pair.split("=", 1) for pair in pairs)}
+
+
 def main() -> None:
     """Ask each run, and write table, file and figure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("root", type=Path)
     parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
+    parser.add_argument("--on-training", nargs="*", default=(), metavar="NAME=RUN")
     arguments = parser.parse_args()
-    runs = {name: Path(run) for name, run in (pair.split("=", 1) for pair in arguments.runs)}
+    runs, on_training = _by_name(arguments.runs), _by_name(arguments.on_training)
     benchmark = ped2(arguments.root)
     empty = median_frame(record.source for record in benchmark.train)
     of_train, of_test = near(empty, benchmark.train), near(empty, benchmark.test)
     results, points = {}, {}
     for name, run in runs.items():
         results[name], points[name] = ask(run, of_test)
+    for name, run in on_training.items():
+        results[name]["left_by_training"] = by_training(runs[name], of_test, run, of_train)
     results |= ask_no_model(next(iter(runs.values())), of_test)
     print_table(results)
     print_fullness(of_train, next(iter(points.values())))
