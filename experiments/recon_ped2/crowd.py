@@ -35,7 +35,7 @@ from memguard.report.results import read_scores
 from memguard.scoring import anomaly_score
 
 HERE = Path(__file__).parent
-SHOWN = ("recon_full_size_after_30_epochs_seed0", "pred_full_size_seed0")
+SHOWN = ("recon_full_size_after_40_epochs_seed0", "pred_full_size_seed0")
 CHANGED = 25  # grey levels, as in ../single_videos_ped2
 WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "PSNR, dB": lambda apart: 20 * np.log10(255) - 10 * np.log10((apart**2).mean(axis=(1, 2))),
