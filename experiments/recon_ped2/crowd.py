@@ -224,6 +224,8 @@ def main() -> None:
     parser.add_argument("--on-training", nargs="*", default=(), metavar="NAME=RUN")
     arguments = parser.parse_args()
     runs, on_training = _by_name(arguments.runs), _by_name(arguments.on_training)
+    if missing := set(SHOWN) - set(runs):
+        parser.error(f"the figure shows {' and '.join(sorted(missing))}: name that run as well")
     benchmark = ped2(arguments.root)
     empty = median_frame(record.source for record in benchmark.train)
     of_train, of_test = near(empty, benchmark.train), near(empty, benchmark.test)
