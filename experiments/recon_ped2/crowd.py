@@ -6,7 +6,8 @@ each RUN, the folder of a test, a line is fitted from that to the run's PSNR, ov
 frames. Printed and written under NAME into ``crowd.json`` beside this file are how much of the
 PSNR's variance the line explains, and how well frames are told apart by the PSNR and by what the
 line leaves of it; with ``--on-training``, tests of the same networks on the videos they were
-trained on, by what a line over those leaves as well, which knows no frame of the test.
+trained on, by what the lines over all frames of those and over the ones held out of them leave as
+well, which know no frame of the test.
 ``figures/crowd.png`` shows the line of SHOWN, and what the lines leave.
 """
 
@@ -36,6 +37,8 @@ from memguard.scoring import anomaly_score
 
 HERE = Path(__file__).parent
 SHOWN = ("recon_full_size_after_40_epochs_seed0", "pred_full_size_seed0")
+HELD_OUT = 0.05  # of each training video, at its end, by default
+COUNTED = ("psnr", "left", "left_by_training", "left_by_held_out")
 CHANGED = 25  # grey levels, as in ../single_videos_ped2
 WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "PSNR, dB": lambda apart: 20 * np.log10(255) - 10 * np.log10((apart**2).mean(axis=(1, 2))),
@@ -91,11 +94,18 @@ def in_each_video(values: Tensor, frames: dict[str, Tensor], names: list[str]) -
     }
 
 
+def of_frames(
+    by_video: dict[str, np.ndarray], frames: dict[str, Tensor], names: list[str]
+) -> np.ndarray:
+    """Look up what is known of each frame of the videos, for the frames that a test scored."""
+    places = zip(frames["video"].tolist(), frames["frame"].long().tolist(), strict=True)
+    return np.array([by_video[names[video]][frame] for video, frame in places])
+
+
 def read_run(run: Path, to_empty: Near) -> tuple[dict[str, Tensor], list[str], np.ndarray]:
     """Read a test: its columns, its videos' names, each frame's dB from the empty picture."""
     frames, names = read_scores(run / "scores.csv")
-    places = zip(frames["video"].tolist(), frames["frame"].long().tolist(), strict=True)
-    return frames, names, np.array([to_empty[PSNR][names[video]][frame] for video, frame in places])
+    return frames, names, of_frames(to_empty[PSNR], frames, names)
 
 
 def ask(run: Path, of_test: Near) -> tuple[dict[str, Any], np.ndarray]:
@@ -121,21 +131,28 @@ def ask(run: Path, of_test: Near) -> tuple[dict[str, Any], np.ndarray]:
     return found, np.stack([empty, psnr, label], axis=1)
 
 
-def by_training(run: Path, of_test: Near, on_training: Path, of_train: Near) -> dict[str, float]:
-    """Count what is left of a run by the line of the frames it was trained on."""
-    seen, _, seen_empty = read_run(on_training, of_train)
-    slope, _offset = np.polyfit(seen_empty, seen["psnr"].numpy(), 1)
+def by_training(
+    run: Path, of_test: Near, on_training: Path, of_train: Near
+) -> dict[str, dict[str, float]]:
+    """Count what is left of a run by the lines of all training frames and of held-out ones."""
+    seen, names, seen_empty = read_run(on_training, of_train)
+    lengths = {name: len(near_empty) for name, near_empty in of_train[PSNR].items()}
+    ends = {name: np.arange(n) / n >= 1 - HELD_OUT for name, n in lengths.items()}
+    held_out = of_frames(ends, seen, names)
     frames, _, empty = read_run(run, of_test)
-    return count(frames["psnr"] - slope * torch.from_numpy(empty), frames)
+    left = {}
+    for kind, rows in (("left_by_training", slice(None)), ("left_by_held_out", held_out)):
+        slope, _offset = np.polyfit(seen_empty[rows], seen["psnr"].numpy()[rows], 1)
+        left[kind] = count(frames["psnr"] - slope * torch.from_numpy(empty), frames)
+    return left
 
 
 def ask_no_model(run: Path, to_empty: Near) -> dict[str, Any]:
     """Count each way of nearness by itself, over the frames that the run scored."""
     frames, names = read_scores(run / "scores.csv")
-    places = list(zip(frames["video"].tolist(), frames["frame"].long().tolist(), strict=True))
     counted = {}
-    for way, videos in to_empty.items():
-        values = torch.tensor([float(videos[names[video]][frame]) for video, frame in places])
+    for way, by_video in to_empty.items():
+        values = torch.from_numpy(of_frames(by_video, frames, names))
         within = in_each_video(values, frames, names)
         counted[way] = {"psnr": count(values, frames), "videos": within}
     return counted
@@ -144,15 +161,13 @@ def ask_no_model(run: Path, to_empty: Near) -> dict[str, Any]:
 def print_table(results: dict[str, Any]) -> None:
     """Print a row per run, and per way that asks no network."""
     videos = list(next(iter(results.values()))["videos"])
-    table = Table(
-        title="Frame AUROC in % of the PSNR alone / what the line leaves / that of training"
-    )
+    lines = "the line leaves / that of all training frames / that of held-out ones"
+    table = Table(title=f"Frame AUROC in % of the PSNR alone / what {lines}")
     for column in ("run", "explained", "normalised", "unnormalised", *videos):
         table.add_column(column)
     for name, found in results.items():
-        parts = [found[key] for key in ("psnr", "left") if key in found]
+        parts = [found[key] for key in COUNTED if key in found]
         by_video = [found[key] for key in ("videos", "videos_left") if key in found]
-        parts += [found["left_by_training"]] if "left_by_training" in found else []
         cells = [
             " / ".join(f"{part[how]:.1f}" for part in parts)
             for how in ("normalised", "unnormalised")
@@ -233,7 +248,7 @@ def main() -> None:
     for name, run in runs.items():
         results[name], points[name] = ask(run, of_test)
     for name, run in on_training.items():
-        results[name]["left_by_training"] = by_training(runs[name], of_test, run, of_train)
+        results[name] |= by_training(runs[name], of_test, run, of_train)
     results |= ask_no_model(next(iter(runs.values())), of_test)
     print_table(results)
     print_fullness(of_train, next(iter(points.values())))

@@ -16,14 +16,12 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import torch
+from crowd import count
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from memguard.metrics import frame_auroc
 from memguard.report.figures import BLUE, GREEN, GREY, PAGE_WIDTH, STYLE, VERMILION
 from memguard.report.results import read_scores
-from memguard.scoring import anomaly_score
 
 HERE = Path(__file__).parent
 LINES: dict[str, dict[str, Any]] = {
@@ -53,12 +51,11 @@ def curve(files: Sequence[Path], metric: str) -> dict[int, float]:
 def of_test(run: Path) -> dict[str, float]:
     """The mean PSNR of a test's frames, and how well it tells them apart by itself."""
     frames, _ = read_scores(run / "scores.csv")
-    psnr, video, label = frames["psnr"], frames["video"], frames["label"]
-    score = anomaly_score(psnr, torch.zeros_like(psnr), video, weight=1.0)
+    psnr, label = frames["psnr"], frames["label"]
     return {
         "normal": float(psnr[label == 0].mean()),
         "anomalous": float(psnr[label == 1].mean()),
-        AUROC: 100 * frame_auroc(score, label),
+        AUROC: count(psnr, frames)["normalised"],
     }
 
 
@@ -80,11 +77,13 @@ def draw(trainings: dict[str, Epochs]) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 3.4))
         grid = figure.subplots(2, len(kinds), sharex=True, height_ratios=(2, 1), squeeze=False)
+        for axes in grid[1, 1:]:
+            axes.sharey(grid[1, 0])
         for (above, below), (kind, seeds) in zip(grid.T, kinds.items(), strict=True):
             for epochs in seeds:
                 _draw_training(above, below, epochs)
             above.set_title(kind.replace("_", " "), loc="left")
-            below.set(xlabel="epoch", ylim=(80, 97), xticks=range(0, 61, 20))
+            below.set(xlabel="epoch", xticks=range(0, 61, 20))
         grid[0, 0].set_ylabel("mean PSNR, dB")
         grid[1, 0].set_ylabel("AUROC of the\nPSNR alone, %")
         shown: dict[str, Any] = {}
