@@ -3,12 +3,12 @@
 The median frame of all training videos of Ped2, which lies in ROOT, has nobody in it. How far a
 test frame is from it, as a PSNR, says how much of the picture is people, and asks no network. For
 each RUN, the folder of a test, a line is fitted from that to the run's PSNR, over the normal
-frames. Printed and written under NAME into ``crowd.json`` beside this file are how much of the
-PSNR's variance the line explains, and how well frames are told apart by the PSNR and by what the
-line leaves of it; with ``--on-training``, tests of the same networks on the videos they were
-trained on, by what the lines over all frames of those and over the ones held out of them leave as
-well, which know no frame of the test.
-``figures/crowd.png`` shows the line of SHOWN, and what the lines leave.
+frames. Written under NAME into ``crowd.json`` beside this file, where a name that is there already
+is replaced, and printed are how much of the PSNR's variance the line explains, and how well frames
+are told apart by the PSNR and by what the line leaves of it; with ``--on-training``, tests of the
+same networks on the videos they were trained on, by what the lines over all frames of those and
+over the ones held out of them leave as well, which know no frame of the test.
+``figures/crowd.png`` shows the line of SHOWN, and what the lines leave of each that is recorded.
 """
 
 import argparse
@@ -36,7 +36,8 @@ from memguard.report.results import read_scores
 from memguard.scoring import anomaly_score
 
 HERE = Path(__file__).parent
-SHOWN = ("recon_full_size_after_40_epochs_seed0", "pred_full_size_seed0")
+RECORD = HERE / "crowd.json"
+SHOWN = ("recon_full_size_8_epochs_seed1", "pred_full_size_seed0")
 HELD_OUT = 0.05  # of each training video, at its end, by default
 COUNTED = ("psnr", "left", "left_by_training", "left_by_held_out")
 CHANGED = 25  # grey levels, as in ../single_videos_ped2
@@ -250,9 +251,11 @@ def main() -> None:
     for name, run in on_training.items():
         results[name] |= by_training(runs[name], of_test, run, of_train)
     results |= ask_no_model(next(iter(runs.values())), of_test)
+    if RECORD.exists():
+        results = json.loads(RECORD.read_text(encoding="utf-8")) | results
     print_table(results)
     print_fullness(of_train, next(iter(points.values())))
-    (HERE / "crowd.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    RECORD.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     draw(results, points).savefig(HERE / "figures" / "crowd.png")
 
 
