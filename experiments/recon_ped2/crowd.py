@@ -158,9 +158,22 @@ def by_training(
     return left
 
 
-def ask_no_model(run: Path, to_empty: Near) -> dict[str, Any]:
-    """Count each way of nearness by itself, over the frames that the run scored."""
-    frames, names = read_scores(run / "scores.csv")
+def all_frames(videos: Sequence[VideoRecord], to_empty: Near) -> dict[str, Tensor]:
+    """Number and label every frame of the test videos, as a test does those that it scores."""
+    parts = []
+    for number, record in enumerate(videos):
+        frames = len(to_empty[PSNR][record.name])
+        assert record.labels is not None  # Ped2 has all
+        label = torch.as_tensor(record.labels(frames)).long()
+        parts.append(
+            {"video": torch.full((frames,), number), "frame": torch.arange(frames), "label": label}
+        )
+    return {column: torch.cat([part[column] for part in parts]) for column in parts[0]}
+
+
+def ask_no_model(videos: Sequence[VideoRecord], to_empty: Near) -> dict[str, Any]:
+    """Count each way of nearness by itself, over all frames of the test."""
+    frames, names = all_frames(videos, to_empty), [record.name for record in videos]
     counted = {}
     for way, by_video in to_empty.items():
         values = torch.from_numpy(of_frames(by_video, frames, names))
@@ -188,9 +201,10 @@ def print_table(results: dict[str, Any]) -> None:
     Console(width=200).print(table)
 
 
-def print_fullness(of_train: Near, test: np.ndarray) -> None:
+def print_fullness(of_train: Near, videos: Sequence[VideoRecord], of_test: Near) -> None:
     """Print how near frames are to the empty picture, the less the fuller."""
-    empty, _psnr, label = test.T
+    frames, names = all_frames(videos, of_test), [record.name for record in videos]
+    empty, label = of_frames(of_test[PSNR], frames, names), frames["label"].numpy()
     training = np.concatenate(list(of_train[PSNR].values())).mean()
     normal, anomalous = empty[label == 0].mean(), empty[label == 1].mean()
     print(
@@ -258,11 +272,11 @@ def main() -> None:
         results[name], points[name] = ask(run, of_test)
     for name, run in on_training.items():
         results[name] |= by_training(runs[name], of_test, run, of_train)
-    results |= ask_no_model(next(iter(runs.values())), of_test)
+    results |= ask_no_model(benchmark.test, of_test)
     if RECORD.exists():
         results = json.loads(RECORD.read_text(encoding="utf-8")) | results
     print_table(results)
-    print_fullness(of_train, next(iter(points.values())))
+    print_fullness(of_train, benchmark.test, of_test)
     RECORD.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     if set(SHOWN) <= set(runs):
         draw(results, points).savefig(HERE / "figures" / "crowd.png")
