@@ -90,6 +90,19 @@ class ProgressBar(RichProgressBar):
         values = [
             f"{n} {trainer.callback_metrics[n]:.4g}" for n in known if n in trainer.callback_metrics
         ]
-        log.info(
-            "Epoch %d of %d: %s", trainer.current_epoch + 1, trainer.max_epochs, ", ".join(values)
-        )
+        planned = _planned_epochs(trainer)
+        of = f" of {planned}" if planned else ""
+        log.info("Epoch %d%s: %s", trainer.current_epoch + 1, of, ", ".join(values))
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        """Count epochs from 1 to their number, as the log does; Lightning counts from 0."""
+        planned = _planned_epochs(self.trainer)
+        text = f"Epoch {current_epoch + 1}" + (f"/{planned}" if planned else "")
+        # The bars stay aligned while a validation's bar is below.
+        return text.ljust(len(self.validation_description))
+
+
+def _planned_epochs(trainer: pl.Trainer) -> int | None:
+    """The number of epochs to train; None without a limit."""
+    planned = trainer.max_epochs
+    return planned if planned is not None and planned > 0 else None
