@@ -2,11 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from memguard.openmp import spin_briefly
+
 if TYPE_CHECKING:
     from memguard.live import load
 
 __all__ = ["load"]
 __version__ = "0.1.0"
+
+spin_briefly()
 
 
 def __getattr__(name: str) -> Any:
