@@ -47,7 +47,7 @@ def measured(run: Path) -> dict[str, Any]:
         run: Its folder.
     """
     provenance = Provenance(seed=0)
-    detector, datamodule, config = take_up(run)
+    detector, datamodule, config = take_up(run / "checkpoints" / "last.ckpt")
     running = statistics(detector)
     windows = track(datamodule.train_dataloader(), run.name)
     precision = str(config.trainer.precision)
@@ -56,7 +56,7 @@ def measured(run: Path) -> dict[str, Any]:
         json.loads((run / f"{of}.json").read_text(encoding="utf-8"))
         for of in ("metrics", "provenance")
     )
-    found = _test(detector, datamodule, config)
+    found = test(detector, datamodule, config)
     made = provenance.finish()
     return {
         "trained": {key: trained[key] for key in found if key in trained},
@@ -67,7 +67,8 @@ def measured(run: Path) -> dict[str, Any]:
     }
 
 
-def _test(detector: Detector, datamodule: ClipDataModule, config: DictConfig) -> dict[str, float]:
+def test(detector: Detector, datamodule: ClipDataModule, config: DictConfig) -> dict[str, float]:
+    """Validate, so that guard and alarm find their levels, and test."""
     trainer = pl.Trainer(
         devices=1,
         precision=config.trainer.precision,

@@ -16,9 +16,9 @@ Statistics = dict[str, tuple[Tensor, Tensor]]
 """Mean and variance of each channel, (C,) both, by the layer's name."""
 
 
-def take_up(run: Path) -> tuple[Detector, ClipDataModule, DictConfig]:
+def take_up(checkpoint: Path) -> tuple[Detector, ClipDataModule, DictConfig]:
     """Take up what a training left, and the videos that it saw."""
-    detector, config = restore(run / "checkpoints" / "last.ckpt")
+    detector, config = restore(checkpoint)
     datamodule = build_datamodule(config, build_benchmark(config))
     datamodule.prepare_data()
     datamodule.setup()
@@ -44,10 +44,34 @@ def gather(
         precision: The trainer's.
         momentum: See :func:`memguard.norm.gathering`.
     """
+    with gathering(detector.autoencoder, momentum):
+        _pass_through(detector, batches, precision)
+    return statistics(detector)
+
+
+def _pass_through(detector: Detector, batches: Iterable[Tensor], precision: str) -> None:
     halves = torch.autocast(detector.device.type, torch.bfloat16, enabled="bf16" in precision)
-    with gathering(detector.autoencoder, momentum), halves:
+    with halves:
         for clips in batches:
             detector.paint(clips.to(detector.device))
+
+
+def averaged(detector: Detector, batches: Iterable[Tensor], precision: str) -> Statistics:
+    """Average over batches each batch's mean and variance, as torch does without a momentum.
+
+    The variance between the batches' means is missing in this average.
+
+    Args:
+        detector: As :func:`gather` takes it.
+        batches: As :func:`gather` takes them.
+        precision: The trainer's.
+    """
+    for layer in batch_norms(detector.autoencoder).values():
+        layer.reset_running_stats()
+    with gathering(detector.autoencoder, momentum=1.0):
+        for layer in batch_norms(detector.autoencoder).values():
+            layer.momentum = None
+        _pass_through(detector, batches, precision)
     return statistics(detector)
 
 

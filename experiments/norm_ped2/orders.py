@@ -26,7 +26,7 @@ ORDERS = {"stream": STRETCH_WINDOWS, "any window anywhere": 1}
 
 def off(run: Path) -> dict[str, list[tuple[float, float]]]:
     """Find how far off means and variances are in the worst layer, by order, for each seed."""
-    detector, datamodule, config = take_up(run)
+    detector, datamodule, config = take_up(run / "checkpoints" / "last.ckpt")
     precision = str(config.trainer.precision)
     everything = [batch.frames for batch in datamodule.train_dataloader()]
     true = gather(detector, everything, precision, momentum=None)

@@ -43,7 +43,7 @@ class Watch:
 @torch.no_grad()
 def by_video(run: Path) -> tuple[str, dict[int, tuple[float, float]]]:
     """Find the layer whose videos differ the most, and factor and PSNR of each video there."""
-    detector, datamodule, _ = take_up(run)
+    detector, datamodule, _ = take_up(run / "checkpoints" / "last.ckpt")
     watches = {name: Watch(layer) for name, layer in batch_norms(detector.autoencoder).items()}
     datamodule.stretch = datamodule.batch_size = 1
     found: dict[int, list[tuple[Tensor, Tensor]]] = defaultdict(list)

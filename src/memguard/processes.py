@@ -170,6 +170,19 @@ def gathered(own: Own) -> list[Own]:
     return [own] if everything is None else everything
 
 
+def gathered_everywhere(own: Own) -> list[Own]:
+    """Bring what each process has to all of them.
+
+    Returns:
+        What all have, in the order of their ranks; where there is one process, its own.
+    """
+    if not distributed.is_available() or not distributed.is_initialized():
+        return [own]
+    everything: list[Own] = [own] * distributed.get_world_size()
+    distributed.all_gather_object(everything, own)
+    return everything
+
+
 @torch.no_grad()
 def share_buffers(module: nn.Module) -> None:
     """Give every process the buffers of the first.

@@ -133,18 +133,23 @@ def test_batch_norm_is_measured_over_the_windows_of_all_processes(run: Path) -> 
     register_resolvers()
     detector, config = restore(run / "checkpoints" / "last.ckpt")
     (layer, *_) = batch_norms(detector.autoencoder).values()
-    saved = layer.get_buffer("running_mean").clone()
+    names = ("running_mean", "running_var")
+    saved_mean, saved_variance = (layer.get_buffer(name).clone() for name in names)
     data = build_datamodule(config, build_benchmark(config))
     data.setup()
-    own = []
+    means, variances = [], []
     for rank in range(2):
         data.trainer = SimpleNamespace(current_epoch=1, global_rank=rank, world_size=2)  # type: ignore[assignment]
         with gathering(detector.autoencoder):
             for batch in data.all_training_windows():
                 detector.paint(batch.frames)
-        own.append(layer.get_buffer("running_mean").clone())
-    assert not torch.allclose(own[0], own[1])
-    torch.testing.assert_close(saved, (own[0] + own[1]) / 2)
+        means.append(layer.get_buffer("running_mean").clone())
+        variances.append(layer.get_buffer("running_var").clone())
+    assert not torch.allclose(*means)
+    # Both have equally many windows.
+    torch.testing.assert_close(saved_mean, (means[0] + means[1]) / 2)
+    between = ((means[0] - means[1]) / 2).square()
+    torch.testing.assert_close(saved_variance, (variances[0] + variances[1]) / 2 + between)
 
 
 def test_three_processes_find_in_two_videos_what_one_finds(run: Path, tmp_path: Path) -> None:
