@@ -7,30 +7,51 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+PACKAGE = Path(__file__).parent
 PACKAGES = ("memguard", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "decord")
 
 
-def _commit() -> str:
-    """The commit of the checkout that this code runs from, with a mark if it was changed since."""
-    folder = Path(__file__).parent
+def _commit(package: Path = PACKAGE) -> str:
+    """Name the commit of the checkout that the code runs from, marked if it was changed since.
+
+    A package that is installed may lie in the checkout of something else, whose commit says nothing
+    about it: the commit counts only where the package is that checkout's own source.
+
+    Args:
+        package: The folder of the code.
+    """
 
     def git(*arguments: str) -> str:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+            ["git", "--no-optional-locks", "-C", str(package), *arguments],
+            env=_without_git(os.environ),
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--", ":/src", ":/conf")
-        return git("rev-parse", "HEAD") + ("+changes" if changed else "")
+        own = Path(git("rev-parse", "--show-toplevel")).resolve() / "src" / "memguard"
+        git("ls-files", "--error-unmatch", "--", "__init__.py")
+        if own == package.resolve():
+            changed = git("status", "--porcelain", "--", ":/src", ":/conf")
+            return git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown: not run from a git checkout"
+        pass  # no git, no checkout, or not tracked by it
+    return f"unknown: memguard {version('memguard')} does not run from its own git checkout"
+
+
+def _without_git(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the variables with which git's hooks point at their own repository."""
+    return {name: value for name, value in environment.items() if not name.startswith("GIT_")}
 
 
 def _machine() -> str:
