@@ -25,6 +25,7 @@ from memguard.model.losses import compactness_loss, nearest_items, separateness_
 from memguard.model.memory import Memory, MemoryRead, item_use, queries_per_item, read
 from memguard.protocols import Scoring
 from memguard.scorer import FrameScorer, RememberedFrames
+from memguard.shapes import require_shapes
 
 
 class Detector(FrameScorer):
@@ -113,7 +114,11 @@ class Detector(FrameScorer):
         Returns:
             The input (B, (T−1)·C, H, W), or (B, C, H, W) where T is 1, and the target
             (B, C, H, W), both with values in [−1, 1].
+
+        Raises:
+            ValueError: The shape is another one.
         """
+        require_shapes(clips=(clips, "B T C H W"))
         signal = clips.float() / 127.5 - 1
         past = signal[:, :-1] if signal.shape[1] > 1 else signal
         return past.flatten(1, 2).contiguous(memory_format=self.layout), signal[:, -1]

@@ -16,6 +16,8 @@ from torchmetrics.functional.classification import (
 )
 from torchmetrics.utilities import dim_zero_cat
 
+from memguard.shapes import require_shapes
+
 
 class FrameTable(Metric):
     """Columns with a value or a map per frame, joined over batches and processes.
@@ -46,7 +48,11 @@ class FrameTable(Metric):
 
         Args:
             **values: (N, …) for each column.
+
+        Raises:
+            ValueError: A column has more rows or fewer than the others.
         """
+        require_shapes(**{column: (values[column], "N …") for column in self.columns})
         for column in self.columns:
             getattr(self, column).append(values[column].double())
 
@@ -88,10 +94,14 @@ class FrameMetric(Metric):
             score: (N,), the higher, the more anomalous; any range.
             label: (N,), 1 anomalous, 0 normal.
             video: (N,), a number for each frame's video.
+
+        Raises:
+            ValueError: A shape is another one.
         """
-        self.score.append(score.double().flatten())
-        self.label.append(label.long().flatten())
-        self.video.append(video.long().flatten())
+        require_shapes(score=(score, "N"), label=(label, "N"), video=(video, "N"))
+        self.score.append(score.double())
+        self.label.append(label.long())
+        self.video.append(video.long())
 
     def _frames(self) -> tuple[Tensor, Tensor, Tensor]:
         score = dim_zero_cat(self.score)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from memguard import scoring
 from memguard.metrics import FrameAP, FrameAUROC, FrameEER, FrameMetric
+from memguard.shapes import require_shapes
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,11 @@ class Scoring:
 
         Returns:
             (T,), its mean squared error, in [0, 1].
+
+        Raises:
+            ValueError: The shape is another one.
         """
+        require_shapes(errors=(errors, "T rows columns"))
         smooth = scoring.smooth_over_time(errors, self.smoothing, causal=self.causal)
         return smooth.flatten(1).amax(dim=1)
 

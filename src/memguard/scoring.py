@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from memguard.shapes import require_shapes
+
 Values = TypeVar("Values", np.ndarray, Tensor)
 
 # A frame painted without any error would have an infinite PSNR, and spoil its video's maximum.
@@ -25,7 +27,19 @@ GAUSSIAN_REACH = 4
 
 
 def squared_error(output: Tensor, target: Tensor) -> Tensor:
-    """Error of each value, ((Î+1)/2 − (I+1)/2)², of frames in [−1, 1]; same shape, in [0, 1]."""
+    """Error of each value, ((Î+1)/2 − (I+1)/2)², of frames in [−1, 1].
+
+    Args:
+        output: (B, C, H, W), values in [−1, 1].
+        target: The same shape.
+
+    Returns:
+        The same shape, in [0, 1].
+
+    Raises:
+        ValueError: A shape is another one.
+    """
+    require_shapes(output=(output, "B C H W"), target=(target, "B C H W"))
     return ((output.float() - target.float()) / 2).square()
 
 
@@ -38,6 +52,9 @@ def psnr(output: Tensor, target: Tensor) -> Tensor:
 
     Returns:
         (B,); at most 100 dB, where the error is below what 8-bit video can hold.
+
+    Raises:
+        ValueError: A shape is another one.
 
     Example:
         >>> psnr(torch.full((1, 1, 2, 2), 0.2), torch.zeros(1, 1, 2, 2))
@@ -59,6 +76,9 @@ def regular_score(output: Tensor, target: Tensor) -> Tensor:
 
     Returns:
         (B,); 0 for a frame without error.
+
+    Raises:
+        ValueError: A shape is another one.
     """
     error = squared_error(output, target).flatten(1)
     weight = -torch.expm1(-error)
@@ -74,7 +94,11 @@ def feature_distance(query: Tensor, nearest: Tensor) -> Tensor:
 
     Returns:
         (B,).
+
+    Raises:
+        ValueError: A shape is another one.
     """
+    require_shapes(query=(query, "B K C"), nearest=(nearest, "B K C"))
     return (query - nearest).square().flatten(1).mean(dim=1)
 
 
@@ -91,6 +115,9 @@ def patch_error(output: Tensor, target: Tensor, patch: Sequence[float]) -> Tenso
 
     Returns:
         (B, rows, columns) in [0, 1]; patches overlap by three quarters of their height and width.
+
+    Raises:
+        ValueError: A shape is another one.
 
     Example:
         >>> painted = torch.zeros(1, 1, 8, 8)
@@ -209,6 +236,9 @@ def normalise_per_video(values: Values, videos: Sequence[Any] | np.ndarray | Ten
     Returns:
         (N,), the same kind as ``values``.
 
+    Raises:
+        ValueError: A shape is another one.
+
     Example:
         >>> normalise_per_video(np.array([1.0, 3.0, 2.0, 7.0]), ["a", "a", "a", "b"])
         array([0. , 1. , 0.5, 0. ])
@@ -217,6 +247,7 @@ def normalise_per_video(values: Values, videos: Sequence[Any] | np.ndarray | Ten
         plain = values.detach().cpu().numpy()
         return torch.from_numpy(normalise_per_video(plain, videos)).to(values.device)
     names = videos.cpu().numpy() if isinstance(videos, Tensor) else np.asarray(videos)
+    require_shapes(values=(values, "N"), videos=(names, "N"))
     result = np.zeros(values.shape, dtype=np.result_type(values.dtype, np.float32))
     for name in np.unique(names):
         of_video = names == name
@@ -239,11 +270,15 @@ def normalise_by_widest(values: Tensor, videos: Tensor) -> Tensor:
     Returns:
         (N,), in [0, 1]; zeros where no video's values vary.
 
+    Raises:
+        ValueError: A shape is another one.
+
     Example:
         >>> values, videos = torch.tensor([1.0, 5.0, 7.0, 8.0]), torch.tensor([0, 0, 1, 1])
         >>> normalise_by_widest(values, videos)
         tensor([0.0000, 1.0000, 0.0000, 0.2500])
     """
+    require_shapes(values=(values, "N"), videos=(videos, "N"))
     above = torch.empty_like(values)
     for number in videos.unique():
         of_video = videos == number
@@ -264,7 +299,11 @@ def smooth_per_video(
 
     Returns:
         (N,).
+
+    Raises:
+        ValueError: A shape is another one.
     """
+    require_shapes(values=(values, "N"), videos=(videos, "N"))
     result = torch.empty_like(values)
     for number in videos.unique():
         of_video = videos == number
@@ -287,9 +326,14 @@ def anomaly_score(
     Returns:
         (N,), in [0, 1]; 1 is as anomalous as its video gets.
 
+    Raises:
+        ValueError: A shape is another one.
+
     Example:
         >>> anomaly_score(np.array([30.0, 20.0]), np.array([0.1, 0.2]), ["a", "a"], weight=0.6)
         array([0., 1.])
     """
+    names = videos if isinstance(videos, Tensor) else np.asarray(videos)
+    require_shapes(psnr=(psnr, "N"), distance=(distance, "N"), videos=(names, "N"))
     unlike = 1 - normalise_per_video(psnr, videos)
     return weight * unlike + (1 - weight) * normalise_per_video(distance, videos)

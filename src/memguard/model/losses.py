@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from memguard.shapes import require_shapes
+
 
 def nearest_items(
     query: Tensor, items: Tensor, count: int, similarity: Tensor | None = None
@@ -22,7 +24,11 @@ def nearest_items(
 
     Returns:
         (B, K, count, C), the most alike first, without gradient.
+
+    Raises:
+        ValueError: A shape is another one.
     """
+    _require_shapes(query, items, similarity)
     with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
         if similarity is None:
             similarity = query @ items.mT
@@ -40,10 +46,14 @@ def compactness_loss(query: Tensor, items: Tensor, similarity: Tensor | None = N
         items: (M, C) or (B, M, C); takes no gradient. Without any the loss is 0.
         similarity: As :func:`nearest_items` takes it.
 
+    Raises:
+        ValueError: A shape is another one.
+
     Example:
         >>> compactness_loss(torch.tensor([[[0.6, 0.8]]]), torch.eye(2))
         tensor(0.2000)
     """
+    _require_shapes(query, items, similarity)
     if items.shape[-2] == 0:
         return query.new_zeros(())
     return F.mse_loss(query, nearest_items(query, items, 1, similarity)[:, :, 0])
@@ -63,11 +73,21 @@ def separateness_loss(
         margin: By how much, in Euclidean distance.
         similarity: As :func:`nearest_items` takes it.
 
+    Raises:
+        ValueError: A shape is another one.
+
     Example:
         >>> separateness_loss(torch.tensor([[[0.6, 0.8]]]), torch.eye(2))
         tensor(0.7380)
     """
+    _require_shapes(query, items, similarity)
     if items.shape[-2] < 2:
         return query.new_zeros(())
     nearest = nearest_items(query, items, 2, similarity)
     return F.triplet_margin_loss(query, nearest[:, :, 0], nearest[:, :, 1], margin=margin)
+
+
+def _require_shapes(query: Tensor, items: Tensor, similarity: Tensor | None) -> None:
+    require_shapes(
+        query=(query, "B K C"), items=(items, "M C|B M C"), similarity=(similarity, "B K M")
+    )

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 
+from memguard.shapes import require_shapes
+
 Reduce = Callable[[Tensor], Tensor]
 
 
@@ -40,6 +42,9 @@ def read(features: Tensor, items: Tensor) -> MemoryRead:
     Returns:
         See :class:`MemoryRead`; computed in the items' precision.
 
+    Raises:
+        ValueError: A shape is another one.
+
     Example:
         >>> items = torch.eye(2)
         >>> result = read(torch.tensor([3.0, 0.0]).view(1, 2, 1, 1), items)
@@ -48,6 +53,7 @@ def read(features: Tensor, items: Tensor) -> MemoryRead:
         >>> result.fused.flatten()
         tensor([1.0000, 0.0000, 0.7311, 0.2689])
     """
+    require_shapes(features=(features, "B C H W"), items=(items, "M C|B M C"))
     height, width = features.shape[-2:]
     query_map = F.normalize(features.to(items.dtype), dim=1)
     query = query_map.flatten(2).transpose(1, 2)  # (B, K, C)
@@ -70,6 +76,12 @@ def _written(
     in_sum: Reduce = _same,
 ) -> Tensor:
     """One write; the two reductions join what several processes hold of the queries."""
+    of_items, of_similarity = ("M C", "K M") if query.dim() == 2 else ("M C|B M C", "B K M")
+    require_shapes(
+        query=(query, "K C|B K C"),
+        items=(items, of_items),
+        similarity=(similarity, of_similarity),
+    )
     query = query.to(items.dtype)
     with torch.autocast(query.device.type, enabled=False):
         if similarity is None:
@@ -96,12 +108,16 @@ def write(query: Tensor, items: Tensor, similarity: Tensor | None = None) -> Ten
 
     Args:
         query: (K, C) or (B, K, C), unit rows.
-        items: (M, C): all queries count as one batch. (B, M, C): one memory per row of the batch.
-        similarity: (K, M) or (B, K, M), the cosine of each query with each item, where it is known
-            already.
+        items: (M, C): all queries count as one batch. (B, M, C): one memory per row of the batch,
+            which queries of (K, C) have none of.
+        similarity: (K, M) or (B, K, M) as query is, the cosine of each query with each item, where
+            it is known already.
 
     Returns:
         The new items, in the shape of the old, unit rows.
+
+    Raises:
+        ValueError: A shape is another one.
 
     Example:
         >>> write(torch.tensor([[0.6, 0.8]]), torch.eye(2))
@@ -116,7 +132,11 @@ def queries_per_item(similarity: Tensor) -> Tensor:
 
     Args:
         similarity: (B, K, M), the cosine of each query with each item.
+
+    Raises:
+        ValueError: The shape is another one.
     """
+    require_shapes(similarity=(similarity, "B K M"))
     if similarity.shape[-1] == 0:
         return similarity.new_zeros(0)
     # bincount would have to wait for a GPU.
@@ -133,7 +153,11 @@ def item_use(asked: Tensor) -> dict[str, Tensor]:
         ``memory/used``, the share of items that any query is nearest to, and ``memory/perplexity``,
         how many items are in use when each counts by its share of queries: 1 to M. Nothing where
         there are no items.
+
+    Raises:
+        ValueError: The shape is another one.
     """
+    require_shapes(asked=(asked, "M"))
     if len(asked) == 0:
         return {}
     share = asked / asked.sum()
@@ -187,7 +211,11 @@ class Memory(nn.Module):
         Args:
             query: (B, K, C), unit rows.
             similarity: (B, K, M), where it is known already, as from a read.
+
+        Raises:
+            ValueError: A shape is another one.
         """
+        require_shapes(query=(query, "B K C"))
         if len(self.items) == 0:
             return
         maximum = _all_reduce(distributed.ReduceOp.MAX)
