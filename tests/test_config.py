@@ -104,8 +104,10 @@ def test_what_cannot_work_is_one_sentence_that_names_the_key(override: str, sent
     [
         ("batch_norm", "frozen", r"batch_norm=frozen cannot work: .* measured or running"),
         ("callbacks.checkpoint.every_minutes", -1, r"every_minutes=-1 .* at least 0"),
-        ("trainer.max_steps", 30, r"max_steps=30 .* left out, .* set trainer\.max_epochs"),
-        ("trainer.max_time", "00:00:10:00", r"max_time=00:00:10:00 .* set trainer\.max_epochs"),
+        ("trainer.max_epochs", -1, r"max_epochs=-1 cannot work by itself, .* trainer\.max_steps"),
+        ("trainer.max_epochs", None, r"max_epochs=null cannot work by itself"),
+        ("trainer.limit_train_batches", 0, r"limit_train_batches=0 trains nothing"),
+        ("trainer.limit_val_batches", 0, r"guard\.threshold=auto needs .*limit_val_batches=0"),
     ],
 )
 def test_a_training_is_refused_what_a_test_of_an_older_one_may_have(

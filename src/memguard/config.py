@@ -1,19 +1,28 @@
 """The configuration: where it lies, what it takes from the machine, and whether it can work."""
 
 import os
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from memguard.errors import ConfigError
 from memguard.processes import alone_on_gpu, begun, devices, nodes, on_gpu
+from memguard.rules import (
+    EVALUATION_RULES,
+    PREPARE_RULES,
+    RULES,
+    SCORE_RULES,
+    TRAINING_RULES,
+    keep_to,
+    shown,
+)
 from memguard.sweep import job_name, run_name, sweep_name
+from memguard.trainer_options import open_trainer_group, validate_trainer
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -58,6 +67,7 @@ def wandb_mode() -> str:
 
 def register_resolvers() -> None:
     """Make the machine's answers, and the names of runs and sweeps, available to the YAML files."""
+    open_trainer_group()
     for resolver in (
         default_model,
         default_precision,
@@ -87,106 +97,18 @@ def published_settings(task: str) -> DictConfig:
         GlobalHydra.instance().hydra = command
 
 
-Rule = tuple[str, Callable[[Any], bool], str]
-
-
-def _at_least(low: float) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, (int, float)) and value >= low
-
-
-def _whole_at_least(low: int) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, int) and value >= low
-
-
-def _share(value: Any) -> bool:
-    return isinstance(value, (int, float)) and 0 < value <= 1
-
-
-RULES: list[Rule] = [
-    ("memory.size", _whole_at_least(0), "a whole number of at least 2"),
-    ("memory.dim", _whole_at_least(1), "a whole number of at least 1"),
-    ("model.width", _whole_at_least(1), "a whole number of at least 1"),
-    ("loss.compactness", _at_least(0), "a number of at least 0"),
-    ("loss.separateness", _at_least(0), "a number of at least 0"),
-    ("loss.margin", _at_least(0), "a number of at least 0"),
-    (
-        "guard.threshold",
-        lambda value: value == "auto" or _at_least(0)(value),
-        "auto or a number of at least 0",
-    ),
-    ("guard.quantile", lambda value: _at_least(0)(value) and value <= 1, "a number from 0 to 1"),
-    ("guard.scope", lambda value: value in ("dataset", "video"), "dataset or video"),
-    ("guard.enabled", lambda value: isinstance(value, bool), "true or false"),
-    (
-        "scoring.name",
-        lambda value: value in ("published", "shared_range", "patch"),
-        "published, shared_range or patch",
-    ),
-    ("scoring.weight", lambda value: _at_least(0)(value) and value <= 1, "a number from 0 to 1"),
-    (
-        "scoring.patch",
-        lambda value: isinstance(value, ListConfig) and len(value) == 2 and all(map(_share, value)),
-        "[height, width], shares of the picture's above 0 and up to 1",
-    ),
-    ("scoring.smoothing", _at_least(0), "a number of frames of at least 0"),
-    ("scoring.causal", lambda value: isinstance(value, bool), "true or false"),
-    (
-        "data.frame_size",
-        lambda value: _whole_at_least(8)(value) and value % 8 == 0,
-        "a multiple of 8, in pixels, as the encoder halves it three times",
-    ),
-    ("dataset.on_error", lambda value: value in ("raise", "skip"), "raise or skip"),
-    ("dataset.cache", lambda value: value in ("none", "disk", "ram"), "none, disk or ram"),
-    ("data.channels", lambda value: value in (1, 3), "1 (grey) or 3 (RGB)"),
-    ("data.batch_size", _whole_at_least(1), "a whole number of at least 1"),
-    ("data.threads", _whole_at_least(0), "a whole number of at least 0"),
-    (
-        "data.stretch",  # checkpoints may be older
-        lambda value: value is None or _whole_at_least(1)(value),
-        "a whole number of at least 1",
-    ),
-    ("data.holdout", lambda value: _at_least(0)(value) and value < 1, "a number from 0 to below 1"),
-    ("optimizer.lr", lambda value: _at_least(0)(value) and value > 0, "a number above 0"),
-    ("compile", lambda value: isinstance(value, bool), "true or false"),
-    ("trainer.max_epochs", _whole_at_least(1), "a whole number of at least 1"),
-    ("seed", _whole_at_least(0), "a whole number of at least 0"),
-]
-
-# γ, the level of an alarm and batch norm's statistics are found where the last epoch ends.
-_LEFT_OUT = (
-    lambda value: value in (None, -1),
-    "left out, as a training ends with an epoch: set trainer.max_epochs, and "
-    "trainer.limit_train_batches for short ones",
-)
-
-TRAINING_RULES: list[Rule] = [
-    ("batch_norm", lambda value: value in ("measured", "running"), "measured or running"),
-    (
-        "callbacks.checkpoint.every_minutes",  # a command can leave the callback out
-        lambda value: value is None or _at_least(0)(value),
-        "a number of minutes of at least 0",
-    ),
-    ("trainer.max_steps", *_LEFT_OUT),
-    ("trainer.max_time", *_LEFT_OUT),
-]
-
-SCORE_RULES: list[Rule] = [
-    (
-        "alarm.false_per_hour",
-        lambda value: _at_least(0)(value) and value > 0,
-        "a number above 0",
-    ),
-    ("annotate", lambda value: isinstance(value, bool), "true or false"),
-]
-
-
 def require_complete(config: DictConfig) -> None:
     """Refuse a configuration in which something has no value yet.
 
     Raises:
         ConfigError: The message names the key.
     """
-    for key in sorted(OmegaConf.missing_keys(config)):
+    try:
+        missing = OmegaConf.missing_keys(config)
+    except OmegaConfBaseException as error:
+        key = error.full_key or "The configuration"
+        raise ConfigError(f"{key} cannot work: {str(error).splitlines()[0]}.") from error
+    for key in sorted(missing):
         key = key.removesuffix("._target_")  # what a group's choice sets
         raise ConfigError(f"{key} is not set: add {key}=… to the command.")
 
@@ -198,10 +120,11 @@ def validate(config: DictConfig) -> None:
         ConfigError: A value is missing or impossible; the message names its key.
     """
     require_complete(config)
-    _keep_to(RULES, config)
+    keep_to(RULES, config)
+    validate_trainer(config)
     _validate_memory(config)
     _validate_compile(config)
-    if config.guard.enabled and config.guard.threshold == "auto" and config.data.holdout == 0:
+    if _finds_threshold(config) and config.data.holdout == 0:
         raise ConfigError(
             "guard.threshold=auto needs held-out normal frames, but data.holdout=0: set "
             "data.holdout to 0.05, or guard.threshold to a number."
@@ -215,7 +138,29 @@ def validate_training(config: DictConfig) -> None:
         ConfigError: A value is missing or impossible; the message names its key.
     """
     validate(config)
-    _keep_to(TRAINING_RULES, config)
+    keep_to(TRAINING_RULES, config)
+    _validate_limits(config)
+    _validate_precision(config)
+
+
+def validate_evaluation(config: DictConfig) -> None:
+    """Refuse what cannot work of what an evaluation adds to a trained configuration.
+
+    Raises:
+        ConfigError: A value is missing or impossible; the message names its key.
+    """
+    require_complete(config)
+    keep_to(EVALUATION_RULES, config)
+
+
+def validate_preparation(config: DictConfig) -> None:
+    """Refuse a preparation that cannot work, before it begins.
+
+    Raises:
+        ConfigError: A value is missing or impossible; the message names its key.
+    """
+    require_complete(config)
+    keep_to(PREPARE_RULES, config)
 
 
 def validate_score(config: DictConfig) -> None:
@@ -225,14 +170,50 @@ def validate_score(config: DictConfig) -> None:
         ConfigError: A value is missing or impossible; the message names its key.
     """
     require_complete(config)
-    _keep_to(SCORE_RULES, config)
+    keep_to(SCORE_RULES, config)
 
 
-def _keep_to(rules: list[Rule], config: DictConfig) -> None:
-    for key, works, wanted in rules:
-        value = OmegaConf.select(config, key)
-        if not works(value):
-            raise ConfigError(f"{key}={value} cannot work: it must be {wanted}.")
+def _validate_limits(config: DictConfig) -> None:
+    """Refuse limits that leave a training without an end, or without something it needs."""
+    trainer = config.trainer
+    epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps")
+    if epochs in (None, -1) and steps in (None, -1):
+        raise ConfigError(
+            f"trainer.max_epochs={shown(epochs)} cannot work by itself, as the learning rate comes "
+            "down to 0 over a number of steps: set trainer.max_steps as well."
+        )
+    if trainer.get("limit_train_batches") == 0:
+        raise ConfigError(
+            "trainer.limit_train_batches=0 trains nothing: set it to at least 1, or test a "
+            "checkpoint with memguard.evaluate."
+        )
+    if _finds_threshold(config) and trainer.get("limit_val_batches") == 0:
+        raise ConfigError(
+            "guard.threshold=auto needs held-out normal frames, but trainer.limit_val_batches=0: "
+            "leave that out, or set guard.threshold to a number."
+        )
+    watched = OmegaConf.select(config, "callbacks.test_each_epoch.enabled")
+    if watched and not config.test:
+        raise ConfigError(
+            "callbacks.test_each_epoch.enabled=true cannot work with test=false: leave out one of "
+            "them."
+        )
+
+
+def _validate_precision(config: DictConfig) -> None:
+    """Refuse to clip gradients that a fused optimiser alone knows the scale of."""
+    clips = config.trainer.get("gradient_clip_val")
+    scaled = str(config.trainer.get("precision")) in ("16", "16-mixed")
+    if clips and scaled and config.optimizer.get("fused"):
+        raise ConfigError(
+            f"trainer.gradient_clip_val={clips} cannot work with optimizer.fused=true under "
+            f"trainer.precision={config.trainer.precision}, whose gradients are scaled: set "
+            "optimizer.fused=false, or trainer.precision=bf16-mixed."
+        )
+
+
+def _finds_threshold(config: DictConfig) -> bool:
+    return bool(config.guard.enabled and config.guard.threshold == "auto")
 
 
 def _validate_compile(config: DictConfig) -> None:
