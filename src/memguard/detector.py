@@ -9,6 +9,8 @@ from typing import NamedTuple
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from pytorch_lightning.plugins.precision import MixedPrecision, Precision
+from pytorch_lightning.utilities.enums import GradClipAlgorithmType
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -105,6 +107,23 @@ class Detector(FrameScorer):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip gradients; those of bf16 have no scale, so that a fused optimiser may have them.
+
+        Lightning refuses a fused optimiser under any mixed precision, as it unscales by itself.
+        """
+        precision = self.trainer.precision_plugin
+        if isinstance(precision, MixedPrecision) and precision.scaler is None:
+            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+            Precision.clip_gradients(precision, optimizer, gradient_clip_val or 0.0, algorithm)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     def split(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         """Part windows into what goes in and what should come out.
 
@@ -153,7 +172,9 @@ class Detector(FrameScorer):
         self.asked = step.asked
         # Between these steps Lightning would take milliseconds to note what it does not log.
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if (self.global_step + 1) % every == 0 or self.trainer.is_last_batch:
+        step_number = self.global_step + 1
+        last = self.trainer.is_last_batch or step_number == self.trainer.max_steps
+        if step_number % every == 0 or last:
             self._log(step)
         return step.loss
 

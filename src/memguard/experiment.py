@@ -13,6 +13,7 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
@@ -27,24 +28,38 @@ from memguard.checkpoints import (
     read_weights,
     require_resumable,
 )
-from memguard.config import published_settings, require_complete, validate, validate_training
+from memguard.config import (
+    published_settings,
+    validate,
+    validate_evaluation,
+    validate_preparation,
+    validate_training,
+)
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.download import download
 from memguard.data.layouts import Benchmark
 from memguard.data.preparation import Preparation
 from memguard.data.preparation import prepare as prepare_benchmark
 from memguard.detector import Detector
+from memguard.ending import WholeEnd
 from memguard.errors import ConfigError, UserError
 from memguard.norm import MeasuredNorm
 from memguard.processes import lost_process_told, require_together
 from memguard.protocols import one_class_videos
 from memguard.provenance import Provenance
-from memguard.report.dashboard.board import closing, keep_files
+from memguard.report.dashboard.board import LoggedSettings, closing, keep_files
 from memguard.report.evidence import Evidence
 from memguard.report.page import FinishedTest, write_report
 from memguard.report.preparation import preparation_table
 from memguard.report.results import print_summary, write_json, write_scores
 from memguard.scorer import FrameScorer
+from memguard.trainer_options import (
+    misconfiguration_reported,
+    options,
+    refused_by,
+    switched_off,
+    without_training_limits,
+)
 
 # What of a dataset's settings is about reading its files, whatever their layout.
 LOADING_KEYS = ("on_error", "cache")
@@ -74,9 +89,12 @@ def train(config: DictConfig) -> dict[str, float]:
     if config.checkpoint:
         require_resumable(Path(config.checkpoint), config)
     detector = _detector_to_train(config)
-    datamodule = build_datamodule(config, build_benchmark(config))
+    benchmark = build_benchmark(config)
+    if not config.test:
+        benchmark = replace(benchmark, test=())
+    datamodule = build_datamodule(config, benchmark)
     trainer = build_trainer(config, list(_of_every_training(config)))
-    with closing(trainer.loggers):
+    with closing(trainer.loggers), misconfiguration_reported():
         with lost_process_told(run_folder() / "checkpoints" / "last.ckpt"):
             trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
         return _test(trainer, detector, datamodule, config, provenance)
@@ -95,7 +113,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     Raises:
         UserError: The configuration, a video, a label file or the checkpoint cannot be used.
     """
-    require_complete(config)
+    validate_evaluation(config)
     checkpoint = _what_to_test(config)
     config = as_trained(OmegaConf.create(checkpoint[CONFIG_KEY]), config)
     validate(config)
@@ -105,7 +123,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     datamodule = build_datamodule(config, benchmark)
     scorer = _build_scorer(config, checkpoint)
     trainer = build_trainer(config, [])
-    with closing(trainer.loggers):
+    with closing(trainer.loggers), misconfiguration_reported():
         return _test(trainer, scorer, datamodule, config, provenance)
 
 
@@ -119,7 +137,7 @@ def prepare(config: DictConfig) -> Preparation:
         UserError: The dataset cannot be fetched or found, or a video or its labels cannot be used;
             the message has a line for each problem.
     """
-    require_complete(config)
+    validate_preparation(config)
     if config.download:
         download(HydraConfig.get().runtime.choices["dataset"], Path(config.dataset.root))
     benchmark = build_benchmark(config)
@@ -177,7 +195,11 @@ def _detector_to_train(config: DictConfig) -> Detector:
 
 
 def _of_every_training(config: DictConfig) -> Iterator[pl.Callback]:
-    """What a training needs whatever watches it."""
+    """What a training needs whatever watches it; what finds its end comes first."""
+    if config.trainer.get("max_time") is not None:
+        with refused_by("trainer.max_time"):
+            yield Timer(options(config)["max_time"])
+    yield WholeEnd()
     yield RememberConfig(config)
     if config.batch_norm == "measured":
         yield MeasuredNorm()
@@ -204,19 +226,33 @@ def restore(checkpoint: Path, asked: DictConfig | None = None) -> tuple[Detector
 
 
 def build_trainer(config: DictConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
-    """Make the trainer, with the configured loggers and callbacks beside the given ones."""
-    loggers = [instantiate(logger) for logger in config.get("logger", {}).values()]
-    for logger in loggers:
-        logger.log_hyperparams(plain_config(config))
-    trainer = instantiate(
-        config.trainer,
-        logger=loggers,
-        plugins=[WholeFiles()],
-        callbacks=callbacks + [instantiate(callback) for callback in config.callbacks.values()],
-        default_root_dir=str(run_folder()),
-    )
+    """Make the trainer, with the configured loggers and callbacks beside the given ones.
+
+    Raises:
+        ConfigError: The options cannot work, or not on this machine.
+    """
+    with refused_by("logger"):
+        loggers = [instantiate(logger) for logger in config.get("logger", {}).values()]
+    with refused_by("callbacks"):
+        callbacks = [*callbacks, LoggedSettings(plain_config(config)), *_configured(config)]
+    with refused_by("trainer"):
+        trainer = instantiate(
+            options(config),
+            logger=loggers,
+            plugins=[WholeFiles()],
+            callbacks=callbacks,
+            default_root_dir=str(run_folder()),
+        )
     require_together(trainer, in_sweep=HydraConfig.get().mode is RunMode.MULTIRUN)
     return trainer
+
+
+def _configured(config: DictConfig) -> Iterator[pl.Callback]:
+    """Make the configured callbacks, apart from those that a trainer's option switches off."""
+    for node in config.callbacks.values():
+        callback = instantiate(node)
+        if not switched_off(callback, config):
+            yield callback
 
 
 def _what_to_test(config: DictConfig) -> dict[str, Any]:
@@ -242,12 +278,15 @@ def _build_scorer(config: DictConfig, checkpoint: dict[str, Any]) -> FrameScorer
 def as_trained(trained: DictConfig, asked: DictConfig) -> DictConfig:
     """Lay what was asked for over what was trained; null means as trained.
 
-    Nothing is compiled, as only a training's step is.
+    Nothing is compiled, as only a training's step is, and what limited the training does not
+    limit its test.
     """
     if "_target_" in asked.get("dataset", {}):
         trained.dataset = {}
     asked_for = _without_null(OmegaConf.to_container(asked))
-    merged = OmegaConf.merge(trained, asked_for, {"compile": False})
+    if "trainer" in trained:
+        trained.trainer = without_training_limits(trained.trainer)
+    merged = OmegaConf.merge(trained, asked_for, {"compile": False, "test": True})
     return cast(DictConfig, merged)
 
 
@@ -286,7 +325,7 @@ def _test(
 ) -> dict[str, float]:
     """Test, where there is something to test on, and write the run folder's files."""
     metrics = _metrics(trainer)  # of the training; a test forgets them
-    tested = _tested(trainer, scorer, datamodule)
+    tested = _tested(trainer, scorer, datamodule) if config.get("test", True) else None
     metrics |= _metrics(trainer)
     if datamodule.on_error == "skip":
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
@@ -304,6 +343,15 @@ def _tested(
     if not names:
         log.warning("%s has no test videos: nothing was tested.", datamodule.benchmark.name)
         return None
+    limit = trainer.limit_test_batches
+    if limit == 0:
+        log.warning("trainer.limit_test_batches=0: nothing was tested.")
+        return None
+    if limit != 1.0 or isinstance(limit, int):
+        log.warning(
+            "Only a part of the test videos' frames is tested (trainer.limit_test_batches or "
+            "trainer.fast_dev_run): these figures do not compare with those of a whole test."
+        )
     evidence = Evidence()
     trainer.callbacks.append(evidence)  # type: ignore[attr-defined]
     trainer.test(scorer, datamodule, verbose=False)
@@ -320,7 +368,8 @@ def _write_run_folder(
     tested: FinishedTest | None,
 ) -> None:
     """Write what a run leaves, ``metrics.json`` last: a folder that has it is a finished run's."""
-    folder, title = run_folder(), f"Test on {benchmark.title}"
+    folder = run_folder()
+    title = f"{'Test' if tested else 'Training'} on {benchmark.title}"
     made = {"dataset": benchmark.name, "label_set": benchmark.label_set} | provenance
     write_json(folder / "provenance.json", made)
     composed = OmegaConf.to_yaml(OmegaConf.create(plain_config(config)), resolve=True)

@@ -20,6 +20,7 @@ from torch import Tensor, distributed, nn
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.windows import ClipBatch
 from memguard.detector import Detector
+from memguard.ending import ends_here, planned_epochs
 from memguard.processes import gathered_everywhere
 from memguard.report.progress import ProgressBar
 
@@ -194,12 +195,16 @@ class MeasuredNorm(pl.Callback):
     validation that follows.
     """
 
+    def __init__(self) -> None:
+        self._measured_after = -1  # steps
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
     ) -> None:
         """Measure, by the weights and items that the training ends with."""
-        if not trainer.is_last_batch or trainer.current_epoch + 1 != trainer.max_epochs:
+        if not ends_here(trainer):
             return
+        self._measured_after = trainer.global_step
         detector = cast(Detector, pl_module)
         with gathering(detector.autoencoder), trainer.precision_plugin.forward_context():
             for found in _epoch_again(trainer):
@@ -207,8 +212,8 @@ class MeasuredNorm(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Warn where something ended the training early, which was not known at its last step."""
-        done, planned = trainer.current_epoch, int(trainer.max_epochs or 0)
-        if done < planned:
+        done, planned = trainer.current_epoch, planned_epochs(trainer)
+        if trainer.global_step != self._measured_after:
             pl.utilities.rank_zero_warn(
                 f"The training was ended after {done} of {planned} epochs. Batch norm was not "
                 "measured, and tests with the statistics of its last batches; nor had the learning "

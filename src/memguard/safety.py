@@ -17,6 +17,7 @@ from torch import Tensor
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.windows import ClipBatch
 from memguard.detector import Detector
+from memguard.ending import ends_here
 from memguard.errors import TrainingError
 
 # SLURM sends the third before it takes a machine back: sbatch --signal=USR1@90.
@@ -76,7 +77,11 @@ class SafeCheckpoints(ModelCheckpoint):
     ) -> None:
         """Save if it is time or a signal came; an epoch's last step is followed by its end."""
         several = trainer.world_size > 1
-        if trainer.is_last_batch or (several and batch_idx % STEPS_BETWEEN_QUESTIONS):
+        if (
+            trainer.is_last_batch
+            or ends_here(trainer)
+            or (several and batch_idx % STEPS_BETWEEN_QUESTIONS)
+        ):
             return
         self._save_if_due(trainer)
 

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 
+from memguard.ending import planned_epochs
+
 REFRESHES_PER_SECOND = 10
 SECONDS_BETWEEN_QUESTIONS = 0.5
 
@@ -104,5 +106,5 @@ class ProgressBar(RichProgressBar):
 
 def _planned_epochs(trainer: pl.Trainer) -> int | None:
     """The number of epochs to train; None without a limit."""
-    planned = trainer.max_epochs
-    return planned if planned is not None and planned > 0 else None
+    limited = trainer.max_epochs is not None and trainer.max_epochs > 0
+    return planned_epochs(trainer) if limited else None

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -124,6 +125,24 @@ def keep_files(loggers: Sequence[Logger], files: Mapping[str, Path]) -> None:
         if isinstance(logger, SteadyWandbLogger):
             for kind, path in files.items():
                 logger.keep(kind, path)
+
+
+class LoggedSettings(pl.Callback):
+    """Gives the loggers a run's settings once it begins; what is refused before leaves no run.
+
+    Args:
+        settings: Of the run.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings: dict[str, Any] | None = settings
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give them, at the first stage of the run."""
+        settings, self._settings = self._settings, None
+        if settings is not None:
+            for logger in trainer.loggers:
+                logger.log_hyperparams(settings)
 
 
 @contextmanager
