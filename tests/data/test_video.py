@@ -2,6 +2,7 @@ import gc
 import os
 import pickle
 import shutil
+from functools import partial
 from multiprocessing.context import ForkContext, SpawnContext
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from memguard.data.conversion import survey
 from memguard.data.frames import as_video
 from memguard.data.video import OPEN_READERS, Video
 from memguard.errors import DataError
@@ -179,7 +181,8 @@ def test_what_is_no_video_is_told(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.mp4"
     path.write_bytes(content)
     video = Video(path)
-    for use in (video.check, lambda: len(video), lambda: video.fps, lambda: video.frames([0])):
+    inspecting, counting = partial(survey, path), partial(len, video)
+    for use in (inspecting, counting, lambda: video.fps, lambda: video.frames([0])):
         with pytest.raises(DataError, match=r"bad\.mp4: .*re-encode it with `ffmpeg"):
             use()
 
@@ -193,10 +196,10 @@ def test_check_tells_a_truncated_video_from_a_whole_one(
     tmp_path: Path, name: str, codec: Literal["libx264", "mpeg4"], share: float
 ) -> None:
     path = write_video(tmp_path / name, codec)
-    Video(path).check()
+    survey(path)
     cut_off = truncate(Path(shutil.copy(path, tmp_path / f"cut_off_{name}")), share)
     with pytest.raises(DataError, match=f"cut_off_{name}"):
-        Video(cut_off).check()
+        survey(cut_off)
 
 
 def test_check_catches_damage_within(tmp_path: Path) -> None:
@@ -206,9 +209,9 @@ def test_check_catches_damage_within(tmp_path: Path) -> None:
     content[half : half + half // 2] = noise(half // 2).tobytes()
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"x\.mp4"):
-        Video(path).check()
+        survey(path)
 
 
 def test_real_videos_are_whole(real_data: Path) -> None:
-    Video(real_data / "avenue" / "training_videos" / "12.avi").check()
-    Video(real_data / "avenue" / "testing_videos" / "08.avi").check()
+    survey(real_data / "avenue" / "training_videos" / "12.avi")
+    survey(real_data / "avenue" / "testing_videos" / "08.avi")

@@ -9,12 +9,12 @@ import av
 import torch
 
 from memguard.data.stream import Pictures
+from memguard.data.timing import credible_rate
 from memguard.errors import DataError
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 5.0
 # How long to wait before the connection is tried again, longer each time that nothing came.
 PAUSES = (1, 2, 4, 8, 16, 30)
-USUAL_FPS = 25.0
 
 # Pictures over TCP come late rather than torn.
 RTSP_OPTIONS = {"rtsp_transport": "tcp"}
@@ -62,8 +62,8 @@ class Camera:
             ) from error
         if not self._container.streams.video:
             raise DataError(f"{self.source}: this stream has no pictures; give that of a camera")
-        rate = self._container.streams.video[0].average_rate
-        self.fps = float(rate) if rate else USUAL_FPS
+        stream = self._container.streams.video[0]
+        self.fps = credible_rate(stream.average_rate, stream.guessed_rate, stream.base_rate)
 
     def __iter__(self) -> Iterator[Pictures]:
         """Yield pictures one by one, for ever or until the stream's declared end."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from memguard.data.decoding import contents
 from memguard.data.frames import frame_images, natural_order
 from memguard.data.labels import (
     FrameArray,
@@ -24,7 +25,6 @@ from memguard.data.labels import (
     read_matlab_script,
 )
 from memguard.data.street import generate, is_complete
-from memguard.data.video import Video
 from memguard.errors import ConfigError, DataError
 
 VIDEO_SUFFIXES = frozenset(
@@ -296,7 +296,7 @@ def count_frames(source: Path) -> int:
     Raises:
         DataError: The file cannot be decoded, or the folder holds no image.
     """
-    return len(frame_images(source)) if source.is_dir() else len(Video(source))
+    return len(frame_images(source)) if source.is_dir() else contents(source).packets
 
 
 def _dataset_root(root: Path | str) -> Path:

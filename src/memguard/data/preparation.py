@@ -5,6 +5,7 @@ die or be stopped; what they found is kept in the cache folder.
 """
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
@@ -18,6 +19,7 @@ from pebble import ProcessExpired, ProcessPool
 from rich.progress import track
 
 from memguard.data.cache import clear_unfinished, put_into_cache
+from memguard.data.conversion import fit_for_random_access, survey
 from memguard.data.frames import as_video, fingerprint, frame_images
 from memguard.data.layouts import Benchmark, VideoRecord
 from memguard.data.video import Video
@@ -26,6 +28,11 @@ from memguard.errors import DataError
 # Far longer than a decoder takes on the slowest machine: seconds, and bytes per second beyond.
 SHORTEST_LIMIT = 300.0
 SLOWEST_DECODING = 50_000
+
+# In the names of findings: of what they say and how it was found, for another finds other things.
+FINDINGS = "2"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Footage:
         height: Of a frame in pixels, as stored.
         width: Of a frame in pixels, as stored.
         fps: Frames per second on average; None for a folder of frames, which has no clock.
+        converted: Why the file was converted; "" where it is the source, or made of images.
     """
 
     path: Path
@@ -45,6 +53,7 @@ class Footage:
     height: int
     width: int
     fps: float | None
+    converted: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,17 +116,20 @@ def prepare(benchmark: Benchmark, cache_dir: Path, *, length: int) -> Preparatio
 
 
 def inspect(source: Path, cache_dir: Path) -> Footage:
-    """Decode a video once to find out whether it is sound, or convert a folder of frames.
+    """Decode a video once to find out whether it is sound; convert it where training needs that.
 
     Raises:
         DataError: The source cannot be used; the message has a line for each problem.
     """
     path = as_video(source, cache_dir)
-    video = Video(path)
-    own = path != source
-    if not own:
-        video.check()
-    footage = Footage(path, len(video), video.height, video.width, None if own else video.fps)
+    if path == source:
+        found = survey(source)
+        path, reason = fit_for_random_access(source, cache_dir, found)
+        size = found.frames, found.height, found.width
+        footage = Footage(path, *size, found.contents.fps, reason)
+    else:
+        video = Video(path)
+        footage = Footage(path, len(video), video.height, video.width, None)
     _remember(source, cache_dir, footage)
     return footage
 
@@ -160,8 +172,20 @@ def _inspect_all(sources: Sequence[Path], cache_dir: Path) -> list[Footage | Dat
                 description="Inspecting videos",
                 transient=True,
             ):
-                known[source] = _finding(source, future)
+                known[source] = found = _finding(source, future)
+                if isinstance(found, Footage) and found.converted:
+                    _tell_of_conversion(source, found)
     return [known[source] for source in sources]
+
+
+def _tell_of_conversion(source: Path, footage: Footage) -> None:
+    log.info(
+        "%s: %s; converted once without loss to %s (%.1f MB)",
+        source,
+        footage.converted,
+        footage.path,
+        footage.path.stat().st_size / 1e6,
+    )
 
 
 @contextmanager
@@ -200,7 +224,7 @@ def _time_limit(source: Path) -> float:
 
 
 def _record_of(source: Path, cache_dir: Path) -> Path:
-    return cache_dir / f"{source.name}-{fingerprint(source)}.json"
+    return cache_dir / f"{source.name}-{fingerprint(source)}-{FINDINGS}.json"
 
 
 def _remember(source: Path, cache_dir: Path, footage: Footage) -> None:

@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from memguard.data.video import Video
+from memguard.data.decoding import Picture, contents, decoded, no_frames, require_whole
+from memguard.data.timing import Clock
 from memguard.errors import DataError
 
 # So few that those of a large picture fit into memory, so many that an encoder has work.
 AT_A_TIME = 8
+BYTES_AT_A_TIME = 48 * 2**20
 
 
 class Pictures(NamedTuple):
@@ -45,7 +49,7 @@ class Stream(Protocol):
 
     @property
     def length(self) -> int | None:
-        """How many pictures there are; None where nobody knows."""
+        """How many pictures there are, as far as is known; None where nobody knows."""
         ...
 
     def __iter__(self) -> Iterator[Pictures]:
@@ -54,7 +58,7 @@ class Stream(Protocol):
 
 
 class VideoStream:
-    """The pictures of a video file, through decord.
+    """The pictures of a video file, through PyAV: memory stays flat, however long it is.
 
     Args:
         path: The file.
@@ -66,27 +70,40 @@ class VideoStream:
     """
 
     def __init__(self, path: Path, name: str | None = None) -> None:
+        if not path.is_file():
+            raise DataError(f"{path}: there is no such video file; correct the path or restore it")
         self.name = name or path.stem
-        self._video = Video(path)
-        self.length = len(self._video)
-        if self.length == 0:
-            raise DataError(f"{path}: this video has no frames; record it again")
-        self.fps = self._video.fps
+        self._path = path
+        self._contents = contents(path)
+        if self._contents.packets == 0:
+            raise no_frames(path)
+        next(decoded(path))
+        self.length = self._contents.packets
+        self.fps = self._contents.fps
 
     def __iter__(self) -> Iterator[Pictures]:
         """Yield all of them, in order."""
-        for first in range(0, self.length, AT_A_TIME):
-            yield from self._decoded(range(first, min(first + AT_A_TIME, self.length)))
-        self._video.require_whole()
+        clock, first = Clock(self.fps), 0
+        for batch in _batches(decoded(self._path)):
+            rgb = torch.from_numpy(np.stack([picture.rgb for picture in batch]))
+            seconds = [clock(picture.stamp) for picture in batch]
+            yield Pictures(rgb.permute(0, 3, 1, 2), first, seconds, follows=first > 0)
+            first += len(batch)
+        require_whole(self._path, self._contents, first)
 
-    def _decoded(self, numbers: range) -> Iterator[Pictures]:
-        try:
-            rgb, seconds = self._video.frames(numbers), self._video.seconds(numbers)
-        except DataError:
-            if len(numbers) == 1:
-                raise
-            # those before the damage
-            for number in numbers:
-                yield from self._decoded(range(number, number + 1))
-            return
-        yield Pictures(rgb, numbers.start, seconds, follows=numbers.start > 0)
+
+def _batches(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
+    """Yield a few pictures at a time; where an error ends them, those before it as well."""
+    batch: list[Picture] = []
+    try:
+        for picture in pictures:
+            batch.append(picture)
+            if len(batch) == AT_A_TIME or sum(p.rgb.nbytes for p in batch) >= BYTES_AT_A_TIME:
+                yield batch
+                batch = []
+    except DataError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch

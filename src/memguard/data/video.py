@@ -14,13 +14,8 @@ import decord
 import numpy as np
 import torch
 
-from memguard.errors import DataError, access_told
-
-# A decoder paints over damage and goes on, unless it is told to stop.
-STOP_AT_DAMAGE = {"err_detect": "crccheck+explode"}
-
-# In seconds; headers are rounded, and some recorders count a frame or two too many.
-LENGTH_TOLERANCE = 0.25
+from memguard.data.decoding import REMEDY, contents
+from memguard.errors import DataError
 
 # An idle reader keeps some fifty megabytes, opening one takes a few milliseconds.
 OPEN_READERS = 8
@@ -64,9 +59,8 @@ class Video:
 
     @cached_property
     def fps(self) -> float:
-        """Frames per second, on average, as stored."""
-        with _damage_told(self.path):
-            return float(_reader(self.path, get_ident()).frames.get_avg_fps())
+        """Frames per second, on average; see :func:`memguard.data.timing.frame_rate`."""
+        return contents(self.path).fps
 
     @property
     def height(self) -> int:
@@ -101,62 +95,12 @@ class Video:
         pictures = (picture for part in parts for picture in self._decode(part))
         return fit(pictures, frame_size=self.frame_size, channels=self.channels)
 
-    def seconds(self, indices: Sequence[int] | range) -> list[float]:
-        """Tell when frames begin, as stored."""
-        with _damage_told(self.path):
-            frames = _reader(self.path, get_ident()).frames
-            return [float(frames.get_frame_timestamp(index)[0]) for index in indices]
-
-    def check(self) -> None:
-        """Make sure that the file is whole and sound, by decoding all of it once.
-
-        Damage after which the stream is still a valid one, such as a changed bit within a picture
-        that decodes to another picture, cannot be told.
-
-        Raises:
-            DataError: The file cannot be read, is damaged or cut off, its frames differ in size,
-                or decord counts other frames than there are.
-        """
-        with access_told(self.path), self.path.open("rb"):
-            pass
-        with _damage_told(self.path):
-            frames = _decode_strictly(self.path)
-        if frames == 0:
-            raise DataError(f"{self.path}: this video has no frames; {_REMEDY}")
-        if frames != len(self):
-            raise DataError(
-                f"{self.path}: this video decodes to {frames} frames, but {len(self)} are stored, "
-                f"so that labels would not meet their frames; {_REMEDY}"
-            )
-        self._decode([0, frames - 1])
-        self.require_whole()
-
-    def require_whole(self) -> None:
-        """Make sure that the file is as long as its header declares.
-
-        Raises:
-            DataError: It is cut off.
-        """
-        with _damage_told(self.path):
-            missing = _missing_seconds(self.path)
-        if missing > LENGTH_TOLERANCE:
-            raise DataError(
-                f"{self.path}: this video is cut off, {missing:.2f} s of what its header declares "
-                f"are missing after {len(self)} frames; {_REMEDY}"
-            )
-
     def _decode(self, indices: Sequence[int]) -> np.ndarray:
         """Return frames as stored, uint8 (N, H, W, 3), RGB; or (N, H, W, 1) if marked as grey."""
         with _damage_told(self.path):
             reader = _reader(self.path, get_ident())
             decoded = reader.frames.get_batch(indices).asnumpy()
             return decoded[..., :1] if reader.grey else decoded
-
-
-_REMEDY = (
-    "copy it again, re-encode it with `ffmpeg -i in -c:v libx264 out.mp4`, "
-    "or take it out of its folder"
-)
 
 
 class _Reader(NamedTuple):
@@ -189,51 +133,7 @@ def _damage_told(path: Path) -> Iterator[None]:
     try:
         yield
     except (decord.DECORDError, av.FFmpegError, RuntimeError, ValueError, MemoryError) as error:
-        raise DataError(f"{path}: this file cannot be decoded as a video; {_REMEDY}") from error
-
-
-def _decode_strictly(path: Path) -> int:
-    """Decode a whole file, stop at damage that decord would pass over, and count the frames."""
-    frames = 0
-    size = None
-    with av.open(str(path)) as container:
-        stream = next(iter(container.streams.video), None)
-        if stream is None or stream.codec_context is None:  # a codec that nobody knows
-            raise DataError(f"{path}: this file has no video stream that decodes; {_REMEDY}")
-        stream.codec_context.options = STOP_AT_DAMAGE
-        try:
-            for frame in container.decode(stream):
-                if frame.is_corrupt:
-                    raise av.InvalidDataError(0, "a picture is damaged")
-                size = size or (frame.width, frame.height)
-                if (frame.width, frame.height) != size:
-                    raise DataError(
-                        f"{path}: frame {frames} has {frame.width}×{frame.height} pixels, expected "
-                        f"{size[0]}×{size[1]} as before; {_REMEDY}"
-                    )
-                frames += 1
-        except av.FFmpegError as error:
-            raise DataError(
-                f"{path}: this video is damaged after {frames} frames that decode; {_REMEDY}"
-            ) from error
-    return frames
-
-
-def _missing_seconds(path: Path) -> float:
-    """Return how much shorter a video is than its header declares, in seconds.
-
-    AVI and MP4 declare the number of frames, Matroska the duration of its longest stream; a file
-    that declares neither counts as whole.
-    """
-    reader = _reader(path, get_ident()).frames
-    with av.open(str(path)) as container:
-        declared_frames = container.streams.video[0].frames
-        if declared_frames:
-            return (declared_frames - len(reader)) / reader.get_avg_fps()
-        if container.duration is None or container.streams.audio:
-            return 0.0
-        _, end = reader.get_frame_timestamp(len(reader) - 1)
-        return container.duration / av.time_base - float(end)
+        raise DataError(f"{path}: this file cannot be decoded as a video; {REMEDY}") from error
 
 
 def fit(pictures: Iterable[np.ndarray], *, frame_size: int | None, channels: int) -> torch.Tensor:
