@@ -167,3 +167,29 @@ def test_a_patchs_box_holds_the_pixels_that_it_averages() -> None:
     assert top <= 300 < 330 <= bottom
     # 6 and 13 pixels of the network's
     assert (right - left, bottom - top) == (60, pytest.approx(97.5, abs=1))
+
+
+def test_the_box_is_of_the_place_that_the_smoothed_score_speaks_of() -> None:
+    # A patch is 4 by 4 pixels of 12 by 20, the next one a pixel further: 9 by 17 patches.
+    errors = torch.zeros(2, 9, 17)
+    errors[0, 1, 2], errors[1, 1, 4] = 8, 7  # what moves to the right, upper left
+    errors[1, 6, 15] = 9  # a flash in the second frame, lower right
+    smoothed = torch.zeros(2, 9, 17)
+    smoothed[:, 1, 2] = 8  # it trails behind
+    smoothed[1, 6, 15] = 5
+    places = scoring.worst_places(errors, smoothed, (1 / 3, 0.2), (12, 20))
+    assert places.tolist() == [[1, 2], [1, 4]]
+    alone = scoring.worst_places(errors, errors, (1 / 3, 0.2), (12, 20))
+    assert alone.tolist() == [[1, 2], [6, 15]]
+
+
+@pytest.mark.parametrize(("aside", "expected"), [(3, [[2, 8]]), (4, [[2, 5]])])
+def test_a_patch_beside_the_smoothed_one_counts_if_they_share_a_pixel(
+    aside: int, expected: list[list[int]]
+) -> None:
+    errors = torch.zeros(1, 9, 17)
+    errors[0, 2, 5], errors[0, 2, 5 + aside] = 1, 9
+    smoothed = torch.zeros(1, 9, 17)
+    smoothed[0, 2, 5] = 1
+    places = scoring.worst_places(errors, smoothed, (1 / 3, 0.2), (12, 20))
+    assert places.tolist() == expected

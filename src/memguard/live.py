@@ -17,7 +17,7 @@ from memguard.detector import Detector
 from memguard.errors import CheckpointError
 from memguard.events import COLUMNS, Moment, ScoredPicture
 from memguard.experiment import restore
-from memguard.scoring import CausalSmoother, patch_box, squared_error
+from memguard.scoring import CausalSmoother, patch_box, squared_error, worst_places
 
 
 class LiveScorer:
@@ -85,16 +85,17 @@ class LiveScorer:
                 clips.to(self._detector.device), torch.full((len(clips),), self._videos)
             )
         patches = found["patch"].cpu()
-        worst = smoother(patches).flatten(1).amax(dim=1)
-        # The smoothed errors trail behind what moves.
-        places = patches.flatten(1).argmax(dim=1)
+        smoothed = smoother(patches)
+        worst = smoothed.flatten(1).amax(dim=1)
+        frame, picture = (self._size, self._size), pictures.rgb.shape[2:]
+        rows, columns = worst_places(patches, smoothed, how.patch, frame).T.tolist()
+        places = list(zip(rows, columns, strict=True))
         scores = self.alarm.score(worst).tolist()
         psnr, distance, regular, written = (
             found[name].tolist() for name in ("psnr", "distance", "regular", "written")
         )
         errors = squared_error(found["output"], found["target"]).mean(dim=1).cpu()
         without_past = len(pictures.rgb) - len(clips)
-        frame, picture = (self._size, self._size), pictures.rgb.shape[2:]
         return [
             ScoredPicture(
                 Moment(pictures.first + number, pictures.seconds[number]),
@@ -103,12 +104,11 @@ class LiveScorer:
                 distance=distance[i],
                 regular=regular[i],
                 written=written[i],
-                box=patch_box(*place, patch=how.patch, frame=frame, picture=picture),
+                box=patch_box(*places[i], how.patch, frame, picture),
                 rgb=pictures.rgb[number],
                 error=errors[i],
             )
             for i, number in enumerate(range(without_past, len(pictures.rgb)))
-            for place in [divmod(int(places[i]), patches.shape[2])]
         ]
 
 

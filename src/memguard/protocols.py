@@ -52,8 +52,27 @@ class Scoring:
             ValueError: The shape is another one.
         """
         require_shapes(errors=(errors, "T rows columns"))
-        smooth = scoring.smooth_over_time(errors, self.smoothing, causal=self.causal)
-        return smooth.flatten(1).amax(dim=1)
+        return self._smooth_patches(errors).flatten(1).amax(dim=1)
+
+    def worst_places(self, errors: Tensor, frame: Sequence[int]) -> Tensor:
+        """Find the patch of each frame that its score is made of.
+
+        The ``patch`` score is of errors that are smoothed over time; see
+        :func:`memguard.scoring.worst_places`. PSNR is of the frame's own errors, so that its place
+        is the frame's own worst patch.
+
+        Args:
+            errors: (T, rows, columns), from :func:`memguard.scoring.patch_error`, in order.
+            frame: Height and width of the frame in pixels.
+
+        Returns:
+            (T, 2), row and column of each frame's patch.
+        """
+        decisive = self._smooth_patches(errors) if self.name == "patch" else errors
+        return scoring.worst_places(errors, decisive, self.patch, frame)
+
+    def _smooth_patches(self, errors: Tensor) -> Tensor:
+        return scoring.smooth_over_time(errors, self.smoothing, causal=self.causal)
 
     def scores(self, frames: dict[str, Tensor]) -> dict[str, Tensor]:
         """Make every score.
@@ -97,6 +116,19 @@ class Scoring:
 
     def _smoothed(self, score: Tensor, video: Tensor) -> Tensor:
         return scoring.smooth_per_video(score, video, self.smoothing, causal=self.causal)
+
+
+def highest_shown(frames: dict[str, Tensor], how: Scoring) -> float:
+    """Give the score at the upper end of a chart.
+
+    Args:
+        frames: The column ``score``, (frames,).
+        how: How scores are made.
+
+    Returns:
+        1 for scores that are normalised, else the highest one.
+    """
+    return 1.0 if how.name != "patch" else float(frames["score"].max()) or 1.0
 
 
 def frame_metrics(frames: dict[str, Tensor], how: Scoring) -> dict[str, float]:

@@ -11,7 +11,7 @@ from memguard.data.windows import ClipBatch
 from memguard.metrics import FrameTable
 from memguard.protocols import Scoring, frame_metrics
 
-COLUMNS = ["psnr", "distance", "regular", "written", "patch", "label"]
+COLUMNS = ["psnr", "distance", "regular", "written", "patch", "patch_row", "patch_column", "label"]
 
 
 class ScoredFrames(TypedDict):
@@ -58,13 +58,16 @@ class FrameScorer(pl.LightningModule):
 
     Attributes:
         frames: After a test: its columns ``video``, ``frame``, ``psnr``, ``distance``, ``regular``,
-            ``written``, ``patch``, ``label`` (−1 unknown) and ``score``, each (frames,), ordered.
+            ``written``, ``patch``, ``patch_row`` and ``patch_column`` (of the patch that the score
+            is made of), ``label`` (−1 unknown) and ``score``, each (frames,), ordered.
+        frame_shape: Height and width of the tested frames in pixels, (0, 0) before a test.
     """
 
     def __init__(self, scoring: Scoring) -> None:
         super().__init__()
         self.scoring = scoring
         self.frames: dict[str, Tensor] = {}
+        self.frame_shape = (0, 0)
         self._table = FrameTable(COLUMNS)
         self._found: dict[int, list[dict[str, Tensor]]] = {}
 
@@ -102,6 +105,7 @@ class FrameScorer(pl.LightningModule):
     def test_step(self, batch: ClipBatch, batch_idx: int) -> ScoredFrames:
         """Score successive windows of one video, or of several side by side."""
         scored = self.score_frames(batch.frames, batch.video)
+        self.frame_shape = (batch.frames.shape[-2], batch.frames.shape[-1])
         found = {
             "video": batch.video,
             "frame": batch.frame,
@@ -138,5 +142,8 @@ class FrameScorer(pl.LightningModule):
         """Put a video into the table, now that its patches can be smoothed over all of it."""
         parts = self._found.pop(video)
         columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        columns["patch"] = self.scoring.worst_patch(columns["patch"])
+        errors = columns["patch"]
+        columns["patch"] = self.scoring.worst_patch(errors)
+        places = self.scoring.worst_places(errors, self.frame_shape)
+        columns["patch_row"], columns["patch_column"] = places.unbind(dim=1)
         self._table.update(**columns)

@@ -160,6 +160,49 @@ def patch_box(
     return left, top, right, bottom
 
 
+def worst_places(
+    errors: Tensor, smoothed: Tensor, patch: Sequence[float], frame: Sequence[int]
+) -> Tensor:
+    """Find the patch of each frame that its score is made of.
+
+    The smoothed errors decide on the score, but they trail behind a moving object. So the place is
+    the worst patch of the frame itself among those that overlap its worst smoothed patch: a larger
+    error elsewhere that lasts for one frame alone does not draw the box away.
+
+    Args:
+        errors: (T, rows, columns), from :func:`patch_error`.
+        smoothed: The same shape, from :func:`smooth_over_time`.
+        patch: Height and width of a patch as shares of the picture's.
+        frame: Height and width of the frame in pixels.
+
+    Returns:
+        (T, 2), the row and the column of each frame's patch, as :func:`patch_box` takes them.
+
+    Raises:
+        ValueError: A shape is another one.
+
+    Example:
+        >>> errors = torch.tensor([[[9.0, 0, 0, 0, 0, 0, 3, 4, 0]]])  # a flash on the left
+        >>> smoothed = torch.tensor([[[1.0, 0, 0, 0, 0, 0, 3, 2, 0]]])
+        >>> worst_places(errors, smoothed, (1, 0.5), frame=(1, 16))
+        tensor([[0, 7]])
+    """
+    require_shapes(errors=(errors, "T rows columns"), smoothed=(smoothed, "T rows columns"))
+    size, stride = _patch_layout(patch, frame)
+    score_row, score_column = _places(smoothed).unbind(dim=1)
+    row, column = (torch.arange(side, device=errors.device) for side in errors.shape[1:])
+    apart = (row - score_row[:, None]).abs() * stride[0] < size[0]
+    aside = (column - score_column[:, None]).abs() * stride[1] < size[1]
+    overlaps = apart[:, :, None] & aside[:, None, :]
+    return _places(errors.masked_fill(~overlaps, -torch.inf))
+
+
+def _places(errors: Tensor) -> Tensor:
+    """The row and the column of each frame's highest value, (T, 2), of (T, rows, columns)."""
+    place = errors.flatten(1).argmax(dim=1)
+    return torch.stack([place // errors.shape[2], place % errors.shape[2]], dim=1)
+
+
 def _patch_layout(patch: Sequence[float], frame: Sequence[int]) -> tuple[list[int], list[int]]:
     """Height and width of a patch, and from one to the next, in pixels of the painted frame."""
     size = [max(round(share * side), 1) for share, side in zip(patch, frame, strict=True)]
