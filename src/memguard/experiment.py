@@ -356,7 +356,8 @@ def _tested(
     trainer.callbacks.append(evidence)  # type: ignore[attr-defined]
     trainer.test(scorer, datamodule, verbose=False)
     fps = {number: footage.fps for number, footage in datamodule.tested.items()}
-    return FinishedTest(scorer.frames, names, scorer.scoring, evidence, fps)
+    shape = scorer.frame_shape
+    return FinishedTest(scorer.frames, names, scorer.scoring, shape, evidence, fps)
 
 
 def _write_run_folder(

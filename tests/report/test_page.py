@@ -11,19 +11,39 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from memguard.data.windows import ClipBatch
 from memguard.protocols import Scoring, frame_metrics
-from memguard.report.evidence import Evidence, Thumbnails
+from memguard.report.evidence import Evidence, Thumbnails, candidates
 from memguard.report.page import FinishedTest, write_report
+from memguard.scoring import anomaly_score
 
+# The next patch begins 2 pixels further.
 PUBLISHED = Scoring("published", weight=0.6, patch=(0.25, 0.25), smoothing=0, causal=False)
 PROVENANCE = {"command": "python -m memguard.train", "seed": 0, "versions": {"torch": "2"}}
 FRAMES = 20
+# Top and left of the worst patch of each video's frame 16, which has 8 by 8 of its 32 by 32 pixels.
+WORST = ((4, 18), (22, 2))
 
 
-def a_test(scoring: Scoring = PUBLISHED, *, labels: bool = True, items: int = 3) -> FinishedTest:
-    """Two videos in which frame 12 is painted worst; what a test gathers of them."""
+def a_test(
+    scoring: Scoring = PUBLISHED,
+    *,
+    labels: bool = True,
+    items: int = 3,
+    length: int = 5,
+    anomalous: torch.Tensor | None = None,
+) -> FinishedTest:
+    """Two videos in which frame 16 has the largest error; what a test gathers of them.
+
+    Args:
+        scoring: How scores are made.
+        labels: Whether there are any.
+        items: Of the memory.
+        length: Frames per window.
+        anomalous: (40,), labels of their own.
+    """
     torch.manual_seed(0)
     evidence = Evidence()
     footage = SimpleNamespace(width=64, height=48, fps=10)
@@ -36,26 +56,12 @@ def a_test(scoring: Scoring = PUBLISHED, *, labels: bool = True, items: int = 3)
     memory = F.normalize(torch.rand(items, 6), dim=1)
     error = torch.full((FRAMES,), 0.05)
     error[12] = 0.4
-    for video in range(2):
-        pictures = torch.randint(0, 256, (FRAMES, 5, 1, 32, 32), dtype=torch.uint8)
-        query = F.normalize(torch.rand(FRAMES, 4, 4, 6), dim=-1)
-        target = pictures[:, -1].float() / 127.5 - 1
-        batch = ClipBatch(
-            pictures,
-            video=torch.full((FRAMES,), video),
-            frame=torch.arange(FRAMES) + 4,
-            label=torch.zeros(FRAMES),
-        )
-        outputs: Any = {
-            "output": target + error.view(-1, 1, 1, 1),
-            "target": target,
-            "psnr": -20 * (error / 2).log10(),
-            "distance": error / 10,
-            "patch": (error.square() / 4).view(-1, 1, 1),
-        }
-        if items:
-            outputs |= {"query": query, "similarity": query @ memory.T, "items": memory}
-        evidence.on_test_batch_end(trainer, module, outputs, batch, video)
+    worst = torch.zeros(FRAMES, 1, 32, 32)
+    for video, (top, left) in enumerate(WORST):
+        # The worst of frame 16, where the whole frame is brighter than it should be by 0.4.
+        worst[12] = 0
+        worst[12, :, top : top + 8, left : left + 8] = 0.1
+        _show(evidence, trainer, video, error, worst, memory, length)
     place = torch.arange(2 * FRAMES) % FRAMES
     columns = {
         "video": torch.arange(2 * FRAMES) // FRAMES,
@@ -66,10 +72,45 @@ def a_test(scoring: Scoring = PUBLISHED, *, labels: bool = True, items: int = 3)
         "patch": error.repeat(2).square() / 4,
         "written": place < 5,
         "label": (place >= 10).long() if labels else torch.full((2 * FRAMES,), -1),
+        "patch_row": torch.tensor([top // 2 for top, _ in WORST]).repeat_interleave(FRAMES),
+        "patch_column": torch.tensor([left // 2 for _, left in WORST]).repeat_interleave(FRAMES),
     }
+    if anomalous is not None:
+        columns["label"] = anomalous
     frames = {name: column.double() for name, column in columns.items()}
     frames["score"] = scoring.scores(frames)[scoring.name]
-    return FinishedTest(frames, ["first", "<second>"], scoring, evidence, fps={0: 10, 1: None})
+    names = ["first", "<second>"]
+    return FinishedTest(frames, names, scoring, (32, 32), evidence, fps={0: 10, 1: None})
+
+
+def _show(
+    evidence: Evidence,
+    trainer: Any,
+    video: int,
+    error: torch.Tensor,
+    worst: torch.Tensor,
+    memory: torch.Tensor,
+    length: int,
+) -> None:
+    pictures = torch.randint(0, 256, (FRAMES, length, 1, 32, 32), dtype=torch.uint8)
+    query = F.normalize(torch.rand(FRAMES, 4, 4, 6), dim=-1)
+    target = pictures[:, -1].float() / 127.5 - 1
+    batch = ClipBatch(
+        pictures,
+        video=torch.full((FRAMES,), video),
+        frame=torch.arange(FRAMES) + 4,
+        label=torch.zeros(FRAMES),
+    )
+    outputs: Any = {
+        "output": target + error.view(-1, 1, 1, 1) + worst,
+        "target": target,
+        "psnr": -20 * (error / 2).log10(),
+        "distance": error / 10,
+        "patch": (error.square() / 4).view(-1, 1, 1),
+    }
+    if len(memory):
+        outputs |= {"query": query, "similarity": query @ memory.T, "items": memory}
+    evidence.on_test_batch_end(trainer, SimpleNamespace(), outputs, batch, video)  # type: ignore[arg-type]
 
 
 def report(folder: Path, test: FinishedTest | None) -> Path:
@@ -183,3 +224,167 @@ def test_a_long_video_makes_no_large_page(tmp_path: Path) -> None:
     hover = re.search(r'type="application/json">(.*?)</script>', text, re.DOTALL)
     assert hover
     assert len(json.loads(hover[1])["0"]["scores"]) == count  # pointing at it tells each frame
+
+
+BOXES = """[...document.querySelectorAll('.alarm')].map(alarm =>
+    [...alarm.querySelectorAll('figure')].map(figure => {
+        const rect = figure.querySelector('rect')?.getBoundingClientRect();
+        const at = figure.querySelector('img').getBoundingClientRect();
+        return rect && [rect.x - at.x, rect.right - at.x, rect.y - at.y, rect.bottom - at.y]
+            .map((side, i) => side / (i < 2 ? at.width : at.height));
+    }))"""
+
+
+@pytest.mark.parametrize("name", ["published", "patch"])
+def test_the_box_of_an_alarm_lies_on_the_patch_with_the_largest_error(
+    page: Any, name: str, tmp_path: Path
+) -> None:
+    page.open(report(tmp_path, a_test(replace(PUBLISHED, name=name))), 1280)
+    alarms = page.run(BOXES)
+    assert len(alarms) == len(WORST)
+    for boxes, (top, left) in zip(alarms, WORST, strict=True):
+        expected = [left / 32, (left + 8) / 32, top / 32, (top + 8) / 32]
+        for box in boxes[:3]:  # target, prediction, error
+            assert box == pytest.approx(expected, abs=0.03)
+    own = [page.run(f"document.querySelectorAll('.alarm .boxed .{kind} rect').length")
+           for kind in ("worst", "far")]  # fmt: skip
+    assert own == [2 * 3 * 2, 2 * 1 * 2]  # each is drawn twice, to be seen on any ground
+
+
+@pytest.mark.parametrize(
+    ("test", "captions", "says"),
+    [
+        ({}, ["target: frame 16", "prediction", "absolute error"],
+         "the distance in the score is the mean over the whole frame"),
+        ({"length": 1}, ["target: frame 16, the input as well", "reconstruction",
+         "absolute error"], "largest error in the reconstruction."),
+        ({"scoring": replace(PUBLISHED, name="patch")}, ["target: frame 16", "prediction",
+         "absolute error"], "this score has no distance term"),
+    ],
+    ids=["pred", "recon", "patch"],
+)  # fmt: skip
+def test_pictures_of_an_alarm_are_named_as_what_they_are(
+    test: dict[str, Any], captions: list[str], says: str, tmp_path: Path
+) -> None:
+    text = report(tmp_path, a_test(**test)).read_text()
+    section = text[text.index('id="alarms"') : text.index('id="memory"')]
+    found = re.findall("<figcaption>(.*?)</figcaption>", section)
+    assert found[:3] == captions
+    assert "region farthest from the memory" in found[3]
+    assert says in section
+
+
+def test_each_curve_has_a_colour_of_its_own_and_a_legend_with_its_area(
+    page: Any, tmp_path: Path
+) -> None:
+    test = a_test(replace(PUBLISHED, name="shared_range"))
+    page.open(report(tmp_path, test), 1280)
+    known = test.frames["label"].numpy()
+    for kind, count in (("roc", roc_auc_score), ("pr", average_precision_score)):
+        strokes = f"[...document.querySelectorAll('.{kind} SELECTOR')].map(e =>"
+        strokes += " getComputedStyle(e).stroke + getComputedStyle(e).strokeDasharray)"
+        lines = page.run(strokes.replace("SELECTOR", "polyline.curve"))
+        assert len({line.split(")")[0] for line in lines}) == 4
+        assert page.run(strokes.replace("SELECTOR", ".legend .curve")) == lines
+        legend = page.run(
+            f"[...document.querySelectorAll('.{kind} .legend li')].map(e => e.innerText)"
+        )
+        area = "AUROC" if kind == "roc" else "average precision"
+        scores = test.scoring.scores(test.frames)
+        assert [entry.strip() for entry in legend] == [
+            *(f"{name}, {area} {100 * count(known, scores[name].numpy()):.1f} %"
+              for name in ("shared_range", "published", "unnormalised", "patch")),
+            "flagged at random",
+        ]  # fmt: skip
+
+
+def test_a_phone_shows_the_area_of_each_video_and_protocol(page: Any, tmp_path: Path) -> None:
+    test = replace(a_test(), names=["Train_01_0014", "Test_12_0175_b"])
+    page.open(report(tmp_path, test), 390)
+    right = page.run(
+        "[...document.querySelectorAll('.wide table')].slice(0, 2).map(table => {"
+        " const place = [...table.tHead.rows[0].cells].findIndex(c => /AUROC/.test(c.innerText));"
+        " return [...table.rows].map(row => row.cells[place].getBoundingClientRect().right) })"
+    )
+    protocols, videos = right
+    assert (len(protocols), len(videos)) == (1 + 9, 1 + 2)
+    assert max(protocols + videos) <= 390
+    assert min(protocols + videos) > 100  # and they are shown at all
+
+
+def test_what_is_said_of_a_peak_is_of_its_frame_and_not_of_those_beside_it(
+    page: Any, tmp_path: Path
+) -> None:
+    anomalous = torch.zeros(2 * FRAMES).long()
+    anomalous[12] = 1  # frame 16 of the first video, and nothing else
+    anomalous[FRAMES:] = 1
+    anomalous[FRAMES + 12] = 0  # all of the second but frame 16
+    page.open(report(tmp_path, a_test(anomalous=anomalous)), 1280)
+    alarms = page.run("[...document.querySelectorAll('.alarm > p')].map(p => p.innerText)")
+    assert ["anomalous" in alarm for alarm in alarms] == [True, False]
+    rows = page.run(
+        "[...document.querySelectorAll('.videos tbody tr')]"
+        ".map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+    # Video, AUROC, peak score, at frame, the peak is, frames, anomalous, written
+    assert rows == [
+        ["first", "100.0", "1.00", "16", "anomalous", "20", "1", "5"],
+        ["<second>", "0.0", "1.00", "16", "normal", "20", "19", "5"],
+    ]
+    shown = []
+    page.run("document.querySelector('.chart').focus()")
+    for _ in range(6):  # from the middle on, which is frame 14
+        page.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight")
+        shown.append(page.run("document.querySelector('#frame p').innerText").split(" · ")[::3])
+    assert shown == [
+        [f"frame {number}", "anomalous" if number == 16 else "normal"] for number in range(15, 21)
+    ]
+
+
+def test_small_scores_are_written_with_the_digits_that_count(tmp_path: Path) -> None:
+    test = a_test(replace(PUBLISHED, name="patch"))
+    text = report(tmp_path, test).read_text()
+    assert "<p>Score 0.0400, PSNR" in text  # (0.4 / 2)²
+    assert '<td class="number">0.0400</td>' in text
+    assert '"scores": [0.000625,' in text
+
+
+def test_the_highest_published_score_is_always_among_the_candidates() -> None:
+    rng = np.random.default_rng(0)
+    for length in (1, 2, 3, 20, 300):
+        psnr, distance = rng.normal(30, 3, length).round(1), rng.exponential(1, length).round(1)
+        chosen = candidates(psnr, distance, patch=rng.random(length))
+        assert len(chosen) < 20
+        for weight in np.linspace(0, 1, 21):
+            score = anomaly_score(psnr, distance, ["a"] * length, weight)
+            assert score[chosen].max() == pytest.approx(score.max(), abs=1e-12)
+
+
+def test_an_alarm_is_the_peak_that_no_part_of_the_score_alone_would_name(tmp_path: Path) -> None:
+    test = a_test()
+    psnr, distance = torch.full((FRAMES,), 30.0), torch.full((FRAMES,), 0.1)
+    psnr[3], distance[9] = 20, 0.3
+    psnr[6], distance[6] = 21, 0.28
+    evidence = Evidence()
+    evidence.sizes = test.evidence.sizes
+    frames = torch.zeros(FRAMES, 1, 8, 8)
+    for number in (0, 1):
+        for part in (range(4), range(4, 8), range(8, FRAMES)):
+            rows = list(part)
+            outputs: Any = {
+                "psnr": psnr[rows], "distance": distance[rows],
+                "patch": torch.zeros(len(rows), 1, 1),
+                "target": frames[rows], "output": frames[rows],
+            }  # fmt: skip
+            batch = ClipBatch(
+                frames[rows, None], torch.full((len(rows),), number), torch.tensor(rows) + 4,
+                torch.zeros(len(rows)),
+            )  # fmt: skip
+            evidence._keep_suspects(outputs, batch)
+    columns = test.frames | {
+        "psnr": psnr.repeat(2).double(),
+        "distance": distance.repeat(2).double(),
+    }
+    columns["score"] = PUBLISHED.scores(columns)["published"]
+    text = report(tmp_path, replace(test, frames=columns, evidence=evidence)).read_text()
+    assert re.findall(r"<h3>Video .*, frame (\d+)", text) == ["10", "10"]

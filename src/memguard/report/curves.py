@@ -26,6 +26,7 @@ class Curve:
         recall: (N′,), the same share for the other curve.
         precision: (N′,), the share of anomalous frames among those flagged.
         area: Under the ROC curve.
+        average_precision: The area below the precision, each step of recall at its end.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Curve:
     recall: np.ndarray
     precision: np.ndarray
     area: float
+    average_precision: float
 
 
 def curves(frames: dict[str, Tensor], how: Scoring) -> Iterator[Curve]:
@@ -64,6 +66,7 @@ def curves(frames: dict[str, Tensor], how: Scoring) -> Iterator[Curve]:
             recall=recall[:-1].cpu().numpy(),  # the last point, a precision of 1, is by convention
             precision=precision[:-1].cpu().numpy(),
             area=float(torch.trapezoid(found, flagged)),
+            average_precision=float((precision[:-1] * -recall.diff()).sum()),
         )
 
 

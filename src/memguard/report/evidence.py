@@ -1,6 +1,5 @@
 """Evidence: what is kept of a test while it runs, for the report to show afterwards."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -74,16 +73,18 @@ class Suspect:
 
     Attributes:
         frame: Its 0-based number.
-        measure: By how much it stands out, in the units of whatever it was chosen by.
         psnr: dB.
-        target: uint8 (C, H, W), what was there.
-        output: uint8 (C, H, W), what was painted.
+        distance: As in the score.
+        patch: The mean squared error of its worst patch, not smoothed over time.
+        target: uint8 (C, H, W), the frame itself.
+        output: uint8 (C, H, W), its prediction or reconstruction.
         similarity: (H, W, M), the cosine of each query with each item; None without a memory.
     """
 
     frame: int
-    measure: float
     psnr: float
+    distance: float
+    patch: float
     target: np.ndarray
     output: np.ndarray
     similarity: np.ndarray | None
@@ -92,16 +93,17 @@ class Suspect:
 class Evidence(pl.Callback):
     """Keeps what a report shows of a test: thumbnails, the use of the memory, and suspects.
 
-    Of each video it keeps the frame that is painted worst, the one with the worst patch and the one
-    farthest from the memory, as no score is known before the video's end. So what it holds grows
-    with the number of videos, and not with their length. Where several processes test, the first
-    one has what all of them kept once the test has ended.
+    No score is known before a video's end. So it keeps of each video the few frames that may turn
+    out to have the highest one: see :func:`candidates`. What it holds grows with the number of
+    videos, and not with their length. Where several processes test, the first one has what all of
+    them kept once the test has ended.
 
     Attributes:
         thumbnails: Of frames, by video.
         sizes: The size of each video's thumbnails.
         memory: What the items were used for; None without any.
         items: (M, C), as the test left them.
+        predicts: Whether frames were predicted from those before them, and not reconstructed.
     """
 
     def __init__(self) -> None:
@@ -113,7 +115,8 @@ class Evidence(pl.Callback):
         self.memory: ItemUse | None = None
         self.items = np.empty((0, 0))
         self._last_video = -1
-        self._suspects: dict[tuple[int, str], Suspect] = {}
+        self.predicts = False
+        self._suspects: dict[int, list[Suspect]] = {}
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the last test, and note the shape of each video's pictures."""
@@ -133,6 +136,7 @@ class Evidence(pl.Callback):
     ) -> None:
         """Take in successive frames of one video, or of several."""
         datamodule = cast(ClipDataModule, trainer.datamodule)  # type: ignore[attr-defined]
+        self.predicts = batch.frames.shape[1] > 1
         if int(batch.video[0]) not in [segment.number for segment in datamodule.own_tests]:
             return
         places = zip(batch.video.tolist(), batch.frame.tolist(), strict=True)
@@ -163,8 +167,7 @@ class Evidence(pl.Callback):
 
     def suspects(self, video: int) -> list[Suspect]:
         """Give a video's frames that stand out, each once."""
-        found = [suspect for (of, _), suspect in self._suspects.items() if of == video]
-        return list({suspect.frame: suspect for suspect in found}.values())
+        return self._suspects[video]
 
     def _observe_memory(self, outputs: RememberedFrames, batch: ClipBatch) -> None:
         self.memory = self.memory or ItemUse()
@@ -180,29 +183,68 @@ class Evidence(pl.Callback):
         )
 
     def _keep_suspects(self, outputs: ScoredFrames, batch: ClipBatch) -> None:
-        """Replace those of each video that this batch has worse frames than."""
-        for reason, measures in _reasons(outputs):
-            for video in batch.video.unique().tolist():
-                elsewhere = batch.video != video
-                index = int(measures.masked_fill(elsewhere, -torch.inf).argmax())
-                known = self._suspects.get((video, reason))
-                if known is None or float(measures[index]) > known.measure:
-                    self._suspects[video, reason] = _suspect(outputs, batch, index, measures)
+        """Keep of each video the candidates among those known and those of this batch."""
+        measured = torch.stack(
+            [outputs["psnr"], outputs["distance"], outputs["patch"].flatten(1).amax(dim=1)], dim=1
+        )
+        measures = measured.double().cpu().numpy()
+        for video in batch.video.unique().tolist():
+            known = self._suspects.get(video, [])
+            rows = (batch.video == video).nonzero().flatten().tolist()
+            before = np.array([(s.psnr, s.distance, s.patch) for s in known]).reshape(-1, 3)
+            chosen = candidates(*np.concatenate([before, measures[rows]]).T)
+            self._suspects[video] = [
+                known[place]
+                if place < len(known)
+                else _suspect(outputs, batch, rows[place - len(known)], measures)
+                for place in chosen
+            ]
 
 
-def _reasons(outputs: ScoredFrames) -> Iterator[tuple[str, Tensor]]:
-    """By what a frame may stand out; the higher, the more: (B,) each."""
-    yield "psnr", -outputs["psnr"]
-    yield "distance", outputs["distance"]
-    yield "patch", outputs["patch"].flatten(1).amax(dim=1)
+def candidates(psnr: np.ndarray, distance: np.ndarray, patch: np.ndarray) -> list[int]:
+    """Choose the frames of a video that may have its highest score.
+
+    The published score is linear in PSNR and distance, but its weights follow from their ranges,
+    which are known only at the video's end. Whatever they are, the highest score lies on the convex
+    hull of all frames' values. The frame with the worst patch comes with them.
+
+    Args:
+        psnr: (N,), dB.
+        distance: (N,).
+        patch: (N,), the error of the worst patch.
+
+    Returns:
+        Places among the N frames, ascending; the first of frames that are alike.
+
+    Example:
+        >>> psnr, distance = np.array([30, 20, 21, 29]), np.array([0.1, 0.1, 0.4, 0.5])
+        >>> candidates(psnr, distance, np.array([7, 1, 1, 1]))  # 0 has the worst patch
+        [0, 1, 2, 3]
+    """
+    hull: list[int] = []
+    for place in np.lexsort((-distance, psnr)).tolist():  # from the lowest PSNR on
+        if hull and distance[place] <= distance[hull[-1]]:
+            continue
+        while len(hull) > 1 and _is_inside(hull[-2], hull[-1], place, psnr, distance):
+            hull.pop()
+        hull.append(place)
+    return sorted({*hull, int(patch.argmax())})
 
 
-def _suspect(outputs: ScoredFrames, batch: ClipBatch, index: int, measures: Tensor) -> Suspect:
+def _is_inside(first: int, middle: int, last: int, psnr: np.ndarray, distance: np.ndarray) -> bool:
+    """Whether no weights give the middle one of three frames the highest score."""
+    rise = (distance[middle] - distance[first]) * (psnr[last] - psnr[first])
+    return bool(rise <= (distance[last] - distance[first]) * (psnr[middle] - psnr[first]))
+
+
+def _suspect(outputs: ScoredFrames, batch: ClipBatch, index: int, measures: np.ndarray) -> Suspect:
     similarity = _similarity(outputs)
+    psnr, distance, patch = measures[index].tolist()
     return Suspect(
         frame=int(batch.frame[index]),
-        measure=float(measures[index]),
-        psnr=float(outputs["psnr"][index]),
+        psnr=psnr,
+        distance=distance,
+        patch=patch,
         target=_small(outputs["target"][index]),
         output=_small(outputs["output"][index]),
         similarity=None if similarity is None else similarity[index].float().cpu().numpy(),

@@ -14,7 +14,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.rcsetup import cycler
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from torch import Tensor
@@ -22,6 +22,7 @@ from torch import Tensor
 from memguard.report.curves import Curve
 
 BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+PURPLE = "#CC79A7"
 PAGE_WIDTH = 7.2  # inches, the text width of a two-column paper
 STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -44,7 +45,7 @@ class VideoScores:
     Attributes:
         name: The video's name.
         frame: (N,), 0-based frame numbers.
-        score: (N,), anomaly scores in [0, 1].
+        score: (N,), anomaly scores.
         label: (N,), 1 anomalous, 0 normal, −1 unknown.
         written: (N,), whether the guard wrote the frame into the memory.
     """
@@ -62,13 +63,16 @@ class PaintedFrame:
 
     Attributes:
         title: What to write beside it.
-        target: uint8 (C, H, W), what was there.
-        output: uint8 (C, H, W), what was painted.
+        target: uint8 (C, H, W), the frame itself.
+        output: uint8 (C, H, W), its prediction or reconstruction.
+        box: Left, top, right and bottom of the patch with the largest error, in pixels; right and
+            bottom are past the end. None draws no box.
     """
 
     title: str
     target: np.ndarray
     output: np.ndarray
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,10 +113,14 @@ def levels(signal: Tensor) -> np.ndarray:
     return scaled.to(torch.uint8).cpu().numpy()
 
 
-def score_timelines(videos: Sequence[VideoScores]) -> Figure:
+def score_timelines(videos: Sequence[VideoScores], top: float = 1.0) -> Figure:
     """Draw a chart per video: the score over its frames, anomalous stretches shaded.
 
     A tick below the line marks each frame that the guard wrote into the memory.
+
+    Args:
+        videos: At least one.
+        top: The score at the upper end of each chart.
     """
     columns = min(3, len(videos))
     rows = -(-len(videos) // columns)
@@ -120,7 +128,7 @@ def score_timelines(videos: Sequence[VideoScores]) -> Figure:
         figure = Figure(figsize=(PAGE_WIDTH, 1.15 * rows + 0.5))
         grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
         for axes, video in zip(grid.flat, videos, strict=False):
-            _draw_timeline(axes, video)
+            _draw_timeline(axes, video, top)
         for axes in grid.flat[len(videos) :]:
             axes.set_visible(False)
         figure.supxlabel("frame", fontsize=8)
@@ -131,17 +139,17 @@ def score_timelines(videos: Sequence[VideoScores]) -> Figure:
     return figure
 
 
-def _draw_timeline(axes: Axes, video: VideoScores) -> None:
+def _draw_timeline(axes: Axes, video: VideoScores, top: float) -> None:
     for start, stop in stretches(video.label == 1):
         edges = video.frame[start] - 0.5, video.frame[stop - 1] + 0.5
         axes.axvspan(*edges, color=VERMILION, alpha=0.22, linewidth=0)
     axes.plot(video.frame, video.score, color=BLUE, linewidth=1)
     written = video.frame[video.written.astype(bool)]
-    axes.vlines(written, -0.12, -0.04, color=GREEN, linewidth=0.5)
+    axes.vlines(written, -0.12 * top, -0.04 * top, color=GREEN, linewidth=0.5)
     axes.set_title(video.name, loc="left", pad=2)
     axes.set_xlim(video.frame[0], max(video.frame[-1], video.frame[0] + 1))
-    axes.set_ylim(-0.14, 1.04)
-    axes.set_yticks([0, 0.5, 1])
+    axes.set_ylim(-0.14 * top, 1.04 * top)
+    axes.set_yticks([0, top / 2, top], ["0", f"{top / 2:.2g}", f"{top:.2g}"])
 
 
 def _timeline_legend(videos: Sequence[VideoScores]) -> list[Line2D | Patch]:
@@ -217,10 +225,14 @@ def stretches(mask: np.ndarray) -> list[tuple[int, int]]:
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
-def painted_frames(frames: Sequence[PaintedFrame]) -> Figure:
-    """Draw a row per frame: what was there, what was painted, and where the two differ.
+def painted_frames(frames: Sequence[PaintedFrame], *, predicted: bool) -> Figure:
+    """Draw a row per frame: the target, its prediction or reconstruction, and the error.
 
     The error maps share one scale, so that rows compare.
+
+    Args:
+        frames: At least one.
+        predicted: Whether frames are predicted from those before them, and not reconstructed.
     """
     errors = [error_map(frame.target, frame.output) for frame in frames]
     largest = max(max(float(error.max()) for error in errors), 1e-6)
@@ -235,18 +247,40 @@ def painted_frames(frames: Sequence[PaintedFrame]) -> Figure:
             for axes in row:
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
-        for axes, title in zip(grid[0], ("input", "output", "absolute error"), strict=True):
+                _draw_box(axes, frame.box)
+        for axes, title in zip(grid[0], _column_titles(predicted), strict=True):
             axes.set_title(title)
-        figure.colorbar(map_, ax=grid[:, 2], shrink=0.8, aspect=30, pad=0.03)
+        bar = figure.colorbar(map_, ax=grid[:, 2], shrink=0.8, aspect=30, pad=0.03)
+        bar.set_label("absolute error (1: black against white)")
+        if any(frame.box for frame in frames):
+            handle = Patch(facecolor="none", edgecolor=VERMILION, label="patch with largest error")
+            figure.legend(handles=[handle], loc="outside lower center", frameon=False)
     return figure
+
+
+def _column_titles(predicted: bool) -> tuple[str, str, str]:
+    """What the columns of :func:`painted_frames` show."""
+    if predicted:
+        return "target: frame t", "prediction of frame t", "absolute error"
+    return "input and target: frame t", "reconstruction of frame t", "absolute error"
+
+
+def _draw_box(axes: Axes, box: tuple[int, int, int, int] | None) -> None:
+    """Draw a box around pixels, on light ground and dark."""
+    if box is None:
+        return
+    left, top, right, bottom = box
+    place = (left - 0.5, top - 0.5), right - left, bottom - top  # a pixel's centre is its number
+    axes.add_patch(Rectangle(*place, fill=False, edgecolor="white", linewidth=2.4))
+    axes.add_patch(Rectangle(*place, fill=False, edgecolor=VERMILION, linewidth=1.2))
 
 
 def error_map(target: np.ndarray, output: np.ndarray) -> np.ndarray:
     """Give the absolute error of each pixel, of values in [0, 1]; squared, little would show.
 
     Args:
-        target: uint8 (C, H, W), what was there.
-        output: uint8 (C, H, W), what was painted.
+        target: uint8 (C, H, W), the frame itself.
+        output: uint8 (C, H, W), its prediction or reconstruction.
 
     Returns:
         (H, W).
@@ -289,30 +323,34 @@ def roc_and_precision_recall(curves: Sequence[Curve], anomalous: float) -> Figur
     """Draw the ROC and precision-recall curves of scores, the first of which is the test's own.
 
     Args:
-        curves: Up to three.
+        curves: Up to four.
         anomalous: The share of anomalous frames: the precision of flagging at random.
     """
     looks: list[dict[str, Any]] = [
         {"color": BLUE, "linewidth": 1.6},
         {"color": VERMILION, "linewidth": 1, "linestyle": "--"},
-        {"color": GREEN, "linewidth": 1, "linestyle": ":"},
+        {"color": GREEN, "linewidth": 1.2, "linestyle": ":"},
+        {"color": PURPLE, "linewidth": 1, "linestyle": "-."},
     ]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 3.3))
         roc, trade = figure.subplots(1, 2)
-        for curve, look in zip(curves, looks, strict=False):
-            roc.plot(
-                curve.false_rate, curve.true_rate, label=f"{curve.name}, {curve.area:.3f}", **look
-            )
-            trade.plot(curve.recall, curve.precision, **look)
+        for curve, look in zip(curves, looks[: len(curves)], strict=True):
+            area, precision = f"{curve.area:.3f}", f"{curve.average_precision:.3f}"
+            roc.plot(curve.false_rate, curve.true_rate, label=f"{curve.name}, {area}", **look)
+            trade.plot(curve.recall, curve.precision, label=f"{curve.name}, {precision}", **look)
         chance: dict[str, Any] = {"color": "0.6", "linewidth": 0.6}
         roc.plot([0, 1], [0, 1], **chance)
         trade.axhline(anomalous, **chance)
         roc.set(xlabel="share of normal frames flagged", ylabel="share of anomalous frames flagged")
-        trade.set(xlabel="recall", ylabel="precision")
+        trade.set(
+            xlabel="recall: share of anomalous frames flagged",
+            ylabel="precision: anomalous share of flagged",
+        )
         for axes in (roc, trade):
             axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-        roc.legend(title="score, area", loc="lower right", frameon=False)
+        roc.legend(title="score, AUROC", loc="lower right", frameon=False)
+        trade.legend(title="score, average precision", loc="lower left", frameon=False)
         trade.text(0.99, anomalous + 0.01, "flagged at random", color="0.4", fontsize=7, ha="right")
     return figure
 

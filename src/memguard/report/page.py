@@ -3,18 +3,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
 from torch import Tensor
 
-from memguard.protocols import Scoring
+from memguard.protocols import Scoring, highest_shown
 from memguard.report.curves import curves, video_auroc
 from memguard.report.evidence import Evidence, Suspect
 from memguard.report.figures import error_map, stretches
 from memguard.report.memory import ItemUse, far_region, flatten_to_plane
 from memguard.report.pictures import heat, photograph
+from memguard.scoring import patch_box
 
 ALARMS = 12
 # A line has no more corners than a wide screen has pixels to show them.
@@ -22,14 +23,14 @@ LINE_POINTS = 1500
 CURVE_POINTS = 200
 
 PROTOCOLS = {
-    "published": "PSNR and distance, each stretched over its video: the paper's",
-    "shared_range": "as published, but the distance of all videos stretched alike",
-    "unnormalised": "PSNR and distance, stretched over the whole set and not each video",
+    "published": "PSNR and distance, each min–max normalised over its video: the paper's",
+    "shared_range": "as published, but the distance normalised by one range for all videos",
+    "unnormalised": "PSNR and distance, normalised over the whole set and not each video",
     "smoothed": "as published, then smoothed over time",
-    "psnr": "PSNR alone, stretched over its video",
-    "distance": "distance alone, stretched over its video",
-    "patch": "the worst painted patch, not stretched",
-    "patch_normalised": "the worst painted patch, stretched over its video",
+    "psnr": "PSNR alone, normalised over its video",
+    "distance": "distance alone, normalised over its video",
+    "patch": "the patch with the largest error, not normalised",
+    "patch_normalised": "the patch with the largest error, normalised over its video",
     "patch_psnr": "the mean of worst patch and PSNR, then smoothed over time",
 }
 
@@ -42,6 +43,7 @@ class FinishedTest:
         frames: Columns as :class:`memguard.scorer.FrameScorer` has them.
         names: Of the videos, by their numbers.
         scoring: How the scores were made.
+        frame_shape: Height and width of the tested frames in pixels.
         evidence: What was kept while it ran.
         fps: Frames per second of each video, where there is a clock.
     """
@@ -49,6 +51,7 @@ class FinishedTest:
     frames: dict[str, Tensor]
     names: Sequence[str]
     scoring: Scoring
+    frame_shape: tuple[int, int]
     evidence: Evidence
     fps: dict[int, float | None]
 
@@ -91,17 +94,20 @@ def write_report(
 def _test(tested: FinishedTest, metrics: dict[str, float]) -> dict[str, Any]:
     """Everything that the page says of a test."""
     columns = {name: column.cpu().numpy() for name, column in tested.frames.items()}
-    top = 1.0 if tested.scoring.name != "patch" else float(columns["score"].max()) or 1.0
+    top = highest_shown(tested.frames, tested.scoring)
     videos = [_video(tested, columns, number, top) for number in _numbers(columns)]
     memory = tested.evidence.memory
     return {
         "protocols": _protocols(metrics, tested.scoring.name),
         "top": top,
+        "scoring": tested.scoring.name,
         "labelled": bool((columns["label"] >= 0).any()),
         "videos": videos,
         "hover": {str(video["number"]): video.pop("hover") for video in videos},
         "curves": _curves(tested),
         "alarms": list(_alarms(tested, columns)),
+        "expected": "prediction" if tested.evidence.predicts else "reconstruction",
+        "score_of_distance": _uses_distance(tested.scoring),
         "memory": _memory(memory, tested) if memory else None,
         "thumbnail_step": tested.evidence.thumbnails.step,
     }
@@ -151,7 +157,7 @@ def _video(
         "hover": {
             "first": int(frame[0]),
             "fps": tested.fps.get(number),
-            "scores": [round(float(value), 3) for value in score],
+            "scores": [float(f"{value:.3g}") for value in score],
             "truth": truth if (label >= 0).any() else None,
             "writes": writes,
             "pictures": tested.evidence.thumbnails.of_video(number),
@@ -186,9 +192,13 @@ def _curves(tested: FinishedTest) -> dict[str, Any] | None:
     label = tested.frames["label"]
     return {
         "positive": float((label == 1).sum() / (label >= 0).sum()),
-        "roc": [{"name": c.name, "line": _points(c.false_rate, c.true_rate)} for c in found],
-        "pr": [{"name": c.name, "line": _points(c.recall, c.precision)} for c in found],
+        "roc": [_curve(c.name, c.false_rate, c.true_rate, c.area) for c in found],
+        "pr": [_curve(c.name, c.recall, c.precision, c.average_precision) for c in found],
     }
+
+
+def _curve(name: str, x: np.ndarray, y: np.ndarray, area: float) -> dict[str, Any]:
+    return {"name": name, "line": _points(x, y), "area": area}
 
 
 def _points(x: np.ndarray, y: np.ndarray) -> str:
@@ -198,32 +208,65 @@ def _points(x: np.ndarray, y: np.ndarray) -> str:
     return " ".join(f"{a:.2f},{b:.2f}" for a, b in pairs)
 
 
+class _Alarm(NamedTuple):
+    """A suspect, its video's number, and its row among all frames."""
+
+    suspect: Suspect
+    video: int
+    row: int
+
+
 def _alarms(tested: FinishedTest, columns: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
     """The suspects with the highest score of their video, highest first."""
-    highest = []
-    for number in _numbers(columns):
-        rows = columns["video"] == number
-        scores = dict(zip(columns["frame"][rows].astype(int), columns["score"][rows], strict=True))
-        suspect = max(tested.evidence.suspects(number), key=lambda suspect: scores[suspect.frame])
-        label = columns["label"][rows & (columns["frame"] == suspect.frame)]
-        highest.append((float(scores[suspect.frame]), number, suspect, int(label[0])))
-    highest.sort(key=lambda alarm: alarm[0], reverse=True)
-    shown = [(alarm, error_map(alarm[2].target, alarm[2].output)) for alarm in highest[:ALARMS]]
-    largest = max((float(error.max()) for _, error in shown), default=1.0)
-    for (score, number, suspect, label), error in shown:
+    score = columns["score"]
+    highest = [_highest(tested.evidence, columns, number) for number in _numbers(columns)]
+    highest.sort(key=lambda alarm: score[alarm.row], reverse=True)
+    shown = highest[:ALARMS]
+    errors = [error_map(suspect.target, suspect.output) for suspect, _, _ in shown]
+    largest = max((float(error.max()) for error in errors), default=1.0)
+    for (suspect, number, row), error in zip(shown, errors, strict=True):
         size = tested.evidence.sizes[number]
+        place = int(columns["patch_row"][row]), int(columns["patch_column"][row])
         yield {
             "name": tested.names[number],
             "frame": suspect.frame,
-            "score": score,
+            "score": float(score[row]),
             "psnr": suspect.psnr,
-            "label": label,
+            "label": int(columns["label"][row]),
             "size": size,
+            "box": _shares(*place, tested),
             "target": photograph(suspect.target, size),
             "output": photograph(suspect.output, size),
             "error": heat(error, largest),
             "memory": _far(suspect, tested.evidence.memory),
         }
+
+
+def _highest(evidence: Evidence, columns: dict[str, np.ndarray], number: int) -> _Alarm:
+    """Find the suspect of a video with the highest score."""
+    rows = np.flatnonzero(columns["video"] == number)
+    row_of = dict(zip(columns["frame"][rows].astype(int).tolist(), rows.tolist(), strict=True))
+    found = [_Alarm(s, number, row_of[s.frame]) for s in evidence.suspects(number)]
+    return max(found, key=lambda alarm: columns["score"][alarm.row])
+
+
+def _uses_distance(scoring: Scoring) -> bool:
+    """Whether the distance to the memory is a part of the score."""
+    return scoring.name != "patch" and scoring.weight < 1
+
+
+def _shares(row: int, column: int, tested: FinishedTest) -> dict[str, float]:
+    """Where a patch lies, in percent of the picture's width and height."""
+    height, width = tested.frame_shape
+    left, top, right, bottom = patch_box(
+        row, column, tested.scoring.patch, tested.frame_shape, tested.frame_shape
+    )
+    return {
+        "x": 100 * left / width,
+        "y": 100 * top / height,
+        "width": 100 * (right - left) / width,
+        "height": 100 * (bottom - top) / height,
+    }
 
 
 def _far(suspect: Suspect, memory: ItemUse | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""How a few held-out clips are painted, epoch by epoch."""
+"""How a few held-out clips are predicted or reconstructed, epoch by epoch."""
 
 from typing import cast
 
@@ -13,7 +13,7 @@ from memguard.scorer import FrameScorer
 
 
 class HeldOutClips(pl.Callback):
-    """Shows input, output and error map of the same held-out clips after each epoch.
+    """Shows target, prediction or reconstruction, and error of the same held-out clips each epoch.
 
     Nothing is shown where nothing is held out.
 
@@ -51,6 +51,6 @@ class HeldOutClips(pl.Callback):
         self.board.figure(
             trainer,
             "val/held_out_clips",
-            painted_frames(frames),
+            painted_frames(frames, predicted=self._batch.frames.shape[1] > 1),
             file=f"epochs/held_out_clips_{epoch:03}.png",
         )

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from memguard.data.datamodule import ClipDataModule
-from memguard.protocols import protocol_table
+from memguard.protocols import highest_shown, protocol_table
 from memguard.report.curves import curves, video_auroc
 from memguard.report.dashboard.board import Board, Cell
 from memguard.report.figures import (
@@ -23,6 +23,7 @@ from memguard.report.figures import (
     score_timelines,
 )
 from memguard.scorer import FrameScorer
+from memguard.scoring import patch_box
 
 VIDEOS_PER_PAGE = 24
 PAINTED_ROWS = 4
@@ -38,8 +39,9 @@ class TestFindings(pl.Callback):
 
     - ``figures/scores.png``: the score over time with the truth shaded, a chart per video, in
       numbered pages where there are many,
-    - ``figures/worst_frames.png``: the frames with the highest scores, one of a video, painted anew
-      from the trained items, with their error maps,
+    - ``figures/worst_frames.png``: the frames with the highest scores, one of a video, predicted or
+      reconstructed again from the trained items, with their error maps and the box of the patch
+      that had the largest error in the test,
     - ``figures/written_frames.png``: of the frames that the guard wrote into the memory those that
       look least normal to it,
     - ``figures/curves.png``: ROC and precision-recall curves, where labels have both classes,
@@ -63,17 +65,22 @@ class TestFindings(pl.Callback):
         data: ClipDataModule = trainer.datamodule  # type: ignore[attr-defined]
         columns = {name: column.cpu().numpy() for name, column in scorer.frames.items()}
         videos = _videos(columns, [record.name for record in data.benchmark.test])
-        self._show_timelines(trainer, list(videos.values()))
+        self._show_timelines(
+            trainer, list(videos.values()), highest_shown(scorer.frames, scorer.scoring)
+        )
         self._show_worst(trainer, scorer, data, videos)
         self._show_written(trainer, data, columns, videos)
         self._show_curves(trainer, scorer)
         self._show_tables(trainer, scorer, videos)
 
-    def _show_timelines(self, trainer: pl.Trainer, videos: Sequence[VideoScores]) -> None:
+    def _show_timelines(
+        self, trainer: pl.Trainer, videos: Sequence[VideoScores], top: float
+    ) -> None:
         pages = [videos[i : i + VIDEOS_PER_PAGE] for i in range(0, len(videos), VIDEOS_PER_PAGE)]
         for number, page in enumerate(pages, start=1):
             name = f"scores_{number}" if len(pages) > 1 else "scores"
-            self.board.figure(trainer, f"test/{name}", score_timelines(page), file=f"{name}.png")
+            figure = score_timelines(page, top)
+            self.board.figure(trainer, f"test/{name}", figure, file=f"{name}.png")
 
     def _show_worst(
         self,
@@ -90,11 +97,11 @@ class TestFindings(pl.Callback):
             window = data.test_window(number, frame).to(scorer.device)
             with trainer.precision_plugin.forward_context():
                 output, target = scorer.paint(window[None])
-            title = f"{video.name}, frame {frame}\nscore {video.score[place]:.2f}"
-            rows.append(PaintedFrame(title, levels(target[0]), levels(output[0])))
-        self.board.figure(
-            trainer, "test/worst_frames", painted_frames(rows), file="worst_frames.png"
-        )
+            title = f"{video.name}, frame {frame}\nscore {video.score[place]:.3g}"
+            box = _box(scorer, number, frame)
+            rows.append(PaintedFrame(title, levels(target[0]), levels(output[0]), box))
+        figure = painted_frames(rows, predicted=data.length > 1)
+        self.board.figure(trainer, "test/worst_frames", figure, file="worst_frames.png")
 
     def _show_written(
         self,
@@ -137,6 +144,15 @@ class TestFindings(pl.Callback):
                 for name, row in protocols.items()
             ]
             self.board.table(trainer, "test/protocols", ["score", *counts], lines)
+
+
+def _box(scorer: FrameScorer, video: int, frame: int) -> tuple[int, int, int, int]:
+    """Find where in a frame, in its pixels, the patch lies that the score is made of."""
+    frames = scorer.frames
+    row = (frames["video"] == video) & (frames["frame"] == frame)
+    place = int(frames["patch_row"][row][0]), int(frames["patch_column"][row][0])
+    shape = scorer.frame_shape
+    return patch_box(*place, scorer.scoring.patch, frame=shape, picture=shape)
 
 
 def _videos(columns: dict[str, np.ndarray], names: Sequence[str]) -> dict[int, VideoScores]:
