@@ -341,6 +341,23 @@ def test_what_is_said_of_a_peak_is_of_its_frame_and_not_of_those_beside_it(
     ]
 
 
+@pytest.mark.parametrize("length", [1, 5])
+def test_an_items_patch_names_the_frame_that_it_is_cut_from(length: int, tmp_path: Path) -> None:
+    test = a_test(length=length)
+    assert test.evidence.memory
+    text = report(tmp_path, test).read_text()
+    for item in range(3):
+        named = re.findall(r'title="video \S+, frame (\d+), cosine', _of_item(text, item))
+        scored = [patch.frame for patch in test.evidence.memory.gallery(item)]
+        # The encoder of a prediction sees the frames up to the one before the scored frame.
+        assert list(map(int, named)) == [frame - (length > 1) for frame in scored]
+
+
+def _of_item(text: str, item: int) -> str:
+    start = text.index(f'id="item-{item}"')
+    return text[start : text.index("</li>", start)]
+
+
 def test_small_scores_are_written_with_the_digits_that_count(tmp_path: Path) -> None:
     test = a_test(replace(PUBLISHED, name="patch"))
     text = report(tmp_path, test).read_text()

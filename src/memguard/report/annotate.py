@@ -73,7 +73,8 @@ class AnnotatedVideo:
         picture = _heated(picture, scored.error / self._full)
         alarm = scored.score > self._level
         if alarm:
-            box = [side * scale for side in scored.box]
+            left, top, right, bottom = (side * scale for side in scored.box)
+            box = [left, top, right - 1, bottom - 1]  # Pillow draws the last pixel as well
             draw = ImageDraw.Draw(picture)
             draw.rectangle(box, outline="black", width=5)
             draw.rectangle(

@@ -183,8 +183,8 @@ def watched_timeline(
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 2.2))
         axes = figure.subplots()
-        for start, end in events:
-            axes.axvspan(start, end, color=VERMILION, alpha=0.22, linewidth=0)
+        for start, end in events:  # the edge shows an event of one frame as well
+            axes.axvspan(start, end, color=VERMILION, alpha=0.22, linewidth=0.8)
         axes.plot(seconds, score, color=BLUE, linewidth=0.8)
         axes.axhline(level, color="black", linewidth=0.8, linestyle="--")
         if len(seconds):

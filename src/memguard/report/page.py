@@ -298,6 +298,8 @@ def _memory(memory: ItemUse, tested: FinishedTest) -> dict[str, Any]:
     share, counts = memory.share, memory.counts.numpy() / memory.frames
     order = np.argsort(-share, kind="stable")
     shape = next(iter(tested.evidence.sizes.values()))
+    # A patch is cut from the last frame that the encoder saw.
+    before = 1 if tested.evidence.predicts else 0
     items = [
         {
             "number": int(item),
@@ -306,7 +308,7 @@ def _memory(memory: ItemUse, tested: FinishedTest) -> dict[str, Any]:
             "patches": [
                 {
                     "picture": photograph(patch.picture),
-                    "where": f"video {tested.names[patch.video]}, frame {patch.frame}",
+                    "where": f"video {tested.names[patch.video]}, frame {patch.frame - before}",
                     "similarity": patch.similarity,
                     "own": patch.own,
                 }
