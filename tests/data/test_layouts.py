@@ -361,16 +361,22 @@ def folder_labels(root: Path, text: str) -> dict[str, list[int] | None]:
 
 def test_folder_takes_files_and_frame_folders_in_natural_order(folder_root: Path) -> None:
     video = as_video(folder_root / "test" / "a", folder_root / "cache")
-    for suffix in sorted(VIDEO_SUFFIXES):
-        shutil.copy(video, folder_root / "train" / f"{suffix[1:]}{suffix.upper()}")
+    names = {f"video{number}": suffix for number, suffix in enumerate(sorted(VIDEO_SUFFIXES))}
+    for video_name, suffix in names.items():
+        shutil.copy(video, folder_root / "train" / f"{video_name}{suffix.upper()}")
     (folder_root / "train" / "notes.txt").touch()
     (folder_root / "train" / ".hidden.mp4").touch()
     benchmark = folder(str(folder_root), name="station")
     assert benchmark.name == "station"
-    suffixes = [suffix[1:] for suffix in sorted(VIDEO_SUFFIXES)]
-    assert [record.name for record in benchmark.train] == ["2", "10", *suffixes]
+    assert [record.name for record in benchmark.train] == ["2", "10", *names]
     assert [record.name for record in benchmark.test] == ["a", "b", "c"]
     assert all(record.labels is None for record in benchmark.test)
+    assert benchmark.no_videos == (folder_root / "train" / "notes.txt",)
+
+
+def test_suffixes_of_recorders_and_bare_streams_count_as_videos() -> None:
+    suffixes = ".ts .m2ts .mts .flv .3gp .ogv .vob .h264 .264 .h265 .mjpeg"
+    assert set(suffixes.split()) <= VIDEO_SUFFIXES
 
 
 def test_folder_needs_one_split_only(folder_root: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from memguard.data import preparation
 from memguard.data.frames import frame_images
@@ -365,6 +366,22 @@ def test_the_table_counts_each_split() -> None:
     assert rows == [
         ("train", "1", "0", "5", "64×48", "–", "0", "0"),
         ("test", "2", "1", "10", "64×48", "25", "10", "3"),
+    ]
+
+
+def test_the_table_names_what_is_no_video_and_what_was_converted() -> None:
+    footage = Footage(Path("cache/a.mkv"), 9, 48, 64, 25.0, converted="random access differs")
+    video = PreparedVideo(VideoRecord("a", Path("a.ts")), footage, None, ())
+    passed_over = (Path("train/notes [1].txt"), Path("test/cover.jpg"))
+    table = preparation_table("scene", preparation.Preparation((video,), (), passed_over))
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(table)
+    lines = [line.strip() for line in captured.get().splitlines()]
+    assert lines[-3:] == [
+        "no video: train/notes [1].txt",
+        "no video: test/cover.jpg",
+        "converted: a.ts (random access differs)",
     ]
 
 

@@ -89,6 +89,14 @@ def test_properties_are_as_stored(colour_video: Path) -> None:
     assert Video(colour_video, frame_size=16).frames([0, 1]).shape == (2, 3, 16, 16)
 
 
+@pytest.mark.parametrize("width", [8, 16, 24, 48, 62, 72])
+def test_narrow_frames_are_read_as_stored(tmp_path: Path, width: int) -> None:
+    frames = noise(5, 34, width, 3)
+    path = as_video(write_images(tmp_path / "frames", frames), tmp_path / "cache")
+    read = Video(path).frames([4, 0, 2]).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(read, frames[[4, 0, 2]])
+
+
 def test_grey_equals_opencv(colour_video: Path, colour_frames: np.ndarray) -> None:
     grey = Video(colour_video, channels=1).frames(range(30))
     expected = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in colour_frames])

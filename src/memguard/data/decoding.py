@@ -154,10 +154,11 @@ def decoded(path: Path) -> Iterator[Picture]:
         DataError: It cannot be read, or is no video. After all frames before: the next one is
             damaged or of another size; there is none at all.
     """
-    count, size = 0, None
+    count, size, turned = 0, None, None
     with opened(path) as (container, stream):
         for frame in _frames(path, container, stream):
-            rgb = upright(frame)
+            turned = turned or orientation(frame)
+            rgb = turned.upright(frame.to_ndarray(format="rgb24"))
             height, width, _ = rgb.shape
             size = size or (width, height)
             if (width, height) != size:
@@ -193,20 +194,41 @@ def _frames(path: Path, container: InputContainer, stream: VideoStream) -> Itera
         ) from error
 
 
-def upright(frame: av.VideoFrame) -> np.ndarray:
-    """Turn a frame into RGB as it is to be shown: rotated and mirrored as the file says.
+@dataclass(frozen=True)
+class Orientation:
+    """How the pictures of a file are turned to be shown.
 
-    Returns:
-        uint8 (H, W, 3).
+    Attributes:
+        transposed: Rows become columns, before the rest.
+        mirrored: Left and right change places.
+        upside_down: Top and bottom change places.
+    """
+
+    transposed: bool = False
+    mirrored: bool = False
+    upside_down: bool = False
+
+    def upright(self, picture: np.ndarray) -> np.ndarray:
+        """Turn a picture (H, W, 3) as it is to be shown."""
+        if self.transposed:
+            picture = picture.transpose(1, 0, 2)
+        rows = slice(None, None, -1 if self.upside_down else 1)
+        columns = slice(None, None, -1 if self.mirrored else 1)
+        return np.ascontiguousarray(picture[rows, columns])
+
+
+def orientation(frame: av.VideoFrame) -> Orientation:
+    """Read how a frame is rotated and mirrored.
+
+    PyAV ties a frame to its side data in a circle, which keeps its memory for long: so one
+    frame of a file is looked at, not each.
 
     Source: FFmpeg's ``libavutil/display.h``: (x, y) is shown at (a·x + c·y, b·x + d·y).
     """
-    rgb = frame.to_ndarray(format="rgb24")
     matrix = cast(SideData | None, frame.side_data.get("DISPLAYMATRIX"))
     if matrix is None:
-        return rgb
+        return Orientation()
     a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), "<i4").tolist()
-    across, along = a, d
-    if abs(a) < abs(c):  # rows become columns
-        rgb, across, along = rgb.transpose(1, 0, 2), c, b
-    return np.ascontiguousarray(rgb[:: -1 if along < 0 else 1, :: -1 if across < 0 else 1])
+    if abs(a) < abs(c):
+        return Orientation(transposed=True, mirrored=c < 0, upside_down=b < 0)
+    return Orientation(mirrored=a < 0, upside_down=d < 0)

@@ -28,7 +28,12 @@ from memguard.data.street import generate, is_complete
 from memguard.errors import ConfigError, DataError
 
 VIDEO_SUFFIXES = frozenset(
-    {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
+    {
+        *(".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".dav", ".divx", ".dv", ".f4v", ".flv"),
+        *(".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg"),
+        *(".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".ts", ".vob"),
+        *(".webm", ".wmv", ".y4m"),
+    }
 )
 UCSD_TREE = (
     "{0}/Train, {0}/Test and {0}/Test/{0}.m (as released) or training/frames/NN, "
@@ -70,12 +75,14 @@ class Benchmark:
         train: The videos to train on.
         test: The videos to test on.
         label_set: Which of the label sets in circulation is in use, where there are several.
+        no_videos: Files beside the videos that are none, by their suffix.
     """
 
     name: str
     train: tuple[VideoRecord, ...]
     test: tuple[VideoRecord, ...]
     label_set: str | None = None
+    no_videos: tuple[Path, ...] = ()
 
     @property
     def title(self) -> str:
@@ -254,8 +261,9 @@ def folder(root: Path | str, name: str = "folder") -> Benchmark:
     root/masks/NAME/*       the same as a folder of images
     ```
 
-    A video is a video file (mp4, avi, mkv, mov, webm, m4v, mpg, mpeg, wmv) or a folder with one
-    image per frame; its name is the file's name without suffix or the folder's name. Videos come
+    A video is a video file, by its suffix (:data:`VIDEO_SUFFIXES`: mp4, avi, mkv, mov, webm, ts,
+    h264 and others), or a folder with one image per frame; its name is the file's name without
+    suffix or the folder's name. Videos come
     in natural order (2 before 10). `labels.csv` has one of two forms, told apart by its header;
     frames count from 0:
 
@@ -287,6 +295,7 @@ def folder(root: Path | str, name: str = "folder") -> Benchmark:
         name=name,
         train=_records(train),
         test=_records(test, labels=read_csv(table, test) if table.is_file() else NONE, masks=masks),
+        no_videos=(*no_videos(root / "train"), *no_videos(root / "test")),
     )
 
 
@@ -451,3 +460,11 @@ def named_videos(split: Path) -> dict[str, Path]:
             )
         videos[name] = source
     return videos
+
+
+def no_videos(split: Path) -> list[Path]:
+    """List the files of a split that are no videos by their suffix, in natural order."""
+    files = natural_order(split.iterdir() if split.is_dir() else ())
+    return [
+        file for file in files if not file.is_dir() and file.suffix.lower() not in VIDEO_SUFFIXES
+    ]

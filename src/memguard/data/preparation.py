@@ -75,10 +75,17 @@ class PreparedVideo:
 
 @dataclass(frozen=True)
 class Preparation:
-    """A benchmark after its inspection; numbers of videos are those of the benchmark."""
+    """A benchmark after its inspection; numbers of videos are those of the benchmark.
+
+    Attributes:
+        train: The videos to train on.
+        test: The videos to test on.
+        no_videos: Files beside them that are no videos, by their suffix.
+    """
 
     train: tuple[PreparedVideo, ...]
     test: tuple[PreparedVideo, ...]
+    no_videos: tuple[Path, ...] = ()
 
     @property
     def problems(self) -> list[str]:
@@ -112,7 +119,8 @@ def prepare(benchmark: Benchmark, cache_dir: Path, *, length: int) -> Preparatio
     records = benchmark.train + benchmark.test
     findings = _inspect_all([record.source for record in records], cache_dir)
     videos = [_judge(*pair, length) for pair in zip(records, findings, strict=True)]
-    return Preparation(tuple(videos[: len(benchmark.train)]), tuple(videos[len(benchmark.train) :]))
+    train = len(benchmark.train)
+    return Preparation(tuple(videos[:train]), tuple(videos[train:]), benchmark.no_videos)
 
 
 def inspect(source: Path, cache_dir: Path) -> Footage:

@@ -23,6 +23,8 @@ OPEN_READERS = 8
 # Frames decoded at a time: so few stay within the processor's cache until they are resized.
 AT_A_TIME = 4
 
+RGB = 3
+
 # What a video says of itself that we converted from grey frames. Its format does not tell: H.264
 # without colours decodes into three planes all the same.
 GREY_MARK = "memguard: three equal channels"
@@ -99,7 +101,7 @@ class Video:
         """Return frames as stored, uint8 (N, H, W, 3), RGB; or (N, H, W, 1) if marked as grey."""
         with _damage_told(self.path):
             reader = _reader(self.path, get_ident())
-            decoded = reader.frames.get_batch(indices).asnumpy()
+            decoded = _batch(reader.frames, indices)
             return decoded[..., :1] if reader.grey else decoded
 
 
@@ -134,6 +136,23 @@ def _damage_told(path: Path) -> Iterator[None]:
         yield
     except (decord.DECORDError, av.FFmpegError, RuntimeError, ValueError, MemoryError) as error:
         raise DataError(f"{path}: this file cannot be decoded as a video; {REMEDY}") from error
+
+
+def _batch(frames: decord.VideoReader, indices: Sequence[int]) -> np.ndarray:
+    """Decode frames with decord, which takes the padding of some narrow rows for channels.
+
+    Returns:
+        uint8 (N, H, W, 3).
+    """
+    try:
+        return frames.get_batch(indices).asnumpy()
+    except decord.DECORDError:
+        padded = np.stack([frames[index].asnumpy() for index in indices])
+        count, height, width, channels = padded.shape
+        if channels == RGB:
+            raise
+        rows = padded.reshape(count, height, width * channels)[..., : width * RGB]
+        return np.ascontiguousarray(rows).reshape(count, height, width, RGB)
 
 
 def fit(pictures: Iterable[np.ndarray], *, frame_size: int | None, channels: int) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from memguard.data.preparation import Footage, Preparation, PreparedVideo
@@ -14,13 +15,24 @@ def preparation_table(title: str, preparation: Preparation) -> Table:
         title: What to write above it.
         preparation: What was found. Videos that cannot be read count as videos alone.
     """
-    table = Table(title=title, title_justify="left")
+    table = Table(
+        title=title, title_justify="left", caption=_notes(preparation), caption_justify="left"
+    )
     table.add_column("split")
     for column in ("videos", "problems", "frames", "size", "fps", "labelled", "anomalous"):
         table.add_column(column, justify="right")
     for split, videos in (("train", preparation.train), ("test", preparation.test)):
         table.add_row(split, *_cells(videos))
     return table
+
+
+def _notes(preparation: Preparation) -> str | None:
+    """Name the files that were passed over, and those that were converted."""
+    lines = [f"no video: {path}" for path in preparation.no_videos]
+    for video in preparation.train + preparation.test:
+        if video.footage and video.footage.converted:
+            lines.append(f"converted: {video.record.source} ({video.footage.converted})")
+    return escape("\n".join(lines)) or None
 
 
 def _cells(videos: Sequence[PreparedVideo]) -> list[str]:
