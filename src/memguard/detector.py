@@ -246,7 +246,7 @@ class Detector(FrameScorer):
         """Tell the guard and the alarm what is normal for the model as it is now."""
         frames = self._held_out.compute()  # of all processes, each frame once
         self._held_out.reset()
-        self.log("val/psnr", frames["psnr"].mean(), prog_bar=True)
+        self.log("val/psnr", float(frames["psnr"].mean()), prog_bar=True)
         self.guard.calibrate(frames["regular"])
         live = replace(self.scoring, causal=True)
         patches = [frames["patch"][frames["video"] == video] for video in frames["video"].unique()]

@@ -4,10 +4,11 @@ Each gathers its frames over all processes before it counts, so that a result do
 how the frames were spread.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torchmetrics import Metric
 from torchmetrics.functional.classification import (
     binary_auroc,
@@ -19,7 +20,30 @@ from torchmetrics.utilities import dim_zero_cat
 from memguard.shapes import require_shapes
 
 
-class FrameTable(Metric):
+class _OnCPU(Metric):
+    """Keeps its states on the CPU, whatever device the model around it is moved to.
+
+    They are in double precision, which Apple's MPS does not have. Between processes they go as
+    objects, as NCCL takes tensors from GPUs alone.
+    """
+
+    full_state_update = False
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"dist_sync_fn": _of_all_processes} | kwargs)
+
+    def _apply(self, fn: Callable[..., Tensor], exclude_state: Sequence[str] = "") -> "_OnCPU":
+        """Stay, where a module would be moved or change its precision."""
+        return self
+
+
+def _of_all_processes(value: Tensor, group: Any = None) -> list[Tensor]:
+    values: list[Tensor] = [value] * distributed.get_world_size(group)
+    distributed.all_gather_object(values, value, group=group)
+    return values
+
+
+class FrameTable(_OnCPU):
     """Columns with a value or a map per frame, joined over batches and processes.
 
     State: a list of tensors per column, concatenated over processes.
@@ -34,8 +58,6 @@ class FrameTable(Metric):
         >>> table.compute()["psnr"]
         tensor([30., 31.], dtype=torch.float64)
     """
-
-    full_state_update = False
 
     def __init__(self, columns: list[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -54,10 +76,10 @@ class FrameTable(Metric):
         """
         require_shapes(**{column: (values[column], "N …") for column in self.columns})
         for column in self.columns:
-            getattr(self, column).append(values[column].double())
+            getattr(self, column).append(values[column].cpu().double())
 
     def compute(self) -> dict[str, Tensor]:
-        """Give each column, (frames, …) in double precision, ordered by video and frame.
+        """Give each column, (frames, …) in double precision on the CPU, by video and frame.
 
         A frame that came in more than once, as several processes may have found it, counts once: as
         the first of them has it.
@@ -65,18 +87,17 @@ class FrameTable(Metric):
         rows = {name: dim_zero_cat(getattr(self, name)) for name in self.columns}
         frame = torch.stack([rows["video"], rows["frame"]], dim=1)
         _, place = frame.unique(dim=0, return_inverse=True)
-        first = torch.full((int(place.max()) + 1,), len(frame), device=frame.device)
-        first.scatter_reduce_(0, place, torch.arange(len(frame), device=frame.device), "amin")
+        first = torch.full((int(place.max()) + 1,), len(frame))
+        first.scatter_reduce_(0, place, torch.arange(len(frame)), "amin")
         return {name: column[first] for name, column in rows.items()}
 
 
-class FrameMetric(Metric):
+class FrameMetric(_OnCPU):
     """What the frame-level metrics share: the score, label and video of each frame.
 
     State: three lists of tensors, concatenated over processes.
     """
 
-    full_state_update = False
     higher_is_better = True
     score: list[Tensor]
     label: list[Tensor]
@@ -99,15 +120,17 @@ class FrameMetric(Metric):
             ValueError: A shape is another one.
         """
         require_shapes(score=(score, "N"), label=(label, "N"), video=(video, "N"))
-        self.score.append(score.double())
-        self.label.append(label.long())
-        self.video.append(video.long())
+        self.score.append(score.cpu().double())
+        self.label.append(label.cpu().long())
+        self.video.append(video.cpu().long())
 
     def _frames(self) -> tuple[Tensor, Tensor, Tensor]:
         score = dim_zero_cat(self.score)
         # torchmetrics takes values outside [0, 1] for logits, and its sigmoid would tie large ones.
         spread = (score.max() - score.min()).clamp(min=torch.finfo(score.dtype).tiny)
-        return (score - score.min()) / spread, dim_zero_cat(self.label), dim_zero_cat(self.video)
+        # A process without frames holds nothing, of which the type is not known.
+        label, video = (dim_zero_cat(column).long() for column in (self.label, self.video))
+        return (score - score.min()) / spread, label, video
 
 
 def _has_both_classes(label: Tensor) -> bool:
@@ -146,7 +169,7 @@ class FrameAUROC(FrameMetric):
             for group in groups
             if _has_both_classes(label[group])
         ]
-        return torch.stack(areas).mean() if areas else torch.tensor(torch.nan, device=score.device)
+        return torch.stack(areas).mean() if areas else torch.tensor(torch.nan)
 
     def one_class_videos(self) -> list[int]:
         """Name the videos whose frames are all normal or all anomalous."""
@@ -171,9 +194,7 @@ def frame_auroc(score: Tensor, label: Tensor, video: Tensor | None = None) -> fl
         0.75
     """
     metric = FrameAUROC("micro" if video is None else "macro", sync_on_compute=False)
-    metric.to(score.device).update(
-        score, label, torch.zeros_like(label) if video is None else video
-    )
+    metric.update(score, label, torch.zeros_like(label) if video is None else video)
     return float(metric.compute())
 
 
@@ -192,7 +213,7 @@ class FrameAP(FrameMetric):
         """Give the average precision, in [0, 1]."""
         score, label, _ = self._frames()
         if not _has_both_classes(label):
-            return torch.tensor(torch.nan, device=score.device)
+            return torch.tensor(torch.nan)
         return binary_average_precision(score, label)
 
 
@@ -215,7 +236,7 @@ class FrameEER(FrameMetric):
         """Give the rate, in [0, 1]."""
         score, label, _ = self._frames()
         if not _has_both_classes(label):
-            return torch.tensor(torch.nan, device=score.device)
+            return torch.tensor(torch.nan)
         flagged, found, _ = binary_roc(score, label)
         excess = flagged - (1 - found)  # climbs from −1 to 1 along the curve
         after = int((excess >= 0).nonzero()[0, 0])

@@ -190,7 +190,7 @@ def _counts(score: Tensor, label: Tensor, video: Tensor) -> dict[str, float]:
         "eer": FrameEER(sync_on_compute=False),
     }
     for metric in counts.values():
-        metric.to(score.device).update(score, label, video)
+        metric.update(score, label, video)
     return {name: float(metric.compute()) for name, metric in counts.items()}
 
 

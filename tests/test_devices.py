@@ -1,0 +1,108 @@
+"""Metrics are counted on the CPU: nothing fails on a device without double precision, as MPS is."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from memguard.data.windows import ClipBatch
+from memguard.detector import Detector
+from memguard.metrics import FrameAP, FrameAUROC, FrameEER, FrameMetric, FrameTable
+from memguard.norm import gathering
+from tests.conftest import small_detector
+from tests.device import device_without_doubles
+
+SCORE, LABEL, VIDEO = (
+    torch.tensor([0.3, 0.1, 0.7, 0.4, 0.9, 0.2]),
+    torch.tensor([1, 0, 1, 0, 0, 1]),
+    torch.tensor([0, 0, 0, 1, 1, 1]),
+)
+
+
+def test_the_device_is_as_it_should_be() -> None:
+    with device_without_doubles() as device:
+        values = SCORE.to(device)
+        assert (values + 1).device == device
+        assert torch.equal((values + 1).cpu(), SCORE + 1)
+        with pytest.raises(TypeError, match="no float64"):
+            values.double()
+
+
+@pytest.mark.parametrize("metric", [FrameAUROC(), FrameAUROC("macro"), FrameAP(), FrameEER()])
+def test_metrics_count_on_the_cpu_what_comes_from_a_device(metric: FrameMetric) -> None:
+    metric.update(SCORE, LABEL, VIDEO)
+    expected = metric.compute()
+    metric.reset()
+    with device_without_doubles() as device:
+        metric.to(device)
+        metric.update(*(column[:4].to(device) for column in (SCORE, LABEL, VIDEO)))
+        metric.to(device)  # as a model does when a test begins
+        metric.update(*(column[4:].to(device) for column in (SCORE, LABEL, VIDEO)))
+        found = metric.compute()
+    assert found.device.type == "cpu"
+    assert torch.equal(found, expected)
+    assert metric.score[0].dtype == torch.float64
+
+
+def test_a_table_is_on_the_cpu() -> None:
+    table = FrameTable(["psnr"])
+    with device_without_doubles() as device:
+        columns = {"video": VIDEO, "frame": torch.arange(6).flip(0), "psnr": SCORE}
+        table.update(**{name: column.to(device) for name, column in columns.items()})
+        table.to(device)
+        found = table.compute()
+    assert {column.device.type for column in found.values()} == {"cpu"}
+    assert torch.equal(found["psnr"], SCORE[[2, 1, 0, 5, 4, 3]].double())
+
+
+def batches() -> list[ClipBatch]:
+    """Windows of two videos."""
+    torch.manual_seed(1)
+    clips = torch.randint(0, 256, (2, 3, 5, 1, 16, 16), dtype=torch.uint8)
+    return [
+        ClipBatch(
+            frames=frames,
+            video=torch.full((3,), number),
+            frame=torch.arange(4, 7),
+            label=torch.tensor([0, 1, number]),
+        )
+        for number, frames in enumerate(clips)
+    ]
+
+
+@torch.no_grad()
+def validated_and_tested(device: torch.device) -> tuple[dict[str, Any], Detector]:
+    """What a validation and a test log, without a trainer."""
+    detector = small_detector(threshold="auto").to(device)
+    logged: dict[str, Any] = {}
+
+    def log(name: str, value: Tensor | float, **_: object) -> None:
+        logged[name] = value
+
+    detector.log = log  # type: ignore[assignment, method-assign]
+    detector.log_dict = lambda found, **_: logged.update(found)  # type: ignore[assignment, misc]
+    on_device = [ClipBatch(*(value.to(device) for value in batch)) for batch in batches()]
+    with gathering(detector.autoencoder):
+        for batch in on_device:
+            detector.paint(batch.frames)
+    for number, batch in enumerate(on_device):
+        detector.validation_step(batch, number)
+    detector.on_validation_epoch_end()
+    detector.on_test_epoch_start()
+    for number, batch in enumerate(on_device):
+        detector.test_step(batch, number)
+    detector.to(device)
+    detector.on_test_epoch_end()
+    return logged, detector
+
+
+def test_a_validation_and_a_test_are_the_same_on_it() -> None:
+    expected, on_cpu = validated_and_tested(torch.device("cpu"))
+    with device_without_doubles() as device:
+        found, detector = validated_and_tested(device)
+    assert found == pytest.approx(expected)
+    assert {"val/psnr", "test/auroc", "guard/threshold"} <= found.keys()
+    for name, column in on_cpu.frames.items():
+        assert detector.frames[name].device.type == "cpu"
+        torch.testing.assert_close(detector.frames[name], column)
