@@ -1,5 +1,7 @@
-"""What is saved of a training when not every epoch is to be kept."""
+"""What is saved of a training when not every epoch is to be kept, or the disk is full."""
 
+import errno
+import logging
 import os
 import signal
 from pathlib import Path
@@ -11,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from memguard import safety
+from memguard.checkpoints import WholeFiles
 from memguard.safety import SafeCheckpoints
 
 STEPS = 4  # of an epoch
@@ -41,14 +45,15 @@ class Signal(pl.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def fit(folder: Path, epochs: int, *callbacks: pl.Callback, max_steps: int = -1) -> None:
-    keeper = SafeCheckpoints(
-        every_minutes=10, dirpath=folder, filename="{epoch}", save_top_k=-1, save_last=True,
-        every_n_epochs=2,
-    )  # fmt: skip
+def fit(
+    folder: Path, epochs: int, *callbacks: pl.Callback, max_steps: int = -1, **options: Any
+) -> None:
+    usual = {"filename": "{epoch}", "save_top_k": -1, "save_last": True, "every_n_epochs": 2}
+    keeper = SafeCheckpoints(**{"every_minutes": 10, "dirpath": folder} | usual | options)
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=epochs, max_steps=max_steps, logger=False,
         callbacks=[*callbacks, keeper], enable_progress_bar=False, enable_model_summary=False,
+        plugins=[WholeFiles()],
     )  # fmt: skip
     trainer.fit(Line(), DataLoader(torch.ones(STEPS, 1)))
 
@@ -76,3 +81,89 @@ def test_a_signal_loses_no_step(tmp_path: Path, step: int) -> None:
     with pytest.raises(SystemExit):
         fit(tmp_path, 5, Signal(step))
     assert steps(tmp_path)["last.ckpt"] == step + 1
+
+
+LAST_ALONE = {"filename": "last", "save_top_k": 1, "save_last": None, "every_n_epochs": 1}
+
+
+class FullDisk(pl.Callback):
+    """A disk that is full from one step to another.
+
+    Attributes:
+        tried: The steps at which something was to be written.
+    """
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, first: int = 0, last: float = torch.inf
+    ) -> None:
+        self.tried: list[int] = []
+        save = torch.save
+
+        def save_if_there_is_room(checkpoint: dict[str, Any], file: Any) -> None:
+            step = checkpoint["global_step"]
+            self.tried.append(step)
+            if first <= step <= last:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            save(checkpoint, file)
+
+        monkeypatch.setattr(torch, "save", save_if_there_is_room)
+
+
+def last_words(caplog: pytest.LogCaptureFixture) -> str:
+    return caplog.records[-1].getMessage()
+
+
+def test_where_nothing_could_be_written_a_stopped_training_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    FullDisk(monkeypatch)
+    with pytest.raises(SystemExit), caplog.at_level(logging.WARNING):
+        fit(tmp_path, 5, Signal(STEPS + 1), **LAST_ALONE)
+    assert list(tmp_path.iterdir()) == []
+    assert f"Nothing of it is saved, as {tmp_path}/last.ckpt could not" in last_words(caplog)
+    assert "Nothing is lost" not in caplog.text
+    assert "train again" in last_words(caplog)
+
+
+def test_a_stopped_training_names_the_step_that_its_last_whole_checkpoint_is_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    FullDisk(monkeypatch, STEPS + 1)
+    with pytest.raises(SystemExit), caplog.at_level(logging.WARNING):
+        fit(tmp_path, 5, Signal(2 * STEPS + 1), **LAST_ALONE)
+    assert steps(tmp_path) == {"last.ckpt": STEPS}
+    said = last_words(caplog)
+    assert f"Step {2 * STEPS + 2} is not saved" in said
+    assert f"checkpoint={tmp_path}/last.ckpt goes on from step {STEPS}." in said
+    assert "Nothing is lost" not in caplog.text
+
+
+def test_a_checkpoint_that_could_not_be_written_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(safety, "MINUTES_TO_RETRY", 0.0)
+    disk = FullDisk(monkeypatch, STEPS, STEPS + 1)
+    with pytest.raises(SystemExit), caplog.at_level(logging.WARNING):
+        fit(tmp_path, 5, Signal(STEPS + 2), **LAST_ALONE)
+    # The end of the epoch, twice in the next one, and the step that the signal met.
+    assert disk.tried == [STEPS, STEPS, STEPS + 1, STEPS + 2, STEPS + 3]
+    assert steps(tmp_path) == {"last.ckpt": STEPS + 3}
+    assert "Nothing is lost" in last_words(caplog)
+
+
+def test_a_full_disk_is_not_tried_at_each_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = FullDisk(monkeypatch)
+    with caplog.at_level(logging.WARNING):
+        fit(tmp_path, 3, **LAST_ALONE)
+    assert disk.tried == [STEPS, 2 * STEPS, 3 * STEPS, 3 * STEPS]
+    assert "The training has ended. Nothing of it is saved" in last_words(caplog)
+
+
+def test_where_the_next_epoch_cannot_be_written_the_one_before_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FullDisk(monkeypatch, 2 * STEPS)
+    fit(tmp_path, 2, save_top_k=1, every_n_epochs=1)
+    assert steps(tmp_path) == {"epoch=0.ckpt": STEPS, "last.ckpt": STEPS}

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,12 +47,20 @@ class WholeFiles(TorchCheckpointIO):
     Lightning's own goes through the folder for temporary files, which may be on another disk, so
     that its last step is a copy that can be cut short. Where a checkpoint cannot be written, on a
     full disk, say, a warning tells so and the training goes on: the one before is still there.
+
+    Attributes:
+        written: Whether the last one could be written, by the process that writes.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = True
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write it."""
+        """Write it, or warn that it cannot be."""
+        self.written = False
         place = Path(path)
         beside = place.with_name(place.name + ".part")
         try:
@@ -61,8 +70,10 @@ class WholeFiles(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(place)
+            self.written = True
         except (OSError, RuntimeError) as error:  # torch's writer raises the latter
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
             kept = f"; the last good one is still {place}" if place.exists() else ""
             log.warning(
                 "The checkpoint %s could not be written (%s)%s. Training goes on: make room on its "

@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from memguard.checkpoints import WholeFiles
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.windows import ClipBatch
 from memguard.detector import Detector
@@ -26,6 +27,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 STEPS_BETWEEN_QUESTIONS = 10
 # So many steps pass on a GPU before it is asked for a number, which it would have to stop for.
 STEPS_BETWEEN_LOOKS = 50
+# So soon a checkpoint that could not be written is tried again: a disk takes a while to be cleared.
+MINUTES_TO_RETRY = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,8 @@ class SafeCheckpoints(ModelCheckpoint):
     With ``every_n_epochs`` those epochs alone. What a training ends with is saved in any case.
 
     ``last.ckpt`` is always the newest. A signal is heeded after the step that it meets, as what is
-    saved in the middle of one could not go on; Ctrl-C once more stops at once.
+    saved in the middle of one could not go on; Ctrl-C once more stops at once. A checkpoint that
+    could not be written stays due, and is tried again a minute later or at the end of an epoch.
 
     Args:
         every_minutes: The most that is lost where a machine dies; 0 saves after each step.
@@ -46,8 +50,9 @@ class SafeCheckpoints(ModelCheckpoint):
     def __init__(self, every_minutes: float, **options: Any) -> None:
         super().__init__(enable_version_counter=False, save_on_train_epoch_end=True, **options)
         self.every_minutes = every_minutes
-        self._saved_at = 0.0
+        self._tried_at = 0.0
         self._saved_step = 0
+        self._written = True  # the last one that was tried
         self._received: int | None = None
         self._stopping = False
         self._handlers: dict[int, Any] = {}
@@ -60,7 +65,7 @@ class SafeCheckpoints(ModelCheckpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals from here on."""
         super().on_train_start(trainer, pl_module)
-        self._saved_at, self._saved_step = time.monotonic(), 0
+        self._tried_at, self._saved_step, self._written = time.monotonic(), 0, True
         self._received, self._stopping = None, False
         if threading.current_thread() is threading.main_thread():
             # A script's background jobs are to ignore Ctrl-C.
@@ -88,14 +93,13 @@ class SafeCheckpoints(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save: what is to be kept of the epoch, or what the training may have to go on from."""
         super().on_train_epoch_end(trainer, pl_module)
-        if (trainer.current_epoch + 1) % (self.every_n_epochs or 1) == 0:
-            self._note_saved(trainer)
         self._save_if_due(trainer)
 
     def _save_if_due(self, trainer: pl.Trainer) -> None:
         """Save when it is time or a signal came."""
         stop = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
-        late = time.monotonic() - self._saved_at >= 60 * self.every_minutes
+        minutes = self.every_minutes if self._written else min(self.every_minutes, MINUTES_TO_RETRY)
+        late = time.monotonic() - self._tried_at >= 60 * minutes
         if trainer.strategy.reduce_boolean_decision(stop or late, all=False):
             self._save(trainer)
         self._stopping = stop
@@ -104,27 +108,47 @@ class SafeCheckpoints(ModelCheckpoint):
         """Save, unless what is here is saved."""
         if trainer.global_step != self._saved_step:
             trainer.save_checkpoint(self.newest)
-            self._note_saved(trainer)
+            self._note_tried(trainer, self.newest)
 
-    def _note_saved(self, trainer: pl.Trainer) -> None:
-        self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+    def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        """Save as Lightning does, but take nothing for saved that could not be written."""
+        before = self._last_global_step_saved, self._last_checkpoint_saved
+        super()._save_checkpoint(trainer, filepath)
+        self._note_tried(trainer, Path(filepath))
+        if not self._written:
+            self._last_global_step_saved, self._last_checkpoint_saved = before
+
+    def _should_remove_checkpoint(self, trainer: pl.Trainer, previous: str, current: str) -> bool:
+        """Keep the one before where its successor could not be written."""
+        return self._written and super()._should_remove_checkpoint(trainer, previous, current)
+
+    def _note_tried(self, trainer: pl.Trainer, path: Path) -> None:
+        """Note whether a checkpoint was written: by the first process, for all of them."""
+        files = trainer.strategy.checkpoint_io
+        own = files.written if isinstance(files, WholeFiles) else True
+        self._written = bool(trainer.strategy.broadcast(own))
+        self._tried_at = time.monotonic()
+        if self._written and path == self.newest:
+            self._saved_step = trainer.global_step
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Stop, now that the loggers have the step before."""
         if self._stopping:
-            self._leave()
+            self._leave(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop, now that the loggers have the epoch before."""
         if self._stopping:
-            self._leave()
+            self._leave(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save what the training ends with, and leave signals to whoever heeded them before."""
         # In place of Lightning's own, which does so only where it has never saved before.
         self._save(trainer)
+        if self._saved_step != trainer.global_step and trainer.is_global_zero:
+            log.warning("The training has ended. %s", self._left_by(trainer))
         self._stop_listening()
 
     def on_exception(
@@ -144,14 +168,31 @@ class SafeCheckpoints(ModelCheckpoint):
             signal.signal(number, handler)
         self._handlers = {}
 
-    def _leave(self) -> None:
+    def _leave(self, trainer: pl.Trainer) -> None:
         """End the command, with the exit status that shells give to the signal."""
         number = signal.Signals(self._received or signal.SIGTERM)
         log.warning(
-            "Stopped by %s after the step it came in. Nothing is lost: the same command with "
-            "checkpoint=%s goes on.", number.name, self.newest,
-        )  # fmt: skip
+            "Stopped by %s after the step it came in. %s", number.name, self._left_by(trainer)
+        )
         raise SystemExit(128 + number)
+
+    def _left_by(self, trainer: pl.Trainer) -> str:
+        """Say what there is to go on from."""
+        goes_on = f"the same command with checkpoint={self.newest} goes on"
+        step = trainer.global_step
+        if self._saved_step == step:
+            return f"Nothing is lost: {goes_on}."
+        kept = _step_of(self.newest)
+        if kept is not None:
+            return (
+                f"Step {step} is not saved, as its checkpoint could not be written: make room on "
+                f"the disk; {goes_on} from step {kept}."
+            )
+        begun = f"with checkpoint={trainer.ckpt_path} " if trainer.ckpt_path else ""
+        return (
+            f"Nothing of it is saved, as {self.newest} could not be written: make room on the disk "
+            f"and train {begun}again."
+        )
 
 
 class StopAtNaN(pl.Callback):
@@ -200,6 +241,16 @@ class StopAtNaN(pl.Callback):
             f"The loss or the memory is no number any more after step {step}, whose windows ended "
             f"with {', '.join(_places(trainer, batch))}{_remedy(trainer)}"
         )
+
+
+def _step_of(path: Path) -> int | None:
+    """Read which step a checkpoint is of; None where there is no whole one."""
+    try:
+        return int(
+            torch.load(path, weights_only=True, mmap=True, map_location="cpu")["global_step"]
+        )
+    except Exception:  # torch raises whatever its unpickler and zip reader meet
+        return None
 
 
 def _spoilt(name: str, value: Any) -> bool:

@@ -178,6 +178,22 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_training_goes_on(
     assert not list(small_disk.glob("*.part"))
 
 
+def test_a_training_stopped_beside_a_full_disk_promises_no_checkpoint(
+    shared_scene: Path, tmp_path: Path, small_disk: Path
+) -> None:
+    (small_disk / "filler").write_bytes(bytes(room(small_disk)))
+    log = tmp_path / "run" / "curves" / "metrics.csv"
+    where = f"callbacks.checkpoint.dirpath={small_disk}"
+    running = start(shared_scene, tmp_path / "run", where, "trainer.max_epochs=100")
+    wait_for(running, log.exists)
+    running.send_signal(signal.SIGTERM)
+    said = finish(running)
+    assert running.returncode == 128 + signal.SIGTERM, said
+    assert f"Nothing of it is saved, as {small_disk}/last.ckpt could not be written" in said
+    assert "Nothing is lost" not in said
+    assert not list(small_disk.glob("*.ckpt*"))
+
+
 def room(folder: Path) -> int:
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize
