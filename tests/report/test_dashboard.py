@@ -75,6 +75,16 @@ def test_a_videos_row_by_hand() -> None:
     }  # fmt: skip
 
 
+def test_written_frames_that_are_anomalous_are_told_from_those_that_are_normal() -> None:
+    scores = VideoScores(
+        "v", np.arange(4, 9), np.array([0.3, 0.9, 0.1, 0.2, 0.4]), np.array([0, 1, 1, 1, 0]),
+        np.array([1, 1, 0, 1, 0]),
+    )  # fmt: skip
+    row = dict(zip(VIDEO_COLUMNS, video_row(scores), strict=True))
+    assert (row["anomalous"], row["written"], row["written_anomalous"]) == (3, 3, 2)
+    assert (row["peak_frame"], row["peak_score"]) == (5, 0.9)
+
+
 def test_a_video_without_both_classes_has_no_area() -> None:
     normal = dict(zip(VIDEO_COLUMNS, video_row(video([0, 0, 0, 0])), strict=True))
     assert normal["auroc"] is None

@@ -181,6 +181,27 @@ def test_an_alarm_is_the_frame_that_is_painted_worst(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("at_peaks", "elsewhere", "told"),
+    [
+        ((0, 1), (1, 0), ["normal", "anomalous"]),
+        ((1, -1), (0, 1), ["anomalous", "not labelled"]),
+    ],
+)
+def test_the_label_beside_a_peak_is_that_of_its_own_frame(
+    at_peaks: tuple[int, int], elsewhere: tuple[int, int], told: list[str], tmp_path: Path
+) -> None:
+    test = a_test(items=0)
+    video, peak = test.frames["video"].long(), test.frames["frame"] == 16
+    labels = torch.where(peak, torch.tensor(at_peaks)[video], torch.tensor(elsewhere)[video])
+    frames = test.frames | {"label": labels.double()}
+    text = report(tmp_path, replace(test, frames=frames)).read_text()
+    of_alarms = re.findall(r"<h3>Video .*?, frame 16.*?dB, ([a-z ]+)\.", text, re.DOTALL)
+    table = text[text.index('id="videos"') :]
+    of_videos = re.findall(r"<tr><th scope=\"row\">.*<td>([a-z ]+)</td>", table)
+    assert of_alarms == of_videos == told
+
+
+@pytest.mark.parametrize(
     ("has", "missing"),
     [
         ({"items": 0}, {"memory"}),
