@@ -65,7 +65,7 @@ def small_detector(
     scope: Literal["dataset", "video"] = "dataset",
     threshold: float | Literal["auto"] = 0.0,
     *,
-    scoring: Scoring = Scoring("published", 0.6, (0.25, 0.25), 1.0, causal=False),
+    scoring: Scoring | None = None,
     compiled: bool = False,
 ) -> Detector:
     """A detector that trains and tests in moments, the same at each call, in evaluation mode."""
@@ -78,7 +78,7 @@ def small_detector(
         separateness=0.1,
         margin=1.0,
         optimizer=torch.optim.Adam,
-        scoring=scoring,
+        scoring=scoring or Scoring("published", 0.6, (0.25, 0.25), 1.0, causal=False),
         channels_last=False,
         compiled=compiled,
     ).eval()
