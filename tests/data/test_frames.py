@@ -54,7 +54,7 @@ def test_every_grey_level_survives_conversion(
     levels = np.tile(np.arange(256, dtype=np.uint8), (3, 16, 1))
     path = as_video(write_images(tmp_path / "frames", levels), tmp_path / "cache")
     assert codec(path) == expected
-    assert Video(path)._decode([0]).shape[-1] == 1  # the reader knows it as grey
+    assert next(Video(path)._pictures([0])).shape[-1] == 1  # the reader knows it as grey
     np.testing.assert_array_equal(decoded(path)[..., 0], levels)
 
 

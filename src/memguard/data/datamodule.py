@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class ClipDataModule(pl.LightningDataModule):
-    """Streams the clip windows of a benchmark through decord.
+    """Streams the clip windows of a benchmark; see :mod:`memguard.data.reading`.
 
     Every video is inspected and frame folders are converted to video first. The tail of each
     training video is held out: normal windows that the model never saw, for the validation and to

@@ -18,9 +18,15 @@ from torch import Tensor
 
 from memguard.data.cache import put_into_cache
 from memguard.data.frames import fingerprint
+from memguard.data.reading import DECORD_BYTES
 from memguard.data.video import Video
 
 CHUNK = 256  # frames decoded at a time
+
+# What all videos that are decoded side by side may take at the size that they are stored in. A
+# decoder of large pictures holds about a dozen of them.
+DECODED_BYTES = 512 * 2**20
+HELD_PICTURES = 12
 
 
 class FramesOnDisk:
@@ -80,12 +86,18 @@ def keep(
     Raises:
         DataError: A file cannot be decoded, or `cache_dir` cannot be written.
     """
-    # Threads will do: decord and torch let others run while they work.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    # Threads will do: decoders and torch let others run while they work.
+    with ThreadPoolExecutor(_side_by_side(videos)) as pool:
         done: Iterator[Any] = pool.map(
             keep_in_memory if where == "ram" else partial(keep_on_disk, cache_dir=cache_dir), videos
         )
         return list(track(done, f"Decoding to {where}", total=len(videos), transient=True))
+
+
+def _side_by_side(videos: Sequence[Video]) -> int:
+    """Count how many of these videos fit in memory while they are decoded, one per core at most."""
+    each = max(DECORD_BYTES, *(HELD_PICTURES * video.frame_bytes for video in videos), 0)
+    return max(min(os.cpu_count() or 1, DECODED_BYTES // each), 1)
 
 
 def keep_in_memory(video: Video) -> FramesInMemory:

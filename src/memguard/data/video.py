@@ -1,4 +1,4 @@
-"""Videos, read through decord. Everything downstream sees only these."""
+"""Videos, read by frame number. Everything downstream sees only these."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,24 +6,20 @@ from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import get_ident
-from typing import NamedTuple
 
-import av
 import cv2
 import decord
 import numpy as np
 import torch
 
-from memguard.data.decoding import REMEDY, contents
+from memguard.data.decoding import DECODER_ERRORS, REMEDY, contents
+from memguard.data.packets import Packets, packets
+from memguard.data.reading import batch, decord_may_open, pictures
 from memguard.errors import DataError
 
-# An idle reader keeps some fifty megabytes, opening one takes a few milliseconds.
+# An idle reader keeps what it has decoded ahead, all frames of its file at most. Opening one takes
+# a few milliseconds.
 OPEN_READERS = 8
-
-# Frames decoded at a time: so few stay within the processor's cache until they are resized.
-AT_A_TIME = 4
-
-RGB = 3
 
 # What a video says of itself that we converted from grey frames. Its format does not tell: H.264
 # without colours decodes into three planes all the same.
@@ -33,10 +29,11 @@ decord.logging.set_level(decord.logging.QUIET)
 
 
 class Video:
-    """A video file, read through decord.
+    """A video file, read through decord or, where its pictures are large, through PyAV.
 
     A `Video` holds its path and settings alone, so it is cheap to create and to pickle. The file
-    is opened on first use, and anew in each thread and each process, forked or spawned.
+    is opened on first use, and anew in each thread and each process, forked or spawned. Few of its
+    pictures are in memory at a time, however long it is: see :mod:`memguard.data.reading`.
 
     Args:
         path: The video file.
@@ -57,7 +54,10 @@ class Video:
     def __len__(self) -> int:
         """Return the number of frames."""
         with _damage_told(self.path):
-            return len(_reader(self.path, get_ident()).frames)
+            found = packets(self.path)
+            if decord_may_open(found):
+                return len(_reader(self.path, get_ident()))
+            return found.frames
 
     @cached_property
     def fps(self) -> float:
@@ -74,9 +74,15 @@ class Video:
         """Width of a frame in pixels, as stored."""
         return self._stored_size[1]
 
+    @property
+    def frame_bytes(self) -> int:
+        """Size of a frame as stored, decoded to RGB."""
+        with _damage_told(self.path):
+            return packets(self.path).frame_bytes
+
     @cached_property
     def _stored_size(self) -> tuple[int, int]:
-        height, width, _ = self._decode([0]).shape[1:]
+        height, width, _ = next(self._pictures([0])).shape
         return height, width
 
     def frames(self, indices: Sequence[int] | range) -> torch.Tensor:
@@ -92,37 +98,42 @@ class Video:
             DataError: The file cannot be decoded.
             IndexError: A frame number lies past the end.
         """
-        indices = list(indices)
-        parts = [indices[at : at + AT_A_TIME] for at in range(0, len(indices), AT_A_TIME)]
-        pictures = (picture for part in parts for picture in self._decode(part))
-        return fit(pictures, frame_size=self.frame_size, channels=self.channels)
+        decoded = self._pictures(list(indices))
+        return fit(decoded, frame_size=self.frame_size, channels=self.channels)
 
-    def _decode(self, indices: Sequence[int]) -> np.ndarray:
-        """Return frames as stored, uint8 (N, H, W, 3), RGB; or (N, H, W, 1) if marked as grey."""
+    def _pictures(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
+        """Decode frames as stored, uint8 (H, W, 3), RGB; or (H, W, 1) if marked as grey."""
         with _damage_told(self.path):
+            found = packets(self.path)
+            channels = 1 if found.title == GREY_MARK else 3
+            for picture in self._stored(found, indices):
+                yield picture[..., :channels]
+
+    def _stored(self, found: Packets, indices: Sequence[int]) -> Iterator[np.ndarray]:
+        if decord_may_open(found):
             reader = _reader(self.path, get_ident())
-            decoded = _batch(reader.frames, indices)
-            return decoded[..., :1] if reader.grey else decoded
+            for at in range(0, len(indices), AT_A_TIME):
+                yield from batch(reader, indices[at : at + AT_A_TIME])
+            return
+        if not all(0 <= index < found.frames for index in indices):
+            raise IndexError(f"{self.path}: frames are numbered from 0 to {found.frames - 1}")
+        for run in _runs(indices):
+            yield from pictures(self.path, found, run)
 
 
-class _Reader(NamedTuple):
-    """An open video.
-
-    Attributes:
-        frames: What decodes it.
-        grey: Whether it says that its three channels are equal.
-    """
-
-    frames: decord.VideoReader
-    grey: bool
+def _runs(indices: Sequence[int]) -> Iterator[range]:
+    """Part frame numbers into runs of successive ones."""
+    start = 0
+    for stop in range(1, len(indices) + 1):
+        if stop == len(indices) or indices[stop] != indices[stop - 1] + 1:
+            yield range(indices[start], indices[stop - 1] + 1)
+            start = stop
 
 
 @lru_cache(maxsize=OPEN_READERS)
-def _reader(path: Path, thread: int) -> _Reader:
+def _reader(path: Path, thread: int) -> decord.VideoReader:
     """Open a video, once for each thread: a reader is for use by one at a time."""
-    frames = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
-    with av.open(str(path)) as container:
-        return _Reader(frames, container.metadata.get("title") == GREY_MARK)
+    return decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
 
 
 # A reader owns a thread; a forked child would inherit it dead and wait for it for ever on closing.
@@ -134,25 +145,8 @@ def _damage_told(path: Path) -> Iterator[None]:
     """Turn what decord and PyAV raise on a damaged file into a DataError."""
     try:
         yield
-    except (decord.DECORDError, av.FFmpegError, RuntimeError, ValueError, MemoryError) as error:
+    except (decord.DECORDError, *DECODER_ERRORS) as error:
         raise DataError(f"{path}: this file cannot be decoded as a video; {REMEDY}") from error
-
-
-def _batch(frames: decord.VideoReader, indices: Sequence[int]) -> np.ndarray:
-    """Decode frames with decord, which takes the padding of some narrow rows for channels.
-
-    Returns:
-        uint8 (N, H, W, 3).
-    """
-    try:
-        return frames.get_batch(indices).asnumpy()
-    except decord.DECORDError:
-        padded = np.stack([frames[index].asnumpy() for index in indices])
-        count, height, width, channels = padded.shape
-        if channels == RGB:
-            raise
-        rows = padded.reshape(count, height, width * channels)[..., : width * RGB]
-        return np.ascontiguousarray(rows).reshape(count, height, width, RGB)
 
 
 def fit(pictures: Iterable[np.ndarray], *, frame_size: int | None, channels: int) -> torch.Tensor:
