@@ -4,7 +4,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from memguard import official
+from memguard import command_line, official
 from memguard.config import config_folder, register_resolvers
 
 register_resolvers()
@@ -21,4 +21,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main, literal=("model", "items", "output"))

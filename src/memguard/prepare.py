@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from memguard import experiment
+from memguard import command_line, experiment
 from memguard.config import config_folder, register_resolvers
 
 register_resolvers()
@@ -16,4 +16,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

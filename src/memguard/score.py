@@ -5,7 +5,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from memguard import watch
+from memguard import command_line, watch
 from memguard.config import config_folder, register_resolvers
 
 register_resolvers()
@@ -21,4 +21,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

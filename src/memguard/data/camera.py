@@ -11,6 +11,7 @@ import torch
 from memguard.data.stream import Pictures
 from memguard.data.timing import credible_rate
 from memguard.errors import DataError
+from memguard.sources import encoded, shown
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 5.0
 # How long to wait before the connection is tried again, longer each time that nothing came.
@@ -37,6 +38,7 @@ class Camera:
 
     A connection that breaks off, or brings nothing for some seconds, is made again and again, with
     growing pauses; the numbers of pictures go on. A stream that says how long it is ends there.
+    Messages name it without user and password.
 
     Args:
         source: ``rtsp://…``, ``http://…`` or another URL that FFmpeg reads, ``/dev/video0``, or the
@@ -49,17 +51,20 @@ class Camera:
     length = None
 
     def __init__(self, source: str) -> None:
-        self.source = f"/dev/video{source}" if source.isdecimal() else source
+        source = f"/dev/video{source}" if source.isdecimal() else source
+        self.source, self._address = shown(source), encoded(source)
         self.name = "camera"
         if self.source.startswith("/dev/") and sys.platform != "linux":
-            raise DataError(f"{source}: webcams are read on Linux alone; give the URL of a stream")
+            raise DataError(
+                f"{self.source}: webcams are read on Linux alone; give the URL of a stream"
+            )
         try:
             self._container: av.container.InputContainer | None = self._connect()
         except av.FFmpegError as error:
             raise DataError(
                 f"{self.source}: this stream cannot be opened ({error.strerror}); check that the "
                 "camera is on, and its address, user and password"
-            ) from error
+            ) from None  # FFmpeg's error names the whole address
         if not self._container.streams.video:
             raise DataError(f"{self.source}: this stream has no pictures; give that of a camera")
         stream = self._container.streams.video[0]
@@ -86,7 +91,7 @@ class Camera:
                     return
                 reason = "the stream ended"
             except av.FFmpegError as error:
-                reason = str(error.strerror)
+                reason = str(error.strerror)  # the error itself names the whole address
             pause = PAUSES[min(failures, len(PAUSES) - 1)]
             failures += 1
             log.warning("%s: %s; connecting again in %d s", self.source, reason, pause)
@@ -94,7 +99,7 @@ class Camera:
 
     def _connect(self) -> av.container.InputContainer:
         return av.open(
-            self.source,
+            self._address,
             format="v4l2" if self.source.startswith("/dev/") else None,
             options=RTSP_OPTIONS if self.source.startswith("rtsp") else {},
             timeout=(CONNECT_SECONDS, READ_SECONDS),

@@ -1,0 +1,133 @@
+"""Addresses of cameras: shown without what gives access to them, and handed on with it.
+
+:func:`put_aside` keeps a source before anything can record it. Configuration, logs and tables have
+the shown name from then on; :func:`true_source` gives the source to whoever opens it. The
+environment carries it to the processes of a sweep's jobs; no file does.
+"""
+
+import json
+import os
+import re
+from urllib.parse import quote
+
+VARIABLE = "MEMGUARD_SOURCES"
+HIDDEN = "***"
+
+# Parts of a query that choose a picture and give no access; everything else is hidden.
+HARMLESS = frozenset({"channel", "subtype", "stream", "unicast", "profile", "resolution", "fps"})
+LONGEST_HARMLESS = 16
+# Some recorders have a key for a path; paths that people choose are shorter, or have no digits.
+SHORTEST_KEY = 12
+
+_URL = re.compile(r"((?:[A-Za-z][\w+.-]*:)*[A-Za-z][\w+.-]*)://(.*)", re.DOTALL)
+_HOST = re.compile(r"([^\s:@\[\]]*|\[[\w:.%]*\])(:\d*)?")
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def shown(source: str) -> str:
+    """Name a source without user, password, and keys in its path or query.
+
+    In doubt a part is hidden. A path to a file is shown as it is.
+
+    Example:
+        >>> shown("rtsp://admin:pw@door:554/cam/realmonitor?channel=1&token=t0p")
+        'rtsp://***@door:554/cam/realmonitor?channel=1&***'
+        >>> shown("door.mp4")
+        'door.mp4'
+    """
+    if "://" not in source:
+        return source
+    url = _URL.fullmatch(source)
+    if url is None:
+        return HIDDEN
+    scheme, rest = url.groups()
+    place, slash, tail = rest.partition("/")
+    before, at, host = place.rpartition("@")
+    if "@" in tail or "?" in before:  # where the password ends is not certain
+        return f"{scheme}://{HIDDEN}"
+    host, *query_of_host = re.split("[?#]", host, maxsplit=1)
+    path, *query_of_path = re.split("[?#]", tail, maxsplit=1)
+    host = host if _HOST.fullmatch(host) else HIDDEN
+    parts = "/".join(map(_shown_segment, path.split("/")))
+    query = query_of_host + ([slash + tail] if query_of_host and slash else query_of_path)
+    place = f"{HIDDEN}@{host}" if at else host
+    path = "" if query_of_host else slash + parts
+    return f"{scheme}://{place}{path}" + (f"?{_shown_query('&'.join(query))}" if query else "")
+
+
+def _shown_segment(segment: str) -> str:
+    chosen = re.fullmatch(r"[\w.,~+-]*", segment)
+    key = len(segment) >= SHORTEST_KEY and re.search(r"\d", segment)
+    return segment if chosen and not key else HIDDEN
+
+
+def _shown_query(query: str) -> str:
+    harmless = [pair for pair in query.split("&") if _is_harmless(pair)]
+    return "&".join([*harmless, HIDDEN] if len(harmless) < query.count("&") + 1 else harmless)
+
+
+def _is_harmless(pair: str) -> bool:
+    name, _, value = pair.partition("=")
+    short = len(value) <= LONGEST_HARMLESS and re.fullmatch(r"[\w.-]*", value)
+    return name in HARMLESS and short is not None
+
+
+def put_aside(source: str) -> str:
+    """Keep a source for :func:`true_source`, where it shows more than anybody may read.
+
+    Returns:
+        What to call it from here on: its shown name, with a number where two share that.
+    """
+    aside = _aside()
+    name = shown(source)
+    if name == source or source in aside:
+        return source
+    number = 2
+    while aside.get(name, source) != source:
+        name, number = f"{shown(source)} ({number})", number + 1
+    os.environ[VARIABLE] = json.dumps(aside | {name: source})
+    return name
+
+
+def true_source(name: str) -> str:
+    """Give back the source that was put aside under a name, or the name where none was."""
+    return _aside().get(name, name)
+
+
+def _aside() -> dict[str, str]:
+    return dict(json.loads(os.environ.get(VARIABLE, "{}")))
+
+
+def encoded(source: str) -> str:
+    """Write user and password of a URL as FFmpeg reads them: what has a meaning there in percent.
+
+    What is encoded already stays as it is.
+
+    Example:
+        >>> encoded("rtsp://admin:p#w@/s@door/1")
+        'rtsp://admin:p%23w%40%2Fs@door/1'
+    """
+    url = _URL.fullmatch(source)
+    if url is None:
+        return source
+    scheme, rest = url.groups()
+    access = _access(rest)
+    if not access:
+        return source
+    user, colon, password = access.partition(":")
+    return f"{scheme}://{_percent(user)}{colon}{_percent(password)}{rest[len(access) :]}"
+
+
+def _access(rest: str) -> str:
+    """Find user and password in what follows the scheme, as people type them."""
+    place = rest.partition("/")[0]
+    if _HOST.fullmatch(place.partition("?")[0]):
+        return ""
+    access, _, host = place.rpartition("@")
+    if host and _HOST.fullmatch(re.split("[?#]", host, maxsplit=1)[0]):
+        return access
+    return rest.rpartition("@")[0]  # a password with a slash
+
+
+def _percent(text: str) -> str:
+    return quote(_STRAY_PERCENT.sub("%25", text), safe="!$&'()*+,;=~%")
