@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from memguard.errors import ConfigError
-from memguard.processes import alone_on_gpu, begun, devices, nodes, on_gpu
+from memguard.processes import alone_on_gpu, devices, nodes, on_gpu
 from memguard.rules import (
     EVALUATION_RULES,
     PREPARE_RULES,
@@ -75,7 +75,6 @@ def register_resolvers() -> None:
         job_name,
         run_name,
         sweep_name,
-        begun,
         devices,
         nodes,
         on_gpu,

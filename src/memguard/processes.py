@@ -5,7 +5,7 @@ they must agree upon beside that, and how work is dealt to them.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from memguard.errors import ConfigError, TrainingError, UserError
 
 Own = TypeVar("Own")
 
-BEGUN = "memguard/begun"
+AGREED = "memguard/agreed"
 
 
 def _starter() -> ClusterEnvironment | None:
@@ -68,19 +68,20 @@ def lost_process_told(newest: Path) -> Iterator[None]:
         ) from error
 
 
-def begun(now: str) -> str:
-    """Tell when the run began by the clock of its first process: one folder for all of them.
+def agreed(decide: Callable[[], str]) -> str:
+    """Have the first process decide for all that were started together.
 
     Args:
-        now: When this process began.
+        decide: What the first one calls; the others get its answer.
     """
     starter = _starter()
     if starter is None or starter.world_size() == 1:
-        return now
+        return decide()
     store = _store(type(starter))
-    if starter.global_rank() == 0:
-        store.compare_set(BEGUN, "", now)
-    return store.get(BEGUN).decode()
+    # Processes that torchrun starts again keep to what was decided.
+    if starter.global_rank() == 0 and not store.check([AGREED]):
+        store.set(AGREED, decide())
+    return store.get(AGREED).decode()
 
 
 def devices() -> int | Literal["auto"]:
