@@ -17,10 +17,11 @@ from memguard.data.camera import Camera, is_live
 from memguard.data.frames import as_video
 from memguard.data.layouts import named_videos
 from memguard.data.stream import Stream, VideoStream
-from memguard.errors import DataError
+from memguard.errors import DataError, access_told
 from memguard.experiment import run_folder
 from memguard.live import LiveScorer, load
 from memguard.report.findings import STOPPED, WHOLE, Findings, Summary, print_findings
+from memguard.sources import true_source
 
 # With fewer events in held-out video than this, the level is a guess.
 FEW_EVENTS = 20
@@ -43,23 +44,28 @@ def score(config: DictConfig) -> bool:
             line for each video. The others are scored all the same.
     """
     validate_score(config)
+    # A log that a full disk does not take would write a traceback for each of its lines.
+    logging.raiseExceptions = False
     asked = cast(dict[str, object], OmegaConf.to_container(config, resolve=True))
     scorer = load(config.checkpoint, guard=asked["guard"], trainer=asked["trainer"])
-    source, folder = str(config.video), run_folder()
+    source, folder = true_source(str(config.video)), run_folder()
     streams = _streams(source, Path(config.paths.cache_dir).expanduser())
     _tell_of_few_events(scorer)
     problems: list[str] = []
     found: list[Summary] = []
+    stopped = False
     with _stopped_as_by_ctrl_c(), _progress() as progress:
         for name, open_stream in streams.items():
             place = folder / name if len(streams) > 1 else folder
             try:
                 found.append(_watch(scorer, open_stream(), place, config, progress))
+                stopped = found[-1].ended == STOPPED
             except DataError as error:  # it cannot be opened
                 problems.append(str(error))
-            if found and found[-1].ended == STOPPED:
+            except KeyboardInterrupt:  # while it was opened
+                stopped = True
+            if stopped:
                 break
-    stopped = any(summary.ended == STOPPED for summary in found)
     problems += [summary.ended for summary in found if summary.ended not in (STOPPED, WHOLE)]
     print_findings(found, folder)
     if problems:
@@ -98,17 +104,21 @@ def _streams(source: str, cache_dir: Path) -> dict[str, Callable[[], Stream]]:
     if is_live(source):
         return {"camera": partial(Camera, source)}
     path = Path(source)
-    if not path.exists():
-        raise DataError(
-            f"{path}: there is no such file or folder; set video to a video, a folder of videos, "
-            "the URL of a camera, or the number of a webcam"
-        )
-    videos = named_videos(path) if path.is_dir() else {}
+    with access_told(path):
+        if not path.exists():
+            raise DataError(
+                f"{path}: there is no such file or folder; set video to a video, a folder of "
+                "videos, the URL of a camera, or the number of a webcam"
+            )
+        videos = named_videos(path) if path.is_dir() else {}
     videos = videos or {path.stem: path}  # a file, or a folder of frames
     return {name: partial(_open, video, name, cache_dir) for name, video in videos.items()}
 
 
 def _open(source: Path, name: str, cache_dir: Path) -> VideoStream:
+    with access_told(source):
+        if source.is_file():
+            source.open("rb").close()
     return VideoStream(as_video(source, cache_dir), name)
 
 

@@ -27,31 +27,7 @@ from memguard.data.stream import VideoStream
 from memguard.errors import ConfigError
 from memguard.live import load
 from tests.conftest import moving_square, write_video
-
-SMALL = [
-    "dataset=folder", "model=mnad_tiny", "model.width=4", "memory.dim=32", "memory.size=4",
-    "data.frame_size=32", "data.threads=1", "data.holdout=0.4", "trainer.max_epochs=2",
-    "logger=csv",
-]  # fmt: skip
-
-
-def run(module: str, *overrides: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    folder.mkdir(exist_ok=True, parents=True)
-    return subprocess.run(
-        [sys.executable, "-m", f"memguard.{module}", *overrides, f"hydra.run.dir={folder}"],
-        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that has seen the square go slowly, and never jump back to where it began."""
-    root, folder = tmp_path_factory.mktemp("normal"), tmp_path_factory.mktemp("run")
-    for number in range(2):
-        write_video(root / "train" / f"{number}.mp4", moving_square(50, seed=number))
-    done = run("train", *SMALL, f"dataset.root={root}", folder=folder)
-    assert done.returncode == 0, done.stderr
-    return folder / "checkpoints" / "last.ckpt"
+from tests.end_to_end.conftest import run
 
 
 def flicker(frames: int, *, between: range) -> np.ndarray:

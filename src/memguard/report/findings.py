@@ -1,7 +1,7 @@
 """What is found of a stream, written as it comes, so that no end of the command loses it."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +13,12 @@ from rich.table import Table
 
 from memguard.alarm import Alarm
 from memguard.data.cache import written_whole
+from memguard.errors import DataError
 from memguard.events import COLUMNS, Event, EventStream, ScoredPicture
 from memguard.report.annotate import AnnotatedVideo
 from memguard.report.figures import watched_timeline
 from memguard.report.results import write_json
+from memguard.report.rows import Rows, not_written
 
 NOT_ENDED, STOPPED, WHOLE = "not ended", "stopped", "whole"
 
@@ -48,8 +50,8 @@ class Summary:
 class Findings:
     """Writes what is found of a stream into a folder.
 
-    ``scores.csv`` grows row by row, ``events.json`` and ``events.csv`` are there anew after each
-    event, and ``timeline.png`` comes at the end.
+    ``scores.csv`` grows row by row, ``events.json`` and ``events.csv`` are there from the beginning
+    and written again after each event, and ``timeline.png`` comes at the end.
 
     Args:
         folder: Where to.
@@ -59,6 +61,9 @@ class Findings:
         per_hour: False alarms an hour that are put up with.
         annotate: Whether to write ``annotated.mp4`` as well.
 
+    Raises:
+        DataError: A file cannot be written, or there are scores in the folder already.
+
     Attributes:
         ended: How it ended; see :class:`Summary`.
         events: Those that have ended.
@@ -67,56 +72,81 @@ class Findings:
     def __init__(
         self, folder: Path, name: str, fps: float, alarm: Alarm, per_hour: float, annotate: bool
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        self._rows = Rows(folder / "scores.csv", ("video", *COLUMNS))
         self._folder, self._name, self._fps = folder, name, fps
         self._alarm, self._per_hour = alarm, per_hour
         self._level = alarm.level(per_hour, fps)
         self._began = datetime.now().astimezone()
         self._frames, self._highest = 0, float("nan")
         self._stream = EventStream(self._level)
-        self._annotated = (
-            AnnotatedVideo(folder / "annotated.mp4", fps, self._level, alarm.error(self._level))
-            if annotate
-            else None
-        )
-        self._file = (folder / "scores.csv").open("w", newline="", encoding="utf-8")
-        self._rows = csv.writer(self._file)
-        self._rows.writerow(("video", *COLUMNS))
+        self._annotated: AnnotatedVideo | None = None
         self.ended = NOT_ENDED
         self.events: list[Event] = []
+        self._write("events.json", self._write_events)
+        if annotate:
+            self._write("annotated.mp4", self._begin_annotated)
 
     def add(self, scored: ScoredPicture) -> None:
-        """Take the next picture."""
+        """Take the next picture.
+
+        Raises:
+            DataError: A file cannot be written. The rows before it are whole.
+        """
         numbers = (f"{x:.8g}" if isinstance(x, float) else x for x in scored.row())
-        self._rows.writerow((self._name, *numbers))
-        self._file.flush()
+        self._rows.add((self._name, *numbers))
         self._frames += 1
         self._highest = float(np.fmax(self._highest, scored.score))
-        self._keep(self._stream.add(scored.moment, scored.score, scored.box))
-        if self._annotated:
-            self._annotated.add(scored)
+        if ended := self._stream.add(scored.moment, scored.score, scored.box):
+            self.events.append(ended)
+            self._write("events.json", self._write_events)
+        if annotated := self._annotated:
+            self._write("annotated.mp4", lambda: annotated.add(scored))
 
     def close(self) -> None:
-        """Write what is known only at the end."""
-        self._file.close()
+        """Write what is known only at the end, as far as that can be written.
+
+        A file that cannot be is named in ``ended``, unless that says something worse.
+        """
+        if ended := self._stream.finish():
+            self.events.append(ended)
         if self._annotated:
-            self._annotated.close()
-        self._keep(self._stream.finish())
-        self._write_events()
+            self._attempt("annotated.mp4", self._annotated.close)
+        self._rows.release()
+        if self._rows.exists:  # else nothing is wanted here any more
+            self._attempt("events.json", self._write_events)
+            self._attempt("timeline.png", self._draw_timeline)
+
+    def _attempt(self, name: str, write: Callable[[], None]) -> None:
+        """Write a file, or note why it could not be."""
+        try:
+            self._write(name, write)
+        except DataError as error:
+            if self.ended in (STOPPED, WHOLE):
+                self.ended = str(error)
+                self._attempt("events.json", self._write_events)
+
+    def _write(self, name: str, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            raise not_written(self._folder / name, error) from None
+
+    def _begin_annotated(self) -> None:
+        error = self._alarm.error(self._level)
+        path = self._folder / "annotated.mp4"
+        self._annotated = AnnotatedVideo(path, self._fps, self._level, error)
+
+    def _draw_timeline(self) -> None:
         seconds, score = _highest_of_stretches(self._folder / "scores.csv", self._frames)
         spans = [(event.start.seconds, event.end.seconds) for event in self.events]
         figure = watched_timeline(self._name, seconds, score, self._level, spans)
-        figure.savefig(self._folder / "timeline.png")
+        with written_whole(self._folder / "timeline.png") as unfinished:
+            figure.savefig(unfinished)
 
     def summary(self) -> Summary:
         """Say in short what was found."""
         events = len(self.events)
         return Summary(self._name, self._frames, events, self._highest, self._level, self.ended)
-
-    def _keep(self, event: Event | None) -> None:
-        if event:
-            self.events.append(event)
-            self._write_events()
 
     def _write_events(self) -> None:
         rows = [self._described(event) for event in self.events]
