@@ -1,6 +1,7 @@
 """Watching one's own video, as users type it, on small real files and a real stream."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -21,10 +22,11 @@ import torch
 from omegaconf import OmegaConf
 
 import memguard
+from memguard import watch
 from memguard.checkpoints import CONFIG_KEY
 from memguard.config import validate_score
 from memguard.data.stream import VideoStream
-from memguard.errors import ConfigError
+from memguard.errors import ConfigError, DataError
 from memguard.live import load
 from tests.conftest import moving_square, write_video
 from tests.end_to_end.conftest import run
@@ -279,3 +281,20 @@ def test_what_cannot_work_is_refused_before_any_work(key: str, value: object) ->
     OmegaConf.update(config, key, value)
     with pytest.raises(ConfigError, match=f"{key}={value} cannot work"):
         validate_score(config)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_permissions_are_to_be_corrected_where_a_source_may_not_be_read(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "door.mp4"
+    source.mkdir() if kind == "folder" else write_video(source, moving_square(5))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    # Root may read everything.
+    monkeypatch.setattr(Path, "iterdir" if kind == "folder" else "open", refuse)
+    sentence = r"door\.mp4: this cannot be read \(Permission denied\); correct its permissions"
+    with pytest.raises(DataError, match=sentence):
+        [open_stream() for open_stream in watch._streams(str(source), tmp_path / "cache").values()]
