@@ -13,10 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from memguard.errors import CheckpointError
+from memguard.resume import decides, differences, is_finished, refusal
 
 log = logging.getLogger(__name__)
 
 CONFIG_KEY = "memguard_config"
+
+PROCESSES_KEY = "memguard_processes"
 
 # What of a configuration decides on the shape of the weights and on what they were trained to do.
 SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.channels")
@@ -39,6 +42,28 @@ class RememberConfig(pl.Callback):
     ) -> None:
         """Add it."""
         checkpoint[CONFIG_KEY] = self._config
+        checkpoint[PROCESSES_KEY] = trainer.world_size
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuse to go on with other processes, and say so if there is nothing to go on with.
+
+        Raises:
+            CheckpointError: Each step would take another number of windows.
+        """
+        path, before, now = trainer.ckpt_path, checkpoint.get(PROCESSES_KEY), trainer.world_size
+        if before not in (None, now):
+            raise CheckpointError(
+                f"{path} was trained by {before} processes, but this command runs as {now}: each "
+                f"adds data.batch_size windows to a step. Go on with {before}, or begin a new "
+                f"training from its weights: weights={path} instead of checkpoint."
+            )
+        if is_finished(checkpoint):
+            pl.utilities.rank_zero_warn(
+                f"The training of {path} is finished: no step of its schedule is left, and nothing "
+                f"is trained. weights={path} instead of checkpoint begins a new training from it."
+            )
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -119,7 +144,7 @@ def require_resumable(path: Path, config: DictConfig) -> None:
     """Make sure that a checkpoint's training can go on under this configuration.
 
     Raises:
-        CheckpointError: It holds no training, or one of another shape or task.
+        CheckpointError: It holds no training, or settings that decide on its result differ.
     """
     checkpoint = read_checkpoint(path)
     if "optimizer_states" not in checkpoint:
@@ -127,7 +152,14 @@ def require_resumable(path: Path, config: DictConfig) -> None:
             f"{path} holds weights alone, so that no training can go on from it: evaluate it, or "
             f"begin a new training from it with weights instead of checkpoint."
         )
-    _require_same_shape(path, checkpoint, config, "checkpoint")
+    trained = checkpoint[CONFIG_KEY]
+    now = {
+        group: OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        for group, node in ((group, config[group]) for group in trained if group in config)
+        if decides(group)
+    }
+    if found := differences(trained, now):
+        raise CheckpointError(refusal(path, found))
 
 
 def read_weights(path: Path, config: DictConfig) -> dict[str, Tensor]:
@@ -137,18 +169,16 @@ def read_weights(path: Path, config: DictConfig) -> dict[str, Tensor]:
         CheckpointError: It cannot be read, or is of another shape or task.
     """
     checkpoint = read_checkpoint(path, "weights")
-    _require_same_shape(path, checkpoint, config, "weights")
+    _require_same_shape(path, checkpoint, config)
     return cast(dict[str, Tensor], checkpoint["state_dict"])
 
 
-def _require_same_shape(
-    path: Path, checkpoint: dict[str, Any], config: DictConfig, key: str
-) -> None:
+def _require_same_shape(path: Path, checkpoint: dict[str, Any], config: DictConfig) -> None:
     trained = OmegaConf.create(checkpoint[CONFIG_KEY])
     for setting in SHAPE_KEYS:
         before, now = OmegaConf.select(trained, setting), OmegaConf.select(config, setting)
         if before != now:
             raise CheckpointError(
                 f"{path} was trained with {setting}={before}, but this run has {setting}={now}: "
-                f"give the settings it was trained with, or leave {key} out."
+                "give the settings it was trained with, or leave weights out."
             )

@@ -136,6 +136,11 @@ def validate_training(config: DictConfig) -> None:
     Raises:
         ConfigError: A value is missing or impossible; the message names its key.
     """
+    if config.checkpoint and config.weights:
+        raise ConfigError(
+            "checkpoint and weights cannot be set together: checkpoint goes on with a training, "
+            "weights begins a new one. Leave weights out to go on."
+        )
     validate(config)
     keep_to(TRAINING_RULES, config)
     _validate_limits(config)

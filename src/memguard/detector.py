@@ -50,6 +50,7 @@ class Detector(FrameScorer):
         compiled: Whether training steps are compiled, and on a GPU replayed as one graph.
 
     Attributes:
+        begun_from_weights: Whether another training's weights were taken over.
         asked: (M,), how many queries of the last training step each item was the nearest to.
         alarm: What the errors of normal video are like; learned in each validation.
         lookahead: How many frames of a test are painted at once; chosen when the test begins.
@@ -81,6 +82,7 @@ class Detector(FrameScorer):
         self.margin = margin
         self.layout = layout
         self.compiled = compiled
+        self.begun_from_weights = False
         self.asked = torch.zeros(0)
         self._make_optimizer = optimizer
         self._held_out = FrameTable(["psnr", "regular", "patch"])
@@ -96,6 +98,7 @@ class Detector(FrameScorer):
         parts = ("autoencoder.", "memory.")
         kept = {name: value for name, value in learned.items() if name.startswith(parts)}
         self.load_state_dict(self.state_dict() | kept)
+        self.begun_from_weights = True
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam, or what was asked for, with a cosine from the learning rate to 0 over all steps."""

@@ -189,7 +189,7 @@ def build_detector(config: DictConfig) -> Detector:
 def _detector_to_train(config: DictConfig) -> Detector:
     """Put the detector together as a training begins: anew, or with what another has learned."""
     detector = build_detector(config)
-    if config.weights and not config.checkpoint:
+    if config.weights:
         detector.begin_from(read_weights(Path(config.weights), config))
     return detector
 

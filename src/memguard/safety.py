@@ -178,7 +178,10 @@ class SafeCheckpoints(ModelCheckpoint):
 
     def _left_by(self, trainer: pl.Trainer) -> str:
         """Say what there is to go on from."""
-        goes_on = f"the same command with checkpoint={self.newest} goes on"
+        # A new training is what weights would begin.
+        in_place = getattr(trainer.lightning_module, "begun_from_weights", False)
+        instead = " instead of weights" if in_place else ""
+        goes_on = f"the same command with checkpoint={self.newest}{instead} goes on"
         step = trainer.global_step
         if self._saved_step == step:
             return f"Nothing is lost: {goes_on}."

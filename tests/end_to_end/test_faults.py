@@ -104,6 +104,34 @@ def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_end_bit_for_bit
     assert_alike(read(newest(tmp_path / "resumed")), whole)
 
 
+def test_a_training_goes_on_under_no_other_schedule(
+    shared_scene: Path, tmp_path: Path, whole: dict[str, Any]
+) -> None:
+    torch.save(whole, tmp_path / "before.ckpt")
+    from_there = f"checkpoint={tmp_path}/before.ckpt"
+    other = start(
+        shared_scene, tmp_path / "run", from_there, "trainer.max_epochs=4", "optimizer.lr=5e-4"
+    )
+    said = finish(other)
+    assert other.returncode == 1
+    assert "optimizer.lr=0.001, now 0.0005; trainer.max_epochs=3, now 4." in said
+    assert f"weights={tmp_path}/before.ckpt in its place begins a new training" in said
+    assert "Traceback" not in said
+    assert not newest(tmp_path / "run").exists()
+
+
+def test_a_finished_training_says_so_and_is_tested(
+    shared_scene: Path, tmp_path: Path, whole: dict[str, Any]
+) -> None:
+    torch.save(whole, tmp_path / "before.ckpt")
+    again = start(shared_scene, tmp_path / "run", f"checkpoint={tmp_path}/before.ckpt")
+    said = finish(again)
+    assert again.returncode == 0, said
+    assert f"The training of {tmp_path}/before.ckpt is finished: no step" in said
+    assert "Epoch 1 of 3" not in said
+    assert "test/auroc" in (tmp_path / "run" / "metrics.json").read_text()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_saves_the_present_step_and_says_how_to_go_on(
     shared_scene: Path, tmp_path: Path, whole: dict[str, Any], number: signal.Signals

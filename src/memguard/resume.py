@@ -1,0 +1,123 @@
+"""What has to stay the same when a training goes on from a checkpoint.
+
+The optimiser and its schedule are the checkpoint's, whatever the command says. Settings that decide
+on the result are therefore compared, and any difference is refused. All settings decide, apart from
+those that are named here.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+
+# Each key stands for all that is below it, too.
+DECIDES_NOTHING = (
+    # Where things lie, what watches, and what follows upon the training
+    *("paths", "logger", "callbacks", "hydra", "checkpoint", "weights", "trust"),
+    *("optimized_metric", "test"),
+    # The test's alone; γ and the alarm's level are found again in each validation
+    *("guard", "scoring", "dataset.labels"),
+    # How files are read
+    *("dataset.root", "dataset.root_in_data_dir", "dataset.on_error", "dataset.cache"),
+    *("data.cache_dir", "data.on_error", "data.cache", "data.threads"),
+    # How the same is computed, and where; the number of processes is compared by itself
+    *("compile", "optimizer.fused", "optimizer.foreach", "trainer.accelerator"),
+    *("trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.benchmark"),
+    *("trainer.deterministic", "trainer.inference_mode"),
+    # What is shown, and for how long a part of the training runs
+    *("trainer.log_every_n_steps", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
+    *("trainer.enable_checkpointing", "trainer.enable_autolog_hparams", "trainer.profiler"),
+    *("trainer.detect_anomaly", "trainer.num_sanity_val_steps", "trainer.max_time"),
+    *("trainer.limit_test_batches", "trainer.limit_predict_batches"),
+)
+
+ABSENT = "not set"
+
+Difference = tuple[str, Any, Any]
+"""A key, its value in training, and its value now."""
+
+
+def decides(key: str) -> bool:
+    """Tell whether a setting decides on a training's result."""
+    return not any(key == other or key.startswith(f"{other}.") for other in DECIDES_NOTHING)
+
+
+def differences(trained: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+    """Compare the settings that decide on a training's result.
+
+    Args:
+        trained: Of the checkpoint, in plain types. A setting that it lacks was not there when it
+            was made and is not compared, and neither is one whose value is an expression; but an
+            option of the trainer has Lightning's default where it is left out.
+        now: Of this command, in plain types.
+
+    Returns:
+        All that differ, by key.
+
+    Example:
+        >>> trained = {"optimizer": {"lr": 1e-3}, "data": {"threads": 2, "seed": "${seed}"}}
+        >>> differences(trained, {"optimizer": {"lr": 5e-4}, "data": {"threads": 8, "seed": 1}})
+        [('optimizer.lr', 0.001, 0.0005)]
+    """
+    before, after = dict(_leaves(trained)), dict(_leaves(now))
+    if "trainer" in trained:
+        defaults = _trainer_defaults()
+        for values in (before, after):
+            given = {key: value for key, value in values.items() if value is not None}
+            values |= defaults | {key: given[key] for key in given if key.startswith("trainer.")}
+    return [
+        (key, value, _of(after, key, value))
+        for key, value in sorted(before.items())
+        if decides(key) and not _is_unknown(value) and value != _of(after, key, value)
+    ]
+
+
+def refusal(path: object, found: list[Difference]) -> str:
+    """Say why a training cannot go on, and what to do.
+
+    Args:
+        path: Of the checkpoint.
+        found: From :func:`differences`.
+    """
+    keys = "; ".join(f"{key}={_shown(before)}, now {_shown(now)}" for key, before, now in found)
+    length = any(key in ("trainer.max_epochs", "trainer.max_steps") for key, _, _ in found)
+    why = " Its learning rate comes down to 0 over the length it began with." if length else ""
+    return (
+        f"{path} was trained with {keys}.{why} Repeat the settings it was trained with, or leave "
+        f"checkpoint out: weights={path} in its place begins a new training from its weights, with "
+        "a schedule of its own."
+    )
+
+
+def is_finished(checkpoint: Mapping[str, Any]) -> bool:
+    """Tell whether a checkpoint's training has taken all steps of its schedule."""
+    schedules = checkpoint.get("lr_schedulers", [])
+    return bool(schedules) and all(s["last_epoch"] >= s.get("T_max", 0) > 0 for s in schedules)
+
+
+def _leaves(tree: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{group}{name}.")
+        else:
+            yield f"{group}{name}", list(value) if isinstance(value, tuple) else value
+
+
+def _of(after: Mapping[str, Any], key: str, before: Any) -> Any:
+    return after.get(key, ABSENT if before is not None else None)
+
+
+def _trainer_defaults() -> dict[str, Any]:
+    parameters = inspect.signature(pl.Trainer.__init__).parameters.values()
+    return {f"trainer.{p.name}": p.default for p in parameters if p.name != "self"}
+
+
+def _is_unknown(value: Any) -> bool:
+    return isinstance(value, str) and ("${" in value or value == "???")
+
+
+def _shown(value: Any) -> str:
+    return (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else f"{value}"
+    )
