@@ -21,6 +21,9 @@ from memguard.errors import DataError
 # a few milliseconds.
 OPEN_READERS = 8
 
+# Frames decoded at a time: so few stay within the processor's cache until they are resized.
+AT_A_TIME = 4
+
 # What a video says of itself that we converted from grey frames. Its format does not tell: H.264
 # without colours decodes into three planes all the same.
 GREY_MARK = "memguard: three equal channels"
