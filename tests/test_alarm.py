@@ -87,3 +87,16 @@ def test_a_checkpoint_carries_it_and_an_old_one_loads_as_not_calibrated() -> Non
     assert not again.calibrated
     with pytest.raises(RuntimeError, match="unknown"):
         again.load_state_dict({"unknown": torch.zeros(1)})
+
+
+def test_peaks_are_counted_above_the_90th_percentile_and_the_level_never_lies_below_it() -> None:
+    alarm = fitted([torch.arange(1001)])
+    assert alarm.tail.tolist() == pytest.approx([1, 1001, 1.0 - 0.9])
+    assert alarm.level(1e9, fps=25) == pytest.approx((0.9 - 0.5) / 0.49, rel=1e-4)
+
+
+def test_without_a_peak_the_level_is_that_of_one_as_high_as_a_unit() -> None:
+    alarm = fitted([torch.zeros(50)])
+    assert alarm.rests_on == (50, 0)
+    assert alarm.level(2, fps=25) == pytest.approx(log(3600 * 25 / 50 / 2))
+    assert float(alarm.score(torch.tensor(3e-8))) == pytest.approx(3)

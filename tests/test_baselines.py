@@ -20,3 +20,18 @@ def test_each_frame_is_held_against_the_one_before_it() -> None:
     assert torch.equal(scored["output"][1], torch.full((1, 2, 2), -1.0))
     assert float(scored["target"][1, 0, 0, 0]) == pytest.approx(-0.6)
     assert not scored["written"].any()
+
+
+def test_the_regular_score_and_the_patches_are_those_of_the_difference() -> None:
+    clips = torch.zeros(1, 2, 1, 8, 8, dtype=torch.uint8)
+    clips[0, 1, 0, :2, :4] = 51  # one patch changes by a fifth of the range
+    clips[0, 1, 0, 7, 7] = 255
+    baseline = PreviousFrame(Scoring("published", 0.5, (0.25, 0.5), smoothing=0, causal=False))
+    scored = baseline.score_frames(clips, torch.zeros(1))
+    errors = {0.2**2: 8, 1.0: 1}
+    weights = {error: count * (1 - math.exp(-error)) for error, count in errors.items()}
+    expected = sum(weights[error] * error for error in errors) / sum(weights.values())
+    assert scored["regular"].tolist() == pytest.approx([expected])
+    assert scored["patch"].shape == (1, 7, 5)
+    assert float(scored["patch"][0, 0, 0]) == pytest.approx(0.2**2)
+    assert float(scored["patch"][0, -1, -1]) == pytest.approx(1 / 8)

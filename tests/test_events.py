@@ -29,3 +29,8 @@ def test_what_reaches_the_level_only_is_no_event() -> None:
 
 def test_an_event_that_lasts_to_the_end_is_told() -> None:
     assert [(e.start.frame, e.end.frame) for e in events({199: 2})] == [(199, 199)]
+
+
+def test_of_equal_scores_the_first_is_the_peak() -> None:
+    (event,) = events({50: 2.0, 51: 3.0, 52: 3.0})
+    assert (event.peak.frame, event.box) == (51, (51, 0, 52, 1))

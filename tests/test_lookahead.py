@@ -1,9 +1,10 @@
 """Looking ahead: nothing is left out, nothing comes out of order, and no write is overtaken."""
 
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memguard.lookahead import Lookahead
+from memguard.lookahead import Lookahead, most_at_once
 
 
 @given(
@@ -60,3 +61,18 @@ def test_where_every_frame_is_written_none_is_painted_in_vain() -> None:
         ahead.keep([True] * len(places))
         painted += len(places)
     assert painted == 16
+
+
+def test_each_memory_has_a_guess_of_its_own() -> None:
+    ahead = Lookahead(16)
+    ahead.begin([3] * 8)
+    painted = []
+    while places := ahead.next():
+        ahead.keep([False] * len(places))
+        painted.append(len(places))
+    assert painted == [1, 2, 4, 1]
+
+
+def test_a_gpu_looks_ahead_and_a_cpu_does_not() -> None:
+    assert most_at_once(torch.device("cuda")) == 16
+    assert most_at_once(torch.device("cpu")) == 1

@@ -106,3 +106,24 @@ def test_two_processes_measure_what_one_would(tmp_path) -> None:
         values.append(metric.compute())
     for rank in range(2):
         assert torch.equal(torch.load(tmp_path / f"{rank}.pt"), torch.stack(values))
+
+
+def test_a_long_video_counts_no_more_in_the_macro_average_than_a_short_one() -> None:
+    metric = FrameAUROC(average="macro")
+    metric.update(
+        torch.tensor([0.9, 0.1, 0.1, 0.2, 0.8, 0.9]),
+        torch.tensor([0, 1, 0, 0, 1, 1]),
+        torch.tensor([0, 0, 1, 1, 1, 1]),
+    )
+    assert float(metric.compute()) == pytest.approx((0 + 1) / 2)
+
+
+def test_of_a_frame_that_came_in_twice_the_first_value_counts() -> None:
+    table = FrameTable(["psnr"])
+    for first, second in ((30.0, 31.0), (20.0, 21.0)):
+        table.update(
+            video=torch.tensor([0, 0]),
+            frame=torch.tensor([4, 5]),
+            psnr=torch.tensor([first, second]),
+        )
+    assert table.compute()["psnr"].tolist() == [30, 31]

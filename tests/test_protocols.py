@@ -1,12 +1,13 @@
 """What is counted, and what is left out because it is not defined."""
 
 from dataclasses import replace
+from math import exp
 
 import pytest
 import torch
 from torch import Tensor
 
-from memguard.protocols import Scoring, frame_metrics
+from memguard.protocols import Scoring, frame_metrics, one_class_videos
 
 PUBLISHED = Scoring("published", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
 
@@ -112,3 +113,66 @@ def test_without_a_memory_no_distance_is_counted() -> None:
     assert "test/auroc_distance" in frame_metrics(told, PUBLISHED)
     told["distance"] = torch.zeros(8)
     assert "test/auroc_distance" not in frame_metrics(told, replace(PUBLISHED, weight=1))
+
+
+def uneven() -> dict[str, Tensor]:
+    """Two videos in which PSNR, distance and patch each say something else."""
+    return {
+        "video": torch.tensor([0, 0, 0, 1, 1, 1]),
+        "psnr": torch.tensor([30.0, 20, 25, 40, 42, 44]),
+        "distance": torch.tensor([1.0, 3, 1, 0, 8, 4]),
+        "patch": torch.tensor([0.1, 0.5, 0.2, 0.3, 0.3, 0.4]),
+    }
+
+
+def over_the_past(values: list[float]) -> list[float]:
+    """Three values, each with those before it by a Gaussian of one frame."""
+    near, far = exp(-1 / 2), exp(-2)
+    a, b, c = values
+    return [a, (b + near * a) / (1 + near), (c + near * b + far * a) / (1 + near + far)]
+
+
+def test_each_score_is_made_as_its_name_says() -> None:
+    scores = replace(PUBLISHED, weight=0.3, smoothing=0).scores(uneven())
+    whole = [
+        0.3 * (44 - psnr) / 24 + 0.7 * distance / 8
+        for psnr, distance in ((30, 1), (20, 3), (25, 1), (40, 0), (42, 8), (44, 4))
+    ]
+    for name, expected in {
+        "published": [0, 1, 0.15, 0.3, 0.85, 0.35],
+        "psnr": [0, 1, 0.5, 1, 0.5, 0],
+        "distance": [0, 1, 0, 0, 1, 0.5],
+        "unnormalised": whole,
+        "patch": uneven()["patch"].tolist(),
+        "patch_normalised": [0, 1, 0.25, 0, 0, 1],
+        "patch_psnr": [0, 1, 0.375, 0.5, 0.25, 0.5],
+    }.items():
+        assert scores[name].tolist() == pytest.approx(expected, abs=1e-6), name
+
+
+def test_smoothed_scores_go_by_the_past_of_their_own_video_where_that_is_set() -> None:
+    scores = replace(PUBLISHED, weight=0.3, smoothing=1, causal=True).scores(uneven())
+    expected = over_the_past([0, 1, 0.15]) + over_the_past([0.3, 0.85, 0.35])
+    assert scores["smoothed"].tolist() == pytest.approx(expected, abs=1e-6)
+    expected = over_the_past([0, 1, 0.375]) + over_the_past([0.5, 0.25, 0.5])
+    assert scores["patch_psnr"].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_patches_are_smoothed_over_the_past_alone_where_that_is_set() -> None:
+    errors = torch.tensor([[0.1, 0.2], [0.7, 0.3], [0.2, 0.4]]).view(3, 1, 2)
+    left, right = over_the_past([0.1, 0.7, 0.2]), over_the_past([0.2, 0.3, 0.4])
+    expected = [max(pair) for pair in zip(left, right, strict=True)]
+    causal = replace(PUBLISHED, smoothing=1, causal=True)
+    assert causal.worst_patch(errors).tolist() == pytest.approx(expected)
+    assert replace(causal, causal=False).worst_patch(errors)[0] > expected[0]
+
+
+def test_the_tests_own_score_counts_as_it_was_given() -> None:
+    told = frames([0, 0, 1, 1] * 2)
+    told["score"] = -told["score"]
+    assert frame_metrics(told, PUBLISHED)["test/auroc"] == 0
+
+
+def test_a_video_is_of_one_class_by_its_labelled_frames_alone() -> None:
+    assert one_class_videos(frames([0, 1, 1, -1, -1, -1, -1, -1])) == []
+    assert one_class_videos(frames([0, 0, 1, 1, -1, 1, 1, -1])) == [1]

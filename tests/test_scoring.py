@@ -193,3 +193,8 @@ def test_a_patch_beside_the_smoothed_one_counts_if_they_share_a_pixel(
     smoothed[0, 2, 5] = 1
     places = scoring.worst_places(errors, smoothed, (1 / 3, 0.2), (12, 20))
     assert places.tolist() == expected
+
+
+def test_patches_overlap_by_three_quarters() -> None:
+    frame = torch.zeros(1, 1, 16, 32)
+    assert scoring.patch_error(frame, frame, (0.5, 0.25)).shape == (1, 5, 13)

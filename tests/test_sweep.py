@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from memguard.config import config_folder, register_resolvers
 from memguard.report.sweep import by_setting, shown_metrics, sweep_figures, write_table
-from memguard.sweep import job_name, read_jobs
+from memguard.sweep import constant_keys, job_name, read_jobs, varied
 
 
 def job(sweep: Path, name: str, overrides: list[str], auroc: float | None) -> None:
@@ -124,3 +124,33 @@ def test_a_cluster_gets_what_the_command_asks_for() -> None:
     ).hydra.launcher  # fmt: skip
     assert launcher._target_.endswith("SlurmLauncher")
     assert (launcher.partition, launcher.gpus_per_node, launcher.timeout_min) == ("gpu", 1, 600)
+
+
+def test_what_changes_no_result_does_not_change_a_jobs_name() -> None:
+    name = job_name("seed-1", ["seed=1"])
+    for override in ("paths.cache_dir=/north", "sweep=memory_size", "optimized_metric=test/ap"):
+        assert job_name("seed-1", ["seed=1", override]) == name
+
+
+def test_a_long_name_keeps_what_comes_first() -> None:
+    assert job_name("memory.size-5_" + "x" * 200, []).startswith("memory.size-5_xxx")
+
+
+def test_jobs_are_read_by_number_with_how_they_ended_and_what_varied(tmp_path: Path) -> None:
+    for size in ("10", "5", "none"):
+        job(tmp_path, size, [f"memory.size={size}", "paths.cache_dir=/a", "task=pred"], 0.5)
+    job(tmp_path, "7", ["memory.size=7", "paths.cache_dir=/b", "task=pred"], None)
+    job(tmp_path, "9", ["memory.size=9", "+extra=1", "task=pred"], None)
+    (tmp_path / "9" / "failure.txt").unlink()
+    (tmp_path / "5" / "provenance.json").write_text(json.dumps({"minutes": 3.5}))
+    jobs = read_jobs(tmp_path)
+    assert [each.settings["memory.size"] for each in jobs] == [5, 7, 9, 10, "none"]
+    ends = ["finished", "failed", "unfinished", "finished", "finished"]
+    assert [each.status for each in jobs] == ends
+    assert [each.minutes for each in jobs] == [3.5, None, None, None, None]
+    assert set(varied(jobs)) == {"memory.size", "extra"}
+
+
+def test_a_key_that_is_swept_is_not_constant_wherever_else_it_is_set() -> None:
+    command = ["dataset=ped2", "memory.size=7", "memory.size=5,10", "seed=range(3)"]
+    assert constant_keys(command) == ["dataset"]

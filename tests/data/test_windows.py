@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from memguard.data.windows import ClipBatch, OrderedWindows, Segment, ShuffledWindows
+from memguard.data.windows import (
+    ClipBatch,
+    OrderedWindows,
+    Segment,
+    ShuffledWindows,
+    sample_windows,
+)
 from memguard.errors import DataError
 
 
@@ -230,3 +236,32 @@ def test_who_takes_windows_from_threads_computes_with_as_many_as_before() -> Non
         cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert ran.stdout.split() == ["2"]
+
+
+def test_seed_and_epoch_each_decide_on_the_places_and_on_how_they_are_mixed() -> None:
+    def order(frames: int, **settings: int) -> list[tuple[int, int]]:
+        return places(iter(stream(segments(frames), **settings)))
+
+    settings = {}, {"epoch": 1}, {"seed": 1}, {"seed": 1, "epoch": 1}
+    first = {frozenset(order(4004, **each)[:512]) for each in settings}  # of 125 stretches sixteen
+    mixed = {tuple(order(30, **each)) for each in settings}  # of a single stretch
+    assert len(first) == len(mixed) == 4
+
+
+def test_what_is_done_is_not_decoded_again() -> None:
+    (part,) = segments(4004)
+    assert len(list(stream([part], done=128))) == 1000 - 128
+    decoded = part.video.decoded  # type: ignore[attr-defined]
+    assert len(decoded) == (125 - 16) * 36
+
+
+def test_the_longest_video_begins_so_that_others_go_beside_it() -> None:
+    windows = OrderedWindows(segments(9, 9, 45), length=5, batch_size=4, threads=0, abreast=2)
+    assert len(windows) == 21  # 41 windows, two at a time
+
+
+def test_a_sample_played_fast_ends_with_its_own_frame() -> None:
+    sample = sample_windows(segments(20), length=3, count=1, speed=4)
+    assert sample is not None
+    assert sample.frames[0, :, 0, 0, 0].tolist() == [0, 4, 8]
+    assert sample.frame.tolist() == [8]
