@@ -277,7 +277,9 @@ def test_a_mistake_is_one_sentence_and_no_traceback(checkpoint: Path, tmp_path: 
 )
 def test_what_cannot_work_is_refused_before_any_work(key: str, value: object) -> None:
     given = {"checkpoint": "last.ckpt", "video": "door.mp4", "annotate": False}
-    config = OmegaConf.create(given | {"alarm": {"false_per_hour": 1}})
+    config = OmegaConf.create(
+        given | {"alarm": {"false_per_hour": 1}, "paths": {"cache_dir": "cache"}}
+    )
     validate_score(config)
     OmegaConf.update(config, key, value)
     with pytest.raises(ConfigError, match=f"{key}={value} cannot work"):
