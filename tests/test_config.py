@@ -6,6 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from memguard.builders import build_detector
 from memguard.config import (
     config_folder,
     published_settings,
@@ -14,7 +15,6 @@ from memguard.config import (
     validate_training,
 )
 from memguard.errors import ConfigError
-from memguard.experiment import build_detector
 
 
 def composed(*overrides: str, name: str = "train") -> DictConfig:

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from memguard.checkpoints import CONFIG_KEY, read_checkpoint
 from memguard.config import register_resolvers, require_complete
 from memguard.errors import CheckpointError, ConfigError
-from memguard.experiment import CONFIG_KEY, read_checkpoint
 from memguard.official import import_checkpoint
 
 

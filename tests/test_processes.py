@@ -11,12 +11,12 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor, distributed, nn
 from torch.utils.data import DataLoader
 
+from memguard.builders import build_detector
 from memguard.config import config_folder, register_resolvers
 from memguard.data.kept import FramesInMemory
 from memguard.data.windows import ClipBatch, OrderedWindows, Segment
 from memguard.detector import Detector
 from memguard.errors import ConfigError, UserError
-from memguard.experiment import build_detector
 from memguard.processes import SameItems, require_together
 
 STEPS, WINDOWS = 6, 3

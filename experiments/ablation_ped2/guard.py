@@ -20,13 +20,14 @@ from rich.table import Table
 from torch import Tensor
 from weight import auroc
 
+from memguard.builders import build_benchmark, build_datamodule
 from memguard.config import register_resolvers
-from memguard.experiment import build_benchmark, build_datamodule, restore
 from memguard.model.losses import nearest_items
 from memguard.model.memory import read, write
 from memguard.report.figures import PAGE_WIDTH, STYLE
 from memguard.report.results import read_scores
 from memguard.scoring import feature_distance
+from memguard.trained import restore
 
 
 class Replay:

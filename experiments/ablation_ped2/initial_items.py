@@ -15,10 +15,11 @@ import torch
 import torch.nn.functional as F
 from hydra import compose, initialize_config_dir
 
-from memguard.checkpoints import CONFIG_KEY, plain_config
+from memguard.builders import build_detector
+from memguard.checkpoints import CONFIG_KEY
 from memguard.config import config_folder, register_resolvers, validate
 from memguard.data.cache import written_whole
-from memguard.experiment import build_detector
+from memguard.settings import plain_settings
 
 
 def begin(output: Path, overrides: list[str]) -> None:
@@ -40,7 +41,7 @@ def begin(output: Path, overrides: list[str]) -> None:
         print(f"{name}: cosine of two items {cosines.mean():.2f} ± {cosines.std():.2f}")
     with written_whole(output) as unfinished:
         torch.save(
-            {CONFIG_KEY: plain_config(config), "state_dict": detector.state_dict()}, unfinished
+            {CONFIG_KEY: plain_settings(config), "state_dict": detector.state_dict()}, unfinished
         )
 
 

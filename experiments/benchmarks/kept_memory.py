@@ -20,7 +20,7 @@ from rich.table import Table
 from train_step import clips_per_second, endless, our_step
 
 from memguard.allocator import keep_freed_memory
-from memguard.experiment import build_detector
+from memguard.builders import build_detector
 
 ROUNDS = 3
 

@@ -27,9 +27,9 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from memguard import scoring
+from memguard.builders import build_benchmark, build_datamodule, build_detector
 from memguard.data.windows import ClipBatch, OrderedWindows
 from memguard.detector import Detector
-from memguard.experiment import build_benchmark, build_datamodule, build_detector
 from memguard.model.convolution import Conv3x3
 from memguard.model.losses import nearest_items
 from memguard.model.memory import read, write

@@ -31,9 +31,9 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from memguard.allocator import keep_freed_memory
+from memguard.builders import build_benchmark, build_datamodule, build_detector
 from memguard.data.windows import ClipBatch
 from memguard.detector import Detector
-from memguard.experiment import build_benchmark, build_datamodule, build_detector
 from memguard.model.losses import compactness_loss, separateness_loss
 
 ROUNDS = 3

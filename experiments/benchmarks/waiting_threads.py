@@ -49,8 +49,8 @@ def measure(overrides: list[str]) -> Speeds:
     from train_step import endless, our_step
 
     from memguard.allocator import keep_freed_memory
+    from memguard.builders import build_benchmark, build_detector
     from memguard.data.stream import VideoStream
-    from memguard.experiment import build_benchmark, build_detector
     from memguard.live import LiveScorer
 
     keep_freed_memory()

@@ -7,10 +7,11 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from memguard.builders import build_benchmark, build_datamodule
 from memguard.data.datamodule import ClipDataModule
 from memguard.detector import Detector
-from memguard.experiment import build_benchmark, build_datamodule, restore
 from memguard.norm import batch_norms, gathering
+from memguard.trained import restore
 
 Statistics = dict[str, tuple[Tensor, Tensor]]
 """Mean and variance of each channel, (C,) both, by the layer's name."""

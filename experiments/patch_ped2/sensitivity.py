@@ -20,13 +20,14 @@ from matplotlib.figure import Figure
 from rich.progress import track
 from torch import Tensor
 
+from memguard.builders import build_datamodule
 from memguard.config import register_resolvers
 from memguard.data import layouts
-from memguard.experiment import build_datamodule, restore
 from memguard.metrics import frame_auroc
 from memguard.protocols import Scoring
 from memguard.report.figures import BLUE, PAGE_WIDTH, STYLE, VERMILION
 from memguard.scoring import patch_error
+from memguard.trained import restore
 
 HERE = Path(__file__).parent
 SIZES = [(0.05, 0.025), (0.1, 0.05), (0.15, 0.075), (0.2, 0.1), (0.3, 0.15), (0.4, 0.2), (1.0, 1.0)]

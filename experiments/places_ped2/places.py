@@ -20,9 +20,10 @@ from matplotlib.figure import Figure
 from rich.progress import track
 from torch import Tensor
 
+from memguard.builders import build_benchmark, build_datamodule
 from memguard.config import register_resolvers
-from memguard.experiment import build_benchmark, build_datamodule, restore
 from memguard.report.figures import PAGE_WIDTH, STYLE
+from memguard.trained import restore
 
 HERE = Path(__file__).parent
 COLUMNS = 6

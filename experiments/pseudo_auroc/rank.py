@@ -20,12 +20,13 @@ from matplotlib.ticker import MaxNLocator
 from omegaconf import OmegaConf
 from scipy.stats import spearmanr
 
-from memguard.checkpoints import CONFIG_KEY, read_checkpoint
+from memguard.builders import build_benchmark, build_datamodule, build_detector
+from memguard.checkpoints import read_checkpoint
 from memguard.config import register_resolvers
 from memguard.data.pseudo import PseudoSample, pseudo_sample
-from memguard.experiment import build_benchmark, build_datamodule, build_detector
 from memguard.monitors import pseudo_auroc
 from memguard.report.figures import BLUE, STYLE, VERMILION
+from memguard.trained import as_trained
 
 HERE = Path(__file__).parent
 MARKERS = "osD^vP*X"
@@ -45,7 +46,7 @@ def measure(run: Path, windows: int) -> Iterator[Row]:
     datamodule, sample = None, None
     for path in paths:
         checkpoint = read_checkpoint(path)
-        config = OmegaConf.create(checkpoint[CONFIG_KEY])
+        config = as_trained(path, checkpoint, OmegaConf.create())
         if datamodule is None:
             datamodule = build_datamodule(config, build_benchmark(config))
             datamodule.prepare_data()

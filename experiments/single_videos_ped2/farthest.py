@@ -23,14 +23,15 @@ from PIL import Image
 from rich.progress import track
 from torch import Tensor
 
+from memguard.builders import build_benchmark, build_datamodule
 from memguard.config import register_resolvers
 from memguard.data.frames import frame_images
 from memguard.data.layouts import ped2
-from memguard.experiment import build_benchmark, build_datamodule, restore
 from memguard.metrics import frame_auroc
 from memguard.report.figures import PAGE_WIDTH, STYLE, VERMILION
 from memguard.report.results import read_scores
 from memguard.scoring import anomaly_score
+from memguard.trained import restore
 
 HERE = Path(__file__).parent
 VIDEO = "06"

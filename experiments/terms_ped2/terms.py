@@ -23,12 +23,13 @@ from matplotlib.ticker import MaxNLocator
 from rich.progress import track
 from torch import Tensor
 
+from memguard.builders import build_benchmark, build_datamodule
 from memguard.config import register_resolvers
-from memguard.experiment import build_benchmark, build_datamodule, restore
 from memguard.metrics import frame_auroc
 from memguard.protocols import Scoring
 from memguard.report.figures import BLUE, GREEN, PAGE_WIDTH, STYLE, VERMILION
 from memguard.scoring import anomaly_score
+from memguard.trained import restore
 
 HERE = Path(__file__).parent
 SMALLEST = 1e-12  # what rounding leaves of no distance at all

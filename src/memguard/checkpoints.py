@@ -3,6 +3,7 @@
 import logging
 import os
 from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,12 +13,23 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from memguard.builders import require_buildable
 from memguard.errors import CheckpointError
 from memguard.resume import decides, differences, is_finished, refusal
+from memguard.settings import (
+    GROUPS,
+    NotPlainError,
+    plain_settings,
+    read_settings,
+    require_within_limits,
+)
+from memguard.trust import NOBODY, NotTrustedError, Trust, trust_of
 
 log = logging.getLogger(__name__)
 
 CONFIG_KEY = "memguard_config"
+# What of the configuration is not known, as its file has an expression there; by key.
+UNKNOWN_KEY = "memguard_unknown"
 
 PROCESSES_KEY = "memguard_processes"
 
@@ -26,7 +38,7 @@ SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.cha
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:
-    """What describes the experiment and not the run, in plain types, interpolations kept."""
+    """What describes the experiment and not the run, in plain types, for logs and tables."""
     tree = cast(dict[str, Any], OmegaConf.to_container(config))
     return {k: v for k, v in tree.items() if k not in ("logger", "callbacks", "checkpoint")}
 
@@ -35,7 +47,7 @@ class RememberConfig(pl.Callback):
     """Puts the configuration into every checkpoint, so that it can be evaluated by itself."""
 
     def __init__(self, config: DictConfig) -> None:
-        self._config = plain_config(config)
+        self._config = plain_settings(config)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -110,15 +122,28 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def read_checkpoint(path: Path, key: str = "checkpoint") -> dict[str, Any]:
-    """Read a checkpoint of ours, without running anything that a file may ask for.
+def read_checkpoint(
+    path: Path,
+    key: str = "checkpoint",
+    *,
+    trust: Trust = NOBODY,
+    paths: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Read a checkpoint of memguard, without running anything that a file may ask for.
 
     Args:
         path: Where it lies.
         key: The setting that named it.
+        trust: Whose classes its configuration may name beside memguard's own.
+        paths: The folders of whoever reads it; by default this machine's.
+
+    Returns:
+        What Lightning has saved; under :data:`CONFIG_KEY` the configuration, in which all is plain,
+        and under :data:`UNKNOWN_KEY` the expressions that were there instead of a value, by key.
 
     Raises:
-        CheckpointError: There is no such file, or it is not a whole checkpoint of memguard.
+        CheckpointError: There is no such file, it is not a whole checkpoint of memguard, or its
+            configuration asks for something else than memguard's own classes.
     """
     if not path.is_file():
         raise CheckpointError(
@@ -137,7 +162,20 @@ def read_checkpoint(path: Path, key: str = "checkpoint") -> dict[str, Any]:
             f"{path} is not a checkpoint of memguard: set {key} to the checkpoints/last.ckpt "
             f"of a training run's folder."
         )
-    return checkpoint
+    if not _are_weights(checkpoint.get("state_dict")):
+        raise CheckpointError(f"{path} holds no weights: set {key} to another checkpoint.")
+    try:
+        settings, unknown = read_settings(checkpoint[CONFIG_KEY], paths)
+        require_within_limits(settings)
+        require_buildable(settings, trust)
+    except (NotPlainError, NotTrustedError) as error:
+        raise CheckpointError(f"{path}: {error}.") from None
+    kept = {group: value for group, value in settings.items() if group in GROUPS}
+    return checkpoint | {CONFIG_KEY: kept, UNKNOWN_KEY: unknown}
+
+
+def _are_weights(state: Any) -> bool:
+    return isinstance(state, dict) and all(isinstance(name, str) for name in state)
 
 
 def require_resumable(path: Path, config: DictConfig) -> None:
@@ -146,7 +184,7 @@ def require_resumable(path: Path, config: DictConfig) -> None:
     Raises:
         CheckpointError: It holds no training, or settings that decide on its result differ.
     """
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, trust=trust_of(config), paths=_paths(config))
     if "optimizer_states" not in checkpoint:
         raise CheckpointError(
             f"{path} holds weights alone, so that no training can go on from it: evaluate it, or "
@@ -168,9 +206,15 @@ def read_weights(path: Path, config: DictConfig) -> dict[str, Tensor]:
     Raises:
         CheckpointError: It cannot be read, or is of another shape or task.
     """
-    checkpoint = read_checkpoint(path, "weights")
+    checkpoint = read_checkpoint(path, "weights", trust=trust_of(config), paths=_paths(config))
     _require_same_shape(path, checkpoint, config)
     return cast(dict[str, Tensor], checkpoint["state_dict"])
+
+
+def _paths(config: DictConfig) -> dict[str, str] | None:
+    if "paths" not in config:
+        return None
+    return cast(dict[str, str], OmegaConf.to_container(config.paths, resolve=True))
 
 
 def _require_same_shape(path: Path, checkpoint: dict[str, Any], config: DictConfig) -> None:

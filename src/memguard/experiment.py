@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +18,7 @@ from rich.console import Console
 
 from memguard.allocator import keep_freed_memory
 from memguard.baselines import PreviousFrame
+from memguard.builders import build, build_benchmark, build_datamodule, build_detector
 from memguard.checkpoints import (
     CONFIG_KEY,
     RememberConfig,
@@ -42,7 +42,7 @@ from memguard.data.preparation import Preparation
 from memguard.data.preparation import prepare as prepare_benchmark
 from memguard.detector import Detector
 from memguard.ending import WholeEnd
-from memguard.errors import ConfigError, UserError
+from memguard.errors import ConfigError
 from memguard.norm import MeasuredNorm
 from memguard.processes import lost_process_told, require_together
 from memguard.protocols import one_class_videos
@@ -53,16 +53,15 @@ from memguard.report.page import FinishedTest, write_report
 from memguard.report.preparation import preparation_table
 from memguard.report.results import print_summary, write_json, write_scores
 from memguard.scorer import FrameScorer
+from memguard.settings import plain_settings, read_settings
+from memguard.trained import as_trained, filled_detector
 from memguard.trainer_options import (
     misconfiguration_reported,
     options,
     refused_by,
     switched_off,
-    without_training_limits,
 )
-
-# What of a dataset's settings is about reading its files, whatever their layout.
-LOADING_KEYS = ("on_error", "cache")
+from memguard.trust import Trust, trust_of
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +88,11 @@ def train(config: DictConfig) -> dict[str, float]:
     if config.checkpoint:
         require_resumable(Path(config.checkpoint), config)
     detector = _detector_to_train(config)
-    benchmark = build_benchmark(config)
+    trust = trust_of(config)
+    benchmark = build_benchmark(config, trust)
     if not config.test:
         benchmark = replace(benchmark, test=())
-    datamodule = build_datamodule(config, benchmark)
+    datamodule = build_datamodule(config, benchmark, trust)
     trainer = build_trainer(config, list(_of_every_training(config)))
     with closing(trainer.loggers), misconfiguration_reported():
         with lost_process_told(run_folder() / "checkpoints" / "last.ckpt"):
@@ -114,14 +114,19 @@ def evaluate(config: DictConfig) -> dict[str, float]:
         UserError: The configuration, a video, a label file or the checkpoint cannot be used.
     """
     validate_evaluation(config)
-    checkpoint = _what_to_test(config)
-    config = as_trained(OmegaConf.create(checkpoint[CONFIG_KEY]), config)
+    trust = trust_of(config)
+    checkpoint = _what_to_test(config, trust)
+    path = Path(config.checkpoint) if config.checkpoint else None
+    config = as_trained(path, checkpoint, config)
     validate(config)
     provenance = Provenance(config.seed)
     _quieten()
-    benchmark = replace(build_benchmark(config), train=())
-    datamodule = build_datamodule(config, benchmark)
-    scorer = _build_scorer(config, checkpoint)
+    benchmark = replace(build_benchmark(config, trust), train=())
+    datamodule = build_datamodule(config, benchmark, trust)
+    if path is None:
+        scorer: FrameScorer = PreviousFrame(build("scoring", config.scoring, trust))
+    else:
+        scorer = filled_detector(path, config, checkpoint, trust)
     trainer = build_trainer(config, [])
     with closing(trainer.loggers), misconfiguration_reported():
         return _test(trainer, scorer, datamodule, config, provenance)
@@ -140,7 +145,7 @@ def prepare(config: DictConfig) -> Preparation:
     validate_preparation(config)
     if config.download:
         download(HydraConfig.get().runtime.choices["dataset"], Path(config.dataset.root))
-    benchmark = build_benchmark(config)
+    benchmark = build_benchmark(config, trust_of(config))
     cache_dir = Path(config.paths.cache_dir).expanduser()
     preparation = prepare_benchmark(benchmark, cache_dir, length=config.window)
     Console().print(preparation_table(benchmark.title, preparation))
@@ -148,47 +153,9 @@ def prepare(config: DictConfig) -> Preparation:
     return preparation
 
 
-def build_datamodule(config: DictConfig, benchmark: Benchmark) -> ClipDataModule:
-    """Make the datamodule that streams a dataset's videos."""
-    videos_apart = config.guard.scope == "video" or not config.guard.enabled
-    # Called apart from Hydra, which would turn a benchmark into a configuration.
-    make = instantiate(config.data, _partial_=True)
-    return make(benchmark=benchmark, videos_apart=videos_apart)
-
-
-def build_benchmark(config: DictConfig) -> Benchmark:
-    """Find the dataset's videos and labels."""
-    dataset = cast(dict[str, Any], OmegaConf.to_container(config.dataset, resolve=True))
-    layout = {key: value for key, value in dataset.items() if key not in LOADING_KEYS}
-    try:
-        return instantiate(layout)
-    except InstantiationException as error:
-        # Hydra wraps it, and would print it as Python writes exceptions.
-        if isinstance(error.__cause__, UserError):
-            raise error.__cause__ from None
-        raise
-
-
-def build_detector(config: DictConfig) -> Detector:
-    """Put the detector together, with weights and items as the seed has them."""
-    return Detector(
-        instantiate(config.model),
-        instantiate(config.memory),
-        instantiate(config.guard),
-        compactness=config.loss.compactness,
-        separateness=config.loss.separateness,
-        margin=config.loss.margin,
-        optimizer=instantiate(config.optimizer),
-        scoring=instantiate(config.scoring),
-        # In 32 bits a CPU is slower so: experiments/benchmarks/README.md.
-        channels_last="16" in str(config.trainer.precision),
-        compiled=config.compile,
-    )
-
-
 def _detector_to_train(config: DictConfig) -> Detector:
     """Put the detector together as a training begins: anew, or with what another has learned."""
-    detector = build_detector(config)
+    detector = build_detector(config, trust_of(config))
     if config.weights:
         detector.begin_from(read_weights(Path(config.weights), config))
     return detector
@@ -203,26 +170,6 @@ def _of_every_training(config: DictConfig) -> Iterator[pl.Callback]:
     yield RememberConfig(config)
     if config.batch_norm == "measured":
         yield MeasuredNorm()
-
-
-def restore(checkpoint: Path, asked: DictConfig | None = None) -> tuple[Detector, DictConfig]:
-    """Take up a trained detector.
-
-    Args:
-        checkpoint: Of a training.
-        asked: What to change of its configuration; what is not there or null stays as trained.
-
-    Returns:
-        The detector, and its configuration.
-
-    Raises:
-        CheckpointError: It cannot be read.
-    """
-    saved = read_checkpoint(checkpoint)
-    config = as_trained(OmegaConf.create(saved[CONFIG_KEY]), asked or OmegaConf.create())
-    detector = build_detector(config)
-    detector.load_state_dict(saved["state_dict"])
-    return detector, config
 
 
 def build_trainer(config: DictConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
@@ -255,7 +202,7 @@ def _configured(config: DictConfig) -> Iterator[pl.Callback]:
             yield callback
 
 
-def _what_to_test(config: DictConfig) -> dict[str, Any]:
+def _what_to_test(config: DictConfig, trust: Trust) -> dict[str, Any]:
     """Read the checkpoint, or give a baseline's settings in the form of one."""
     if (config.checkpoint is None) == (config.baseline is None):
         raise ConfigError(
@@ -263,36 +210,9 @@ def _what_to_test(config: DictConfig) -> dict[str, Any]:
             "training run, or baseline=previous_frame or frame_difference, which need none."
         )
     if config.checkpoint is None:
-        return {CONFIG_KEY: plain_config(published_settings("pred"))}
-    return read_checkpoint(Path(config.checkpoint))
-
-
-def _build_scorer(config: DictConfig, checkpoint: dict[str, Any]) -> FrameScorer:
-    if "state_dict" not in checkpoint:
-        return PreviousFrame(instantiate(config.scoring))
-    detector = build_detector(config)
-    detector.load_state_dict(checkpoint["state_dict"])
-    return detector
-
-
-def as_trained(trained: DictConfig, asked: DictConfig) -> DictConfig:
-    """Lay what was asked for over what was trained; null means as trained.
-
-    Nothing is compiled, as only a training's step is, and what limited the training does not
-    limit its test.
-    """
-    if "_target_" in asked.get("dataset", {}):
-        trained.dataset = {}
-    asked_for = _without_null(OmegaConf.to_container(asked))
-    if "trainer" in trained:
-        trained.trainer = without_training_limits(trained.trainer)
-    merged = OmegaConf.merge(trained, asked_for, {"compile": False, "test": True})
-    return cast(DictConfig, merged)
-
-
-def _without_null(tree: Any) -> dict[str, Any]:
-    pruned = {k: _without_null(v) if isinstance(v, dict) else v for k, v in tree.items()}
-    return {key: value for key, value in pruned.items() if value is not None}
+        settings, _ = read_settings(plain_settings(published_settings("pred")), config.paths)
+        return {CONFIG_KEY: settings}
+    return read_checkpoint(Path(config.checkpoint), trust=trust, paths=config.paths)
 
 
 def run_folder() -> Path:

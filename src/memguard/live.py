@@ -1,7 +1,7 @@
 """Scoring without an end: frame by frame from the past alone, in bounded memory."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from memguard.data.video import fit
 from memguard.detector import Detector
 from memguard.errors import CheckpointError
 from memguard.events import COLUMNS, Moment, ScoredPicture
-from memguard.experiment import restore
 from memguard.scoring import CausalSmoother, patch_box, squared_error, worst_places
+from memguard.trained import restore
+from memguard.trust import trust_of
 
 
 class LiveScorer:
@@ -112,19 +113,23 @@ class LiveScorer:
         ]
 
 
-def load(checkpoint: Path | str, **settings: Any) -> LiveScorer:
-    """Take up a trained detector to score videos with.
+def load(checkpoint: Path | str, *, trust: str | Sequence[str] = (), **settings: Any) -> LiveScorer:
+    """Restore a trained detector to score videos with.
 
     Args:
         checkpoint: The ``checkpoints/last.ckpt`` of a training run.
+        trust: Packages of your own whose classes the checkpoint may name, for a detector that was
+            trained with an encoder of your own, say. They are imported.
         settings: What to change of its configuration, as groups: ``guard={"scope": "video"}``.
 
     Raises:
-        CheckpointError: It cannot be read, or does not know what normal video is like.
+        CheckpointError: It cannot be read, does not know what normal video is like, or names a
+            class that is neither memguard's nor of a trusted package.
         ConfigError: A setting cannot work.
     """
     register_resolvers()
-    detector, config = restore(Path(checkpoint), OmegaConf.create(settings))
+    asked = OmegaConf.create(settings)
+    detector, config = restore(Path(checkpoint), asked, trust_of(asked, trust), with_dataset=False)
     if not detector.alarm.calibrated:
         raise CheckpointError(
             f"{checkpoint} does not know the scores of normal video, as it was imported, stopped "

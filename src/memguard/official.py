@@ -12,13 +12,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torch import Tensor
 
-from memguard.checkpoints import CONFIG_KEY, plain_config
+from memguard.builders import LOADING_KEYS, build_detector
+from memguard.checkpoints import CONFIG_KEY
 from memguard.config import published_settings, require_complete
 from memguard.data.cache import written_whole
 from memguard.errors import CheckpointError, ConfigError
-from memguard.experiment import LOADING_KEYS, build_detector
 from memguard.foreign import read
 from memguard.model.autoencoder import Autoencoder
+from memguard.settings import plain_settings
 
 # Where in their network each part of our autoencoder is.
 PARTS = {
@@ -69,7 +70,7 @@ def import_checkpoint(config: DictConfig) -> None:
         _copy(weights[name], ours, f"{model} with task={config.task}: {name}")
     _turn_colours(detector.autoencoder)
     _copy(items, detector.memory.items, f"{keys} for {model}: the matrix of items")
-    _write({CONFIG_KEY: plain_config(settings), "state_dict": detector.state_dict()}, output)
+    _write({CONFIG_KEY: plain_settings(settings), "state_dict": detector.state_dict()}, output)
     Console().print(f"{output} is ready for memguard.evaluate.", soft_wrap=True, highlight=False)
 
 

@@ -62,6 +62,23 @@ class SafeCheckpoints(ModelCheckpoint):
         """The file that a training goes on from."""
         return Path(str(self.dirpath)) / "last.ckpt"
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over which checkpoints an earlier part of the training has left in this folder.
+
+        Lightning removes what it takes for an older checkpoint, whole folders and remote places
+        included; a file may name no others.
+        """
+        super().load_state_dict(state_dict)
+        own = {str(path) for path in self._in_own_folder()}
+        for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+            if getattr(self, name) not in own:
+                setattr(self, name, "")
+        self.best_k_models = {p: value for p, value in self.best_k_models.items() if p in own}
+
+    def _in_own_folder(self) -> Iterator[Path]:
+        folder = Path(str(self.dirpath))
+        return folder.glob("*.ckpt")
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals from here on."""
         super().on_train_start(trainer, pl_module)

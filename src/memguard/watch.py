@@ -47,7 +47,12 @@ def score(config: DictConfig) -> bool:
     # A log that a full disk does not take would write a traceback for each of its lines.
     logging.raiseExceptions = False
     asked = cast(dict[str, object], OmegaConf.to_container(config, resolve=True))
-    scorer = load(config.checkpoint, guard=asked["guard"], trainer=asked["trainer"])
+    scorer = load(
+        config.checkpoint,
+        trust=config.trust or (),
+        guard=asked["guard"],
+        trainer=asked["trainer"],
+    )
     source, folder = true_source(str(config.video)), run_folder()
     streams = _streams(source, Path(config.paths.cache_dir).expanduser())
     _tell_of_few_events(scorer)
