@@ -167,3 +167,25 @@ def test_where_the_next_epoch_cannot_be_written_the_one_before_stays(
     FullDisk(monkeypatch, 2 * STEPS)
     fit(tmp_path, 2, save_top_k=1, every_n_epochs=1)
     assert steps(tmp_path) == {"epoch=0.ckpt": STEPS, "last.ckpt": STEPS}
+
+
+def test_a_checkpoint_does_not_name_what_is_removed(tmp_path: Path) -> None:
+    own, other = tmp_path / "run" / "a.ckpt", tmp_path / "dear"
+    own.parent.mkdir()
+    own.touch()
+    for path in (other, f"simplecache::file://{other}", f"{own.parent}/../dear", own.parent):
+        keeper = SafeCheckpoints(every_minutes=10, dirpath=own.parent, filename="last")
+        path = str(path)
+        keeper.load_state_dict(
+            keeper.state_dict()
+            | {
+                "best_model_path": path,
+                "kth_best_model_path": path,
+                "last_model_path": path,
+                "best_k_models": {path: torch.tensor(1.0), str(own): torch.tensor(2.0)},
+            }
+        )
+        assert keeper.best_model_path == keeper.last_model_path == keeper.kth_best_model_path == ""
+        assert list(keeper.best_k_models) == [str(own)]
+    keeper.load_state_dict(keeper.state_dict() | {"best_model_path": str(own)})
+    assert keeper.best_model_path == str(own)

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
@@ -121,12 +121,12 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     validate(config)
     provenance = Provenance(config.seed)
     _quieten()
-    benchmark = replace(build_benchmark(config, trust), train=())
-    datamodule = build_datamodule(config, benchmark, trust)
     if path is None:
         scorer: FrameScorer = PreviousFrame(build("scoring", config.scoring, trust))
     else:
         scorer = filled_detector(path, config, checkpoint, trust)
+    benchmark = replace(build_benchmark(config, trust), train=())
+    datamodule = build_datamodule(config, benchmark, trust)
     trainer = build_trainer(config, [])
     with closing(trainer.loggers), misconfiguration_reported():
         return _test(trainer, scorer, datamodule, config, provenance)

@@ -206,6 +206,8 @@ class _Resolver(_Budget):
         return self._text(value, place, depth) if _is_expression(value) else value
 
     def _text(self, text: str, place: tuple[str, ...], depth: int) -> Any:
+        if "\\$" in text:  # escaped
+            return text
         if whole := REFERENCE.fullmatch(text):
             return self._referred(whole, place, depth)
         filled = REFERENCE.sub(lambda found: str(self._referred(found, place, depth)), text)
@@ -242,17 +244,10 @@ def _one_of(*values: Any) -> tuple[Callable[[Any], bool], str]:
     return lambda value: value in values, f"one of {', '.join(map(str, values))}"
 
 
-# Where a value decides on the memory that reading takes, or on the machine's devices.
+# What decides on the memory that reading takes, or on devices, beside what every command checks.
 LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task.past": _whole(0, 1_000),
     "data.past": _whole(0, 1_000),
-    "data.frame_size": _whole(8, 4_096),
-    "data.channels": _whole(1, 3),
-    "data.threads": _whole(0, 64),
-    "scoring.smoothing": (
-        lambda value: type(value) in (int, float) and 0 <= value <= 1_000,
-        "a number from 0 to 1000",
-    ),
     "trainer.accelerator": _one_of(*_ACCELERATORS),
     "trainer.precision": _one_of(*_PRECISIONS),
 }

@@ -58,6 +58,8 @@ def restore(
     if not with_dataset:
         saved[CONFIG_KEY].pop("dataset", None)
     config = as_trained(path, saved, asked)
+    if not with_dataset:
+        del config.dataset
     return filled_detector(path, config, saved, trust), config
 
 

@@ -1,7 +1,7 @@
 """The trainer's options: all that Lightning's takes, by the names that it has for them."""
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cache
@@ -101,18 +101,6 @@ RULES = [
     ),
 ]
 RULES = [rule._replace(kind=or_null(rule.kind)) for rule in RULES]
-
-# Of a training; a test has limits of its own.
-OF_A_TRAINING = (
-    "fast_dev_run",
-    "limit_train_batches",
-    "limit_val_batches",
-    "limit_test_batches",
-    "overfit_batches",
-    "profiler",
-    "detect_anomaly",
-    "enable_progress_bar",
-)
 
 
 def open_trainer_group() -> None:
@@ -214,8 +202,3 @@ def misconfiguration_reported() -> Iterator[None]:
 def _sentence(key: str, error: BaseException) -> str:
     text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return f"{key} cannot work: {text}."
-
-
-def without_training_limits(trainer: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what shortened or watched a training, which must not shorten a test of it."""
-    return {name: value for name, value in trainer.items() if name not in OF_A_TRAINING}

@@ -182,14 +182,15 @@ def _remedy(target: str) -> str:
 
 def _require_defined(key: str, target: str, package: str) -> None:
     """Require that a name leads to a class or function which a trusted package defines itself."""
-    found: Any = _import(key, target, package)
     parts = target.split(".")
+    found: Any = _import(parts[0], f"{key}.{TARGET} is {_shown(target)}", package)
     for i, part in enumerate(parts[1:], start=1):
         if isinstance(found, ModuleType):
             if not _inside(found.__name__, package) and not _inside(package, found.__name__):
                 break
             if not hasattr(found, part):
-                found = _import(key, ".".join(parts[: i + 1]), package, whole=True)
+                name = ".".join(parts[: i + 1])
+                found = _import(name, f"{key}.{TARGET} is {_shown(target)}", package)
                 continue
         found = getattr(found, part, None)
     if not callable(found) or not _inside(str(getattr(found, "__module__", "")), package):
@@ -199,14 +200,13 @@ def _require_defined(key: str, target: str, package: str) -> None:
         )
 
 
-def _import(key: str, target: str, package: str, *, whole: bool = False) -> ModuleType:
-    name = target if whole else target.partition(".")[0]
+def _import(name: str, what: str, package: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise NotTrustedError(
-            f"{key}.{TARGET} is {_shown(target)}, which cannot be imported ({error}); install "
-            f"{package}, or run the command from its folder"
+            f"{what}, which cannot be imported ({error}); install {package}, or run the command "
+            "from its folder"
         ) from error
 
 
