@@ -2,8 +2,8 @@
 
 import logging
 import os
-from contextlib import suppress
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
