@@ -3,9 +3,9 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
+from memguard.builders import build_detector
 from memguard.config import config_folder, register_resolvers
 from memguard.detector import Detector
-from memguard.experiment import build_detector
 
 
 def built(*overrides: str) -> Detector:
