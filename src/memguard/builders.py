@@ -5,6 +5,7 @@ it may name, and what is not in it is imported only under the user's :class:`Tru
 """
 
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from memguard.data import layouts
 from memguard.data.datamodule import ClipDataModule
-from memguard.data.layouts import Benchmark
+from memguard.data.layouts import Benchmark, LabelsMissingError
 from memguard.detector import Detector
 from memguard.errors import CheckpointError, ConfigError, UserError
 from memguard.guard import MemoryGuard
@@ -26,6 +27,8 @@ from memguard.model.memory import Memory
 from memguard.protocols import Scoring
 from memguard.settings import MISSING
 from memguard.trust import INSTRUCTIONS, NOBODY, TARGET, NotTrustedError, Trust, require_allowed
+
+log = logging.getLogger(__name__)
 
 OPTIMIZERS = (
     "ASGD",
@@ -146,7 +149,21 @@ def build_datamodule(
 
 
 def build_benchmark(config: DictConfig, trust: Trust = NOBODY) -> Benchmark:
-    """Find the dataset's videos and labels."""
+    """Find the dataset's videos, and its labels where there are some."""
+    reason = ""
+    try:
+        benchmark = _find_benchmark(config, trust)
+    except LabelsMissingError as missing:
+        benchmark, reason = missing.benchmark, f" ({missing})"
+    if benchmark.test and all(record.labels is None for record in benchmark.test):
+        log.warning(
+            "%s has no labels: its test videos are scored, but no AUROC can be counted%s.",
+            benchmark.name, reason,
+        )  # fmt: skip
+    return benchmark
+
+
+def _find_benchmark(config: DictConfig, trust: Trust) -> Benchmark:
     dataset = cast(dict[str, Any], OmegaConf.to_container(config.dataset, resolve=True))
     tree = {key: value for key, value in dataset.items() if key not in LOADING_KEYS}
     return cast(Benchmark, build("dataset", OmegaConf.create(tree), trust))

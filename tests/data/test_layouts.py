@@ -16,6 +16,7 @@ from memguard.data.labels import MaskImages
 from memguard.data.layouts import (
     VIDEO_SUFFIXES,
     Benchmark,
+    LabelsMissingError,
     VideoRecord,
     avenue,
     count_frames,
@@ -128,6 +129,26 @@ def test_ucsd_release_without_intervals_is_labelled_by_its_masks(tmp_path: Path)
     shutil.rmtree(tmp_path / "UCSDped2" / "Test" / "Test002_gt")
     with pytest.raises(DataError, match=r"UCSDped2\.m: the labels are missing; set dataset\.root"):
         ped2(tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["ped2", "avenue", "shanghaitech"])
+def test_where_labels_are_missing_the_videos_are_there_without_them(
+    tmp_path: Path, layout: str
+) -> None:
+    names = {"shanghaitech": ("01_001", "01_0014")}.get(layout, ("01", "02"))
+    for split, name in zip(("training", "testing"), names, strict=True):
+        write_frames(tmp_path / split / "frames" / name, 3)
+    read: dict[str, Callable[[Path], Benchmark]] = {
+        "ped2": ped2, "avenue": avenue, "shanghaitech": shanghaitech,
+    }  # fmt: skip
+    with pytest.raises(
+        LabelsMissingError, match=r"the labels are missing; set dataset\.root"
+    ) as error:
+        read[layout](tmp_path)
+    benchmark = error.value.benchmark
+    assert benchmark.name == layout
+    assert [record.name for record in benchmark.train] == [names[0]]
+    assert all_labels(benchmark) == {names[1]: None}
 
 
 def test_real_ped2_agrees_with_the_labels_in_circulation(real_data: Path) -> None:

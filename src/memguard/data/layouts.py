@@ -90,6 +90,19 @@ class Benchmark:
         return f"{self.name}, labels: {self.label_set}" if self.label_set else self.name
 
 
+class LabelsMissingError(DataError):
+    """The labels of a dataset are missing, and its videos can be used without them.
+
+    Args:
+        sentence: The message.
+        benchmark: The dataset without labels.
+    """
+
+    def __init__(self, sentence: str, benchmark: Benchmark) -> None:
+        super().__init__(sentence)
+        self.benchmark = benchmark
+
+
 def ped1(root: Path | str) -> Benchmark:
     """Read UCSD Ped1: 34 videos to train on and 36 to test on, of 200 frames of 238×158.
 
@@ -185,12 +198,14 @@ def avenue(root: Path | str, labels: str | None = None) -> Benchmark:
         for place in (test_folder.parent, test_folder.parent.parent)
     )
     label_set = labels or ("intervals" if _first_existing(*interval_files) else "masks")
+    # Of a label set that is named, no other and none takes the place.
+    unlabelled = None if labels else Benchmark("avenue", _records(train), _records(test))
     if label_set == "masks":
-        masks = _avenue_masks(_label_source(AVENUE_TREE, *mask_folders), test)
+        masks = _avenue_masks(_label_source(AVENUE_TREE, unlabelled, *mask_folders), test)
         by_video: Mapping[str, Labels] = {video: MaskCells(path) for video, path in masks.items()}
     else:
         masks = _avenue_masks(_first_existing(*mask_folders), test)
-        by_video = _read_labels(_label_source(AVENUE_TREE, *interval_files), test)
+        by_video = _read_labels(_label_source(AVENUE_TREE, unlabelled, *interval_files), test)
     return Benchmark(
         name="avenue",
         train=_records(train),
@@ -224,12 +239,17 @@ def shanghaitech(root: Path | str) -> Benchmark:
         (train_frames, test_frames),
     )
     masks = {video: root / "testing" / "test_pixel_mask" / f"{video}.npy" for video in test}
+    unlabelled = Benchmark(
+        name="shanghaitech",
+        train=_records(train, scenes=_scenes(train)),
+        test=_records(test, masks=masks, scenes=_scenes(test)),
+    )
     return Benchmark(
         name="shanghaitech",
         train=_records(train, scenes=_scenes(train)),
         test=_records(
             test,
-            labels=_shanghaitech_labels(root, test),
+            labels=_shanghaitech_labels(root, test, unlabelled),
             masks=masks,
             scenes=_scenes(test),
         ),
@@ -341,7 +361,8 @@ def _ucsd(root: Path, name: str) -> Benchmark:
     if _first_existing(*label_files) is None and all(masks.values()):
         labels: dict[str, Labels] = {v: MaskImages(path) for v, path in masks.items() if path}
     else:
-        labels = _read_labels(_label_source(tree, *label_files), test)
+        unlabelled = Benchmark(name, _records(train), _records(test, masks=masks))
+        labels = _read_labels(_label_source(tree, unlabelled, *label_files), test)
     return Benchmark(name, _records(train), _records(test, labels=labels, masks=masks))
 
 
@@ -351,9 +372,14 @@ def _avenue_masks(folder: Path | None, test: Iterable[str]) -> dict[str, Path]:
     return _file_of_each(names, folder) if folder else {}
 
 
-def _shanghaitech_labels(root: Path, test: Mapping[str, Path]) -> Mapping[str, Labels]:
+def _shanghaitech_labels(
+    root: Path, test: Mapping[str, Path], unlabelled: Benchmark
+) -> Mapping[str, Labels]:
     source = _label_source(
-        SHANGHAITECH_TREE, root / "testing" / "test_frame_mask", root / "frame_labels_shanghai.npy"
+        SHANGHAITECH_TREE,
+        unlabelled,
+        root / "testing" / "test_frame_mask",
+        root / "frame_labels_shanghai.npy",
     )
     if source.is_file():
         return _read_labels(source, test)
@@ -411,15 +437,21 @@ def _splits(
     return train, test, test_folder
 
 
-def _label_source(tree: str, *candidates: Path) -> Path:
-    """Find the file or folder with the labels."""
+def _label_source(tree: str, unlabelled: Benchmark | None, *candidates: Path) -> Path:
+    """Find the file or folder with the labels.
+
+    Args:
+        tree: What a root should hold, for the error.
+        unlabelled: The dataset without labels; None where it cannot be used so.
+        candidates: Where they may be.
+    """
     found = _first_existing(*candidates)
-    if found is None:
-        raise DataError(
-            f"{candidates[0]}: the labels are missing; set dataset.root to the folder that holds "
-            f"{tree}"
-        )
-    return found
+    if found is not None:
+        return found
+    sentence = (
+        f"{candidates[0]}: the labels are missing; set dataset.root to the folder that holds {tree}"
+    )
+    raise LabelsMissingError(sentence, unlabelled) if unlabelled else DataError(sentence)
 
 
 def _read_labels(path: Path, videos: Mapping[str, Path]) -> dict[str, Labels]:

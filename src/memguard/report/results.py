@@ -74,10 +74,12 @@ def print_summary(
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in metrics.items():
-        if name.startswith(("test/", "guard/")):
+        if name.startswith(("test/", "guard/") if "test/frames" in metrics else "val/"):
             table.add_row(name, f"{value:.0f}" if "frames" in name else f"{value:.4f}")
     console.print(table)
-    if "test/frames_anomalous" in metrics and "test/auroc" not in metrics:
+    if "test/frames" in metrics and "test/frames_anomalous" not in metrics:
+        console.print("There is no AUROC: no frame has a label.")
+    elif "test/frames_anomalous" in metrics and "test/auroc" not in metrics:
         console.print("There is no AUROC: the labelled frames are all of one class.")
     elif left_out:
         console.print(
