@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -309,8 +310,29 @@ def test_wandb_logs_offline_unless_logged_in(
     assert done.returncode == 0, done.stderr
     records = list((tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb"))
     assert len(records) == 1
+    said = done.stdout + done.stderr
+    assert said.count(f"W&B is offline: wandb sync {records[0].parent}") == 1
+    assert "wandb:" not in said  # lines of its own
     shown = {path.stem.split("_")[0] for path in (tmp_path / "run").rglob("media/**/*.png")}
     assert shown == {"scores", "worst", "written", "curves", "items", "held"}
+
+
+def test_the_test_can_be_left_out_or_cut_short(shared_scene: Path, tmp_path: Path) -> None:
+    for name, overrides in (
+        ("without", ["test=false"]),
+        ("limited", ["trainer.limit_test_batches=0"]),
+    ):
+        done = train(shared_scene, tmp_path / name, *overrides, "trainer.max_steps=2")
+        assert done.returncode == 0, done.stderr
+        metrics = metrics_of(tmp_path / name)
+        assert "val/psnr" in metrics
+        assert not [key for key in metrics if key.startswith("test/")]
+        assert not (tmp_path / name / "scores.csv").exists()
+        assert (tmp_path / name / "report.html").exists()
+    done = train(shared_scene, tmp_path / "quick", "trainer.fast_dev_run=true")
+    assert done.returncode == 0, done.stderr
+    assert metrics_of(tmp_path / "quick")["test/frames"] == 16
+    assert "do not compare" in done.stdout
 
 
 def test_reconstruction_scores_every_frame(shared_scene: Path, tmp_path: Path) -> None:
@@ -339,6 +361,8 @@ def test_unlabelled_videos_are_scored(scene: Path, tmp_path: Path) -> None:
     done = train(scene, tmp_path / "run", "trainer.max_epochs=1")
     assert done.returncode == 0, done.stderr
     assert "test/auroc" not in metrics_of(tmp_path / "run")
+    assert "folder has no labels: its test videos are scored, but no AUROC" in done.stdout
+    assert "There is no AUROC: no frame has a label." in done.stdout
     assert (tmp_path / "run" / "scores.csv").read_text().splitlines()[1].endswith(",")
 
 
@@ -359,6 +383,32 @@ def test_a_mistake_is_one_sentence_and_no_traceback(
     assert done.returncode != 0
     assert sentence in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "overrides", "sentence"),
+    [
+        ("train", ["trainer.accelerator=nothing"], "trainer cannot work: .*nothing"),
+        ("train", ["trainer.devices=0", "logger=wandb"], "trainer cannot work: .*devices=0"),
+        ("train", ["trainer.max_epoch=3"], "did you mean trainer.max_epochs?"),
+        ("train", ["trainer.gradient_clip_val=-1"], "gradient_clip_val=-1 cannot work"),
+        ("evaluate", ["checkpoint=/no/last.ckpt"], "There is no checkpoint /no/last.ckpt"),
+        ("score", ["checkpoint=/no/last.ckpt", "video=a.mp4"], "There is no checkpoint"),
+    ],
+)
+def test_a_refused_command_is_a_sentence_and_leaves_nothing(
+    shared_scene: Path, tmp_path: Path, module: str, overrides: list[str], sentence: str
+) -> None:
+    dataset = ["dataset=folder", f"dataset.root={shared_scene}", "model=mnad_tiny"]
+    done = subprocess.run(
+        [sys.executable, "-m", f"memguard.{module}", *(dataset if module == "train" else []),
+         *overrides],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert re.search(sentence, done.stderr), done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_truncated_video_stops_before_training(scene: Path, tmp_path: Path) -> None:

@@ -105,8 +105,10 @@ class ClipDataModule(pl.LightningDataModule):
         if self._preparation is not None:  # a training asks again before its test
             return
         self._preparation = prepare(self.benchmark, self.cache_dir, length=self.length)
-        if self.cache == "disk":  # once for all processes of a machine
+        # Before loggers begin a run; several processes have to stop together, in the setup.
+        if self.cache == "disk" or (self.trainer and self.trainer.world_size == 1):
             self._require_usable(self._preparation)
+        if self.cache == "disk":  # once for all processes of a machine
             self._kept([self._video(footage) for _, footage, _ in _usable(self._preparation.train)])
 
     def setup(self, stage: str | None = None) -> None:

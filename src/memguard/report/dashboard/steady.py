@@ -21,6 +21,8 @@ class SteadyWandbLogger(WandbLogger):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        # Lightning hands it over though W&B has given it up, and warns of it.
+        self._wandb_init.pop("anonymous", None)
         self._lost = False
 
     @property
@@ -29,6 +31,8 @@ class SteadyWandbLogger(WandbLogger):
         """The run; it is begun at the first call."""
         import wandb  # takes seconds, as in config.wandb_mode
 
+        if self._experiment is None and self._wandb_init.get("mode") == "offline":
+            return self._begin_offline()
         try:
             return super().experiment
         except wandb.Error as error:
@@ -37,7 +41,21 @@ class SteadyWandbLogger(WandbLogger):
                 "wandb sync %s/wandb/offline-run-*.", str(error).splitlines()[0], self.save_dir,
             )  # fmt: skip
             self._wandb_init["mode"] = "offline"
+            self._be_silent()
             return super().experiment
+
+    def _begin_offline(self) -> Any:
+        """Begin a run on disk, and say in one line where it is; W&B itself would take four."""
+        self._be_silent()
+        run = super().experiment
+        log.info("W&B is offline: wandb sync %s sends this run.", Path(run.dir).parent)
+        return run
+
+    def _be_silent(self) -> None:
+        import wandb  # as above
+
+        settings = self._wandb_init.setdefault("settings", wandb.Settings())
+        settings.silent = True
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log numbers."""
@@ -64,7 +82,9 @@ class SteadyWandbLogger(WandbLogger):
         self._try(send)
 
     def end(self, status: int) -> None:
-        """End the run, marked as failed where the status is not 0."""
+        """End the run if there is one, marked as failed where the status is not 0."""
+        if self._experiment is None:
+            return
         self._try(lambda: self.experiment.finish(exit_code=status))
 
     def _try(self, send: Callable[[], None]) -> None:

@@ -1,0 +1,92 @@
+"""Refusals: a command that is refused before its work begins leaves nothing behind."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+from pytorch_lightning.utilities import rank_zero_only
+
+from memguard.errors import UserError
+
+
+class RefusedLeavesNothing(Callback):
+    """Hydra's callback that removes the run folder of a command that was refused.
+
+    Hydra makes the folder and records the configuration in it before anything can be checked. Where
+    it holds more than that, work had begun, and it stays. A folder that was there before stays as
+    well, with the record that it had. Of several processes the first one alone does so.
+    """
+
+    def __init__(self) -> None:
+        self._before: _Before | None = None
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Note what is there."""
+        hydra = HydraConfig.instance()
+        outer = hydra.cfg
+        hydra.set_config(config)  # the folder's name may refer to Hydra's choices
+        try:
+            self._before = _Before(Path(config.hydra.run.dir), config.hydra.output_subdir)
+        finally:
+            hydra.cfg = outer
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Remove what Hydra made, if the command was refused."""
+        refused = job_return.status == JobStatus.FAILED and isinstance(
+            job_return._return_value, UserError
+        )
+        if self._before is None or not refused or getattr(rank_zero_only, "rank", 0) != 0:
+            return
+        folder = Path(config.hydra.runtime.output_dir)
+        self._before.restore(folder, log=f"{config.hydra.job.name}.log")
+
+
+class _Before:
+    """A run folder before Hydra made it or wrote to it.
+
+    Args:
+        folder: Where it will be.
+        record: The name of the folder in it that Hydra records the configuration in, if any.
+    """
+
+    def __init__(self, folder: Path, record: str | None) -> None:
+        self._folder = folder.absolute()
+        self._record = record
+        self._there = {path for path in (self._folder, *self._folder.parents) if path.exists()}
+        recorded = _files(self._folder / record) if record else ()
+        self._recorded = {path: path.read_bytes() for path in recorded}
+
+    def restore(self, folder: Path, log: str) -> None:
+        """Put things as they were, if a folder holds nothing but Hydra's own files.
+
+        Args:
+            folder: That the run has; its name may have got a number since.
+            log: The name of the run's log file.
+        """
+        for path, content in self._recorded.items():
+            path.write_bytes(content)
+        if folder in self._there:
+            return
+        record = folder / self._record if self._record else folder / ".hydra"
+        own = {folder / log, record, *_files(record)}
+        if not set(folder.rglob("*")) <= own:
+            return
+        with suppress(OSError):
+            for path in (folder / log, *_files(record)):
+                path.unlink(missing_ok=True)
+            if record.exists():
+                record.rmdir()
+            for path in (folder, *folder.parents):
+                if path in self._there:
+                    break
+                path.rmdir()  # not if something else is in it
+
+
+def _files(record: Path) -> Iterator[Path]:
+    names = ("config.yaml", "hydra.yaml", "overrides.yaml")
+    return (path for path in (record / name for name in names) if path.is_file())
