@@ -117,6 +117,7 @@ ALL = [*RULES, *TRAINING_RULES, *trainer_options.RULES]
 OF_OTHER_COMMANDS: dict[tuple[str, str], list[Any]] = {
     ("evaluate", "checkpoint"): NOT_PATHS,
     ("evaluate", "baseline"): NOT_NAMES,
+    ("evaluate", "optimized_metric"): [*NOT_PATHS, None],
     ("evaluate", "paths.cache_dir"): [*NOT_PATHS, None],
     ("score", "checkpoint"): [*NOT_PATHS, None],
     ("score", "alarm.false_per_hour"): [*NOT_NUMBERS, 0, None],

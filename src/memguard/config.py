@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from memguard.errors import ConfigError
+from memguard.keys import groups
 from memguard.processes import alone_on_gpu, devices, nodes, on_gpu
 from memguard.rules import (
     EVALUATION_RULES,
@@ -79,6 +80,7 @@ def register_resolvers() -> None:
         nodes,
         on_gpu,
         alone_on_gpu,
+        groups,
     ):
         OmegaConf.register_new_resolver(f"memguard.{resolver.__name__}", resolver, replace=True)
 

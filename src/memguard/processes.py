@@ -21,6 +21,7 @@ from torch._C._distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
 from memguard.errors import ConfigError, TrainingError, UserError
+from memguard.sweep import way_on
 
 Own = TypeVar("Own")
 
@@ -60,7 +61,7 @@ def lost_process_told(newest: Path) -> Iterator[None]:
     except RuntimeError as error:
         if not any(library in str(error) for library in ("gloo/transport", "NCCL")):
             raise
-        goes_on = f"; the same command with checkpoint={newest} goes on" if newest.exists() else ""
+        goes_on = f"; the same command with {way_on(newest)} goes on" if newest.exists() else ""
         raise TrainingError(
             f"Another process of this training has ended, so that this one cannot go on ({error}). "
             f"Look for the cause in the other's output, or in the system's log if it was killed"

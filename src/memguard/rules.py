@@ -233,6 +233,7 @@ TRAINING_RULES = [
 EVALUATION_RULES = [
     Rule("checkpoint", or_null(PATH)),
     Rule("baseline", or_null(choice("previous_frame", "frame_difference"))),
+    Rule("optimized_metric", TEXT),
     Rule("paths.cache_dir", PATH),
 ]
 

@@ -20,6 +20,7 @@ from memguard.data.windows import ClipBatch
 from memguard.detector import Detector
 from memguard.ending import ends_here
 from memguard.errors import TrainingError
+from memguard.sweep import sweep_folder, way_on
 
 # SLURM sends the third before it takes a machine back: sbatch --signal=USR1@90.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -197,8 +198,8 @@ class SafeCheckpoints(ModelCheckpoint):
         """Say what there is to go on from."""
         # A new training is what weights would begin.
         in_place = getattr(trainer.lightning_module, "begun_from_weights", False)
-        instead = " instead of weights" if in_place else ""
-        goes_on = f"the same command with checkpoint={self.newest}{instead} goes on"
+        instead = " instead of weights" if in_place and sweep_folder() is None else ""
+        goes_on = f"the same command with {way_on(self.newest)}{instead} goes on"
         step = trainer.global_step
         if self._saved_step == step:
             return f"Nothing is lost: {goes_on}."
@@ -288,7 +289,8 @@ def _places(trainer: pl.Trainer, batch: ClipBatch) -> Iterator[str]:
 def _remedy(trainer: pl.Trainer) -> str:
     keeper = trainer.checkpoint_callback
     good = keeper.newest if isinstance(keeper, SafeCheckpoints) else None
-    from_there = f" with checkpoint={good}" if good and good.exists() else ""
+    alone = sweep_folder() is None  # a sweep's jobs would all begin from it
+    from_there = f" with checkpoint={good}" if good and good.exists() and alone else ""
     return (
         f": look at these frames, and train again{from_there} with a lower optimizer.lr or "
         "trainer.precision=32-true."

@@ -7,12 +7,14 @@ from omegaconf import DictConfig
 
 from memguard import command_line, watch
 from memguard.config import config_folder, register_resolvers
+from memguard.keys import with_known_keys
 
 register_resolvers()
 
 INTERRUPTED = 130  # what a shell knows an interrupted command by
 
 
+@with_known_keys("score", config_folder())
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="score")
 def main(config: DictConfig) -> None:
     """Score what the command line names."""

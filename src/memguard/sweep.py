@@ -1,4 +1,4 @@
-"""The jobs of a sweep: each trains once, whatever becomes of the others."""
+"""The jobs of a sweep: each trains or tests once, whatever becomes of the others."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ LONGEST_LOGGED = 128  # letters that W&B takes for a run or a group
 
 log = logging.getLogger(__name__)
 
-Train = Callable[[DictConfig], dict[str, float]]
+Work = Callable[[DictConfig], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -56,31 +56,31 @@ class Job:
         return "unfinished" if self.failure is None else "failed"
 
 
-def run_job(config: DictConfig, train: Train) -> float | None:
+def run_job(config: DictConfig, work: Work) -> float | None:
     """Run what the command line composed: a run by itself, or a job of a sweep.
 
     A job that is finished is not run again. One that fails leaves its sentence in ``failure.txt``,
     and the sweep goes on.
 
     Args:
-        config: As ``conf/train.yaml`` composes it.
-        train: Trains and tests, writes ``metrics.json`` last, and returns what that holds.
+        config: As ``conf/train.yaml`` or ``conf/evaluate.yaml`` composes it.
+        work: Trains or tests, writes ``metrics.json`` last, and returns what that holds.
 
     Returns:
         The metric that ``optimized_metric`` names, for Hydra's sweepers; None where the job failed
         or has no such metric.
 
     Raises:
-        UserError: As ``train`` does, where the run is no job of a sweep.
+        UserError: As ``work`` does, where the run is no job of a sweep.
         SystemExit: An optimiser asks for a metric that the job does not have.
     """
     hydra = HydraConfig.get()
     if hydra.mode is not RunMode.MULTIRUN:
-        return train(config).get(config.optimized_metric)
+        return work(config).get(config.optimized_metric)
     folder = Path(hydra.runtime.output_dir)
     metrics = _json(folder / METRICS)
     if metrics is None:
-        metrics = _attempt(config, train, folder)
+        metrics = _attempt(config, work, folder)
     else:
         log.info("Finished already: %s", folder)
     if metrics is None:
@@ -90,12 +90,12 @@ def run_job(config: DictConfig, train: Train) -> float | None:
     return metrics.get(config.optimized_metric)
 
 
-def _attempt(config: DictConfig, train: Train, folder: Path) -> dict[str, float] | None:
-    """Train, or note why not; an error that is raised would end the whole sweep."""
+def _attempt(config: DictConfig, work: Work, folder: Path) -> dict[str, float] | None:
+    """Do the work, or note why not; an error that is raised would end the whole sweep."""
     failure = folder / FAILURE
     failure.unlink(missing_ok=True)
     try:
-        return train(config)
+        return work(config)
     except UserError as error:
         sentence = str(error)
         log.error(sentence)
@@ -142,9 +142,26 @@ def run_name() -> str:
 
 def sweep_name() -> str | None:
     """Name the sweep that this run belongs to by its folder; None for a run of its own."""
-    hydra = HydraConfig.get()
-    in_sweep = hydra.mode is RunMode.MULTIRUN
-    return Path(hydra.sweep.dir).name[-LONGEST_LOGGED:] if in_sweep else None
+    folder = sweep_folder()
+    return folder.name[-LONGEST_LOGGED:] if folder else None
+
+
+def sweep_folder() -> Path | None:
+    """Find the folder of the sweep that this run belongs to; None for a run of its own."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
+        return None
+    return Path(HydraConfig.get().sweep.dir)
+
+
+def way_on(newest: Path) -> str:
+    """Name what the same command goes on with, after something has stopped it.
+
+    Args:
+        newest: The checkpoint of this run. In a sweep it would be every job's: there, the sweep's
+            folder has the finished jobs left out.
+    """
+    sweep = sweep_folder()
+    return f"checkpoint={newest}" if sweep is None else f"hydra.sweep.dir={sweep}"
 
 
 def _key(override: str) -> str:

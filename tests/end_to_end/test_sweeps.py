@@ -76,6 +76,30 @@ def test_a_killed_sweep_goes_on_with_what_is_missing(shared_scene: Path, tmp_pat
     assert {path.name for path in (sweep / "figures").iterdir()} == {"curve.png", "ranking.png"}
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_reports_what_is_finished_and_how_it_goes_on(
+    shared_scene: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    sweep = tmp_path / "sweep"
+    with subprocess.Popen(
+        command(shared_scene, sweep, "memory.size=3", "trainer.max_epochs=1,40"), cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        next(line for line in process.stdout if "Epoch 1 of 40" in line)
+        process.send_signal(number)
+        said = " ".join(process.stdout.read().split())
+    assert process.returncode == 128 + number
+    assert f"hydra.sweep.dir={sweep} goes on" in said
+    assert "checkpoint=" not in said
+    assert "Traceback" not in said
+    with (sweep / "sweep.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["finished", "unfinished"]
+    assert float(rows[0]["test/auroc"]) > 0
+    assert (sweep / "figures" / "ranking.png").exists()
+
+
 def test_a_search_side_by_side_finds_the_best_and_asks_the_same_again(
     shared_scene: Path, tmp_path: Path
 ) -> None:
@@ -96,6 +120,32 @@ def test_a_search_side_by_side_finds_the_best_and_asks_the_same_again(
     assert "optimized_metric=val/nothing is not among the metrics" in again.stderr
     assert "Epoch" not in again.stdout
     assert "Traceback" not in again.stdout + again.stderr
+
+
+def test_tests_of_several_settings_are_named_and_reported_as_trainings_are(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    sweep = tmp_path / "sweep"
+    command = [
+        sys.executable, "-m", "memguard.evaluate", "-m", "dataset=folder",
+        f"dataset.root={shared_scene}", "baseline=previous_frame,frame_difference", "logger=none",
+        f"hydra.sweep.dir={sweep}",
+    ]  # fmt: skip
+    done = [
+        subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+        )
+        for _ in range(2)
+    ]
+    assert [run.returncode for run in done] == [0, 0], done[0].stderr
+    folder = only(sweep, "baseline-previous_frame_*")
+    assert done[1].stdout.count("Finished already") == 2
+    with (sweep / "sweep.csv").open(newline="") as file:
+        rows = {row["baseline"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"previous_frame", "frame_difference"}
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert float(rows["previous_frame"]["test/auroc"]) == metrics["test/auroc"]
+    assert (sweep / "figures" / "ranking.png").exists()
 
 
 def test_submitit_runs_the_jobs_of_a_plain_multirun(shared_scene: Path, tmp_path: Path) -> None:

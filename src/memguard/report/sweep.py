@@ -2,9 +2,13 @@
 
 import csv
 import logging
-from collections.abc import Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, ClassVar
 
 import numpy as np
 from hydra.experimental.callback import Callback
@@ -26,10 +30,15 @@ Results = Mapping[Setting, Sequence[Mapping[str, float]]]
 
 
 class SweepReport(Callback):
-    """Hydra's callback that gathers the jobs when all have ended.
+    """Hydra's callback that gathers the jobs when all have ended, or when the sweep is interrupted.
 
     It writes ``sweep.csv`` and ``figures/*.png`` into the sweep's folder, and prints the ranking.
+
+    Attributes:
+        running: The configuration of the sweep that this process runs; None where it runs none.
     """
+
+    running: ClassVar[DictConfig | None] = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Have the jobs named by what varies alone, and say how the sweep is named itself."""
@@ -41,6 +50,9 @@ class SweepReport(Callback):
                 f"hydra.job.config.override_dirname.exclude_keys=[{constant}]"
             )
         log.info("If interrupted, add hydra.sweep.dir=%s to go on with what is missing.", folder)
+        SweepReport.running = config
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _stop)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the table and the figures.
@@ -48,20 +60,65 @@ class SweepReport(Callback):
         Raises:
             SystemExit: A job has not finished; the exit status of the command is 1.
         """
+        SweepReport.running = None
         folder = Path(config.hydra.sweep.dir)
         jobs = read_jobs(folder)
-        write_table(folder / "sweep.csv", jobs)
-        names = shown_metrics(jobs, config.optimized_metric)
-        (folder / "figures").mkdir(exist_ok=True)
-        for name, figure in sweep_figures(jobs, names).items():
-            figure.savefig(folder / "figures" / f"{name}.png", dpi=200)
-        print_ranking(jobs, names, folder)
+        write_report(folder, jobs, config.optimized_metric)
         missing = sum(job.metrics is None for job in jobs)
         if missing:
             raise SystemExit(
                 f"{missing} of {len(jobs)} jobs did not finish: the same command with "
                 f"hydra.sweep.dir={folder} runs them again, and only them."
             )
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End the command as a signal asks, with the status that shells give to it."""
+    raise SystemExit(128 + number)
+
+
+def reported_if_interrupted(command: Callable[[], Any]) -> Callable[[], Any]:
+    """Have a command write the report of a sweep that something ends before all jobs have.
+
+    Args:
+        command: That Hydra may run as a sweep. Ctrl-C ends it without a traceback.
+    """
+
+    @wraps(command)
+    def run() -> Any:
+        try:
+            return command()
+        except KeyboardInterrupt:
+            raise SystemExit(128 + signal.SIGINT) from None
+        finally:
+            running, SweepReport.running = SweepReport.running, None
+            if running is not None:
+                _report_what_is_there(running)
+
+    return run
+
+
+def _report_what_is_there(config: DictConfig) -> None:
+    folder = Path(config.hydra.sweep.dir)
+    jobs = read_jobs(folder)
+    if not jobs:
+        return
+    write_report(folder, jobs, config.optimized_metric)
+    finished = sum(job.metrics is not None for job in jobs)
+    log.warning(
+        "The sweep was interrupted after %d finished jobs: the same command with "
+        "hydra.sweep.dir=%s goes on with the others.", finished, folder,
+    )  # fmt: skip
+
+
+def write_report(folder: Path, jobs: Sequence[Job], optimized_metric: str) -> None:
+    """Write a sweep's table and figures, and print the ranking."""
+    write_table(folder / "sweep.csv", jobs)
+    names = shown_metrics(jobs, optimized_metric)
+    (folder / "figures").mkdir(exist_ok=True)
+    for name, figure in sweep_figures(jobs, names).items():
+        figure.savefig(folder / "figures" / f"{name}.png", dpi=200)
+    print_ranking(jobs, names, folder)
 
 
 def shown_metrics(jobs: Sequence[Job], optimized: str) -> list[str]:
