@@ -127,3 +127,13 @@ def test_of_a_frame_that_came_in_twice_the_first_value_counts() -> None:
             psnr=torch.tensor([first, second]),
         )
     assert table.compute()["psnr"].tolist() == [30, 31]
+
+
+def test_a_table_of_one_frame_has_rows() -> None:
+    table = FrameTable(["psnr", "patch"])
+    one = torch.tensor([3])
+    table.update(video=one, frame=one, psnr=torch.tensor([20.0]), patch=torch.ones(1, 2, 2))
+    rows = table.rows()
+    assert {name: tuple(column.shape) for name, column in rows.items()} == {
+        "video": (1,), "frame": (1,), "psnr": (1,), "patch": (1, 2, 2),
+    }  # fmt: skip

@@ -247,7 +247,7 @@ class Detector(FrameScorer):
 
     def on_validation_epoch_end(self) -> None:
         """Tell the guard and the alarm what is normal for the model as it is now."""
-        frames = self._held_out.compute()  # of all processes, each frame once
+        frames = self._held_out.rows()  # of all processes, each frame once
         self._held_out.reset()
         self.log("val/psnr", float(frames["psnr"].mean()), prog_bar=True)
         self.guard.calibrate(frames["regular"])

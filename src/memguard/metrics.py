@@ -78,6 +78,10 @@ class FrameTable(_OnCPU):
         for column in self.columns:
             getattr(self, column).append(values[column].cpu().double())
 
+    def rows(self) -> dict[str, Tensor]:
+        """Give what :meth:`compute` does, of a single frame as well, whose columns it squeezes."""
+        return {name: torch.atleast_1d(column) for name, column in self.compute().items()}
+
     def compute(self) -> dict[str, Tensor]:
         """Give each column, (frames, …) in double precision on the CPU, by video and frame.
 

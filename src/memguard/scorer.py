@@ -134,7 +134,7 @@ class FrameScorer(pl.LightningModule):
         """Join what the test steps of all processes found; columns as in ``frames``."""
         for video in list(self._found):
             self._finish_video(video)
-        frames = self._table.compute()
+        frames = self._table.rows()
         frames["score"] = self.scoring.scores(frames)[self.scoring.name]
         return frames
 
