@@ -10,12 +10,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from memguard.checkpoints import CONFIG_KEY
 from memguard.config import config_folder, register_resolvers
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.layouts import folder
 from memguard.errors import ConfigError
-from memguard.experiment import as_trained
 from memguard.safety import SafeCheckpoints
+from memguard.trained import as_trained
 from memguard.trainer_options import options, refused_by, switched_off, validate_trainer
 from tests.conftest import small_detector
 
@@ -77,10 +78,10 @@ def test_what_a_class_says_of_its_settings_names_their_key() -> None:
 
 def test_a_test_is_not_as_short_as_its_training_was() -> None:
     trained = composed("trainer.fast_dev_run=true", "trainer.limit_test_batches=1", "test=false")
-    tested = as_trained(
-        OmegaConf.masked_copy(trained, [k for k in trained if k not in ("logger", "callbacks")]),
-        OmegaConf.create({"trainer": {"limit_test_batches": None, "accelerator": "cpu"}}),
-    )
+    own = OmegaConf.masked_copy(trained, [k for k in trained if k not in ("logger", "callbacks")])
+    saved = {CONFIG_KEY: OmegaConf.to_container(own, resolve=True)}
+    asked = OmegaConf.create({"trainer": {"limit_test_batches": None, "accelerator": "cpu"}})
+    tested = as_trained(None, saved, asked)
     assert not {"fast_dev_run", "limit_test_batches"} & set(tested.trainer)
     assert tested.trainer.accelerator == "cpu"
     assert tested.test

@@ -87,7 +87,7 @@ def as_trained(path: Path | None, saved: Mapping[str, Any], asked: DictConfig) -
     """Lay a request over a checkpoint's configuration; null in it means as trained.
 
     Folders, devices, limits and how files are read are the reader's own. Nothing is compiled, as
-    only a training's step is.
+    only a training's step is; and a training that was not tested is tested now.
 
     Args:
         path: The checkpoint; None for settings that are no file's.
@@ -101,7 +101,8 @@ def as_trained(path: Path | None, saved: Mapping[str, Any], asked: DictConfig) -
     requested = _without_null(OmegaConf.to_container(asked))
     paths = own_paths() | requested.get("paths", {})
     trained = _taken(saved[CONFIG_KEY], dataset=TARGET not in requested.get("dataset", {}))
-    layers: list[dict[str, Any]] = [OWN, trained, {"paths": paths}, requested, {"compile": False}]
+    whole = {"compile": False, "test": True}
+    layers: list[dict[str, Any]] = [OWN, trained, {"paths": paths}, requested, whole]
     merged = cast(DictConfig, OmegaConf.merge(*layers))
     missing = {key for key, value in leaves(OmegaConf.to_container(merged)) if value == MISSING}
     for key, text in saved.get(UNKNOWN_KEY, {}).items():
