@@ -1,6 +1,6 @@
-"""Where in a frame its score comes from, as a test keeps it."""
+"""What a test gathers, whatever batches the frames come in."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -8,50 +8,63 @@ from torch import Tensor
 from memguard.baselines import PreviousFrame
 from memguard.data.windows import ClipBatch
 from memguard.protocols import Scoring
-from memguard.scoring import patch_box
 
-# Of 12 by 20 pixels a patch has 4 by 4, and the next one begins a pixel further.
-HOW = Scoring("published", weight=0.6, patch=(1 / 3, 0.2), smoothing=1, causal=True)
+PATCH = Scoring("patch", weight=0.3, patch=(0.5, 0.25), smoothing=1.0, causal=False)
 
 
-def flicker(*bright: tuple[int, int, int]) -> Tensor:
-    """Windows of two frames, black but for 4 by 4 pixels: (top, left, level) in each second one."""
-    windows = torch.zeros(len(bright), 2, 1, 12, 20, dtype=torch.uint8)
-    for window, (top, left, level) in zip(windows, bright, strict=True):
-        window[1, :, top : top + 4, left : left + 4] = level
-    return windows
+def video(frames: int, seed: int) -> Tensor:
+    """Windows of two frames."""
+    random = torch.Generator().manual_seed(seed)
+    pictures = torch.randint(256, (frames + 1, 1, 8, 8), generator=random, dtype=torch.uint8)
+    return torch.stack([pictures[:-1], pictures[1:]], dim=1)
 
 
-def boxes(how: Scoring, *batches: Tensor) -> list[tuple[int, int, int, int]]:
-    """Test one video, and give the box of each frame."""
-    scorer = PreviousFrame(how)
+def batch(*parts: tuple[int, Tensor, int]) -> ClipBatch:
+    """Windows of videos side by side: the number, the windows and the first frame of each."""
+    return ClipBatch(
+        torch.cat([windows for _, windows, _ in parts]),
+        video=torch.cat([torch.full((len(w),), number) for number, w, _ in parts]),
+        frame=torch.cat([torch.arange(len(w)) + first for _, w, first in parts]),
+        label=torch.cat([torch.full((len(w),), number % 2) for number, w, _ in parts]),
+    )
+
+
+def gathered(scorer: PreviousFrame, batches: Sequence[ClipBatch]) -> dict[str, Tensor]:
     scorer.on_test_epoch_start()
-    first = 1
-    for clips in batches:
-        count = len(clips)
-        frame = torch.arange(first, first + count)
-        batch = ClipBatch(clips, torch.zeros(count).long(), frame, torch.zeros(count).long())
-        scorer.test_step(batch, 0)
-        first += count
-    frames = scorer.joined_frames()
-    rows, columns = frames["patch_row"].int().tolist(), frames["patch_column"].int().tolist()
-    shape = scorer.frame_shape
-    assert shape == (12, 20)
-    return [
-        patch_box(row, column, how.patch, shape, shape)
-        for row, column in zip(rows, columns, strict=True)
-    ]
+    for number, each in enumerate(batches):
+        scorer.test_step(each, number)
+    return scorer.joined_frames()
 
 
-def test_psnr_is_of_the_frame_itself_and_so_is_its_box() -> None:
-    found = boxes(HOW, flicker((1, 2, 100), (7, 15, 110)), flicker((3, 9, 40)))
-    assert found == [(2, 1, 6, 5), (15, 7, 19, 11), (9, 3, 13, 7)]
+def test_how_frames_come_in_batches_makes_no_difference() -> None:
+    one, other = video(9, seed=0), video(7, seed=1)
+    whole = gathered(PreviousFrame(PATCH), [batch((4, one, 1)), batch((7, other, 1))])
+    parts = [batch((4, one[:5], 1)), batch((4, one[5:], 6)), batch((7, other, 1))]
+    beside = [batch((4, one[:5], 1), (7, other[:3], 1)), batch((4, one[5:], 6), (7, other[3:], 4))]
+    for batches in (parts, beside):
+        found = gathered(PreviousFrame(PATCH), batches)
+        for name, column in whole.items():
+            torch.testing.assert_close(found[name], column, msg=name)
+    assert whole["video"].tolist() == [4] * 9 + [7] * 7
+    assert whole["frame"].tolist() == [*range(1, 10), *range(1, 8)]
+    assert whole["label"].tolist() == [0] * 9 + [1] * 7
 
 
-def test_the_patch_score_is_of_errors_that_last_and_so_is_its_box() -> None:
-    lasting = flicker((1, 2, 100), (1, 2, 100), (1, 3, 100))
-    flash = lasting.clone()
-    flash[2, 1, :, 7:11, 15:19] = 120
-    how = replace(HOW, name="patch")
-    assert boxes(how, flash[:2], flash[2:]) == [(2, 1, 6, 5), (2, 1, 6, 5), (3, 1, 7, 5)]
-    assert boxes(HOW, flash)[2] == (15, 7, 19, 11)
+def test_the_score_is_the_one_that_was_chosen() -> None:
+    frames = gathered(PreviousFrame(PATCH), [batch((0, video(9, seed=0), 1))])
+    assert torch.equal(frames["score"], frames["patch"])
+    assert not torch.equal(frames["score"], PATCH.scores(frames)["published"])
+
+
+def test_a_test_knows_nothing_of_the_one_before_be_it_whole_or_broken_off() -> None:
+    scorer = PreviousFrame(PATCH)
+    gathered(scorer, [batch((0, video(9, seed=0), 1))])
+    scorer.on_test_epoch_start()
+    scorer.test_step(batch((1, video(9, seed=0), 1)), 0)
+    frames = gathered(scorer, [batch((2, video(3, seed=0), 1))])
+    assert frames["video"].tolist() == [2, 2, 2]
+
+
+def test_a_test_of_one_frame_is_a_test() -> None:
+    frames = gathered(PreviousFrame(PATCH), [batch((3, video(1, seed=0), 1))])
+    assert all(column.shape == (1,) for column in frames.values())

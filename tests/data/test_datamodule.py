@@ -1,7 +1,10 @@
 """The datamodule: what it holds out, and what it refuses before work begins."""
 
 from collections.abc import Iterable
+from itertools import chain, combinations
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,3 +158,103 @@ def test_a_split_is_not_skipped_as_a_whole(scene: Path, tmp_path: Path) -> None:
         path.write_bytes(b"")
     with pytest.raises(DataError, match=r"0\.mp4: .*\n.*1\.mp4: "):
         datamodule(folder(scene), tmp_path, on_error="skip").setup()
+
+
+def test_videos_that_are_left_out_are_counted_in_their_own_split(
+    scene: Path, tmp_path: Path
+) -> None:
+    path = scene / "train" / "0.mp4"
+    path.write_bytes(path.read_bytes()[:-2000])
+    data = datamodule(folder(scene), tmp_path, on_error="skip")
+    data.setup()
+    assert data.skipped == {"train": 1, "test": 0}
+
+
+@pytest.mark.parametrize(
+    ("settings", "trained_to", "held_out"),
+    [
+        ({"holdout": 0.01}, 18, [23]),  # a window at least: frames 19 to 23
+        ({"holdout": 0.32}, 15, [20, 21, 22, 23]),  # 7.68 frames are eight
+        ({"holdout": 0.5, "past": 11}, 11, [23]),  # a window is left to each
+        ({"holdout": 0.5, "past": 12}, 23, []),  # no window would be left
+    ],
+)
+def test_whole_windows_are_held_out_where_windows_are_left(
+    settings: dict[str, float], trained_to: int, held_out: list[int],
+    shared_scene: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    data = datamodule(folder(shared_scene), tmp_path, **settings)
+    data.setup("fit")
+    assert places(data.val_dataloader()) == {(v, f) for v in range(2) for f in held_out}
+    assert max(frame for _, frame in places(data.train_dataloader())) == trained_to
+
+
+def in_order(batches: Iterable[ClipBatch]) -> list[list[int]]:
+    return [(100 * batch.video + batch.frame).tolist() for batch in batches]
+
+
+def at(rank: int = 0, world_size: int = 1, epoch: int = 0, ready: int = 0) -> Any:
+    """A trainer at a place of its training, with a batch more begun than ended."""
+    current = SimpleNamespace(ready=ready, started=ready, processed=ready, completed=ready - 1)
+    loop = SimpleNamespace(batch_progress=SimpleNamespace(current=current))
+    return SimpleNamespace(
+        global_rank=rank, world_size=world_size, current_epoch=epoch,
+        fit_loop=SimpleNamespace(epoch_loop=loop),
+    )  # fmt: skip
+
+
+def test_seed_epoch_stretch_and_place_decide_on_the_order_of_training_windows(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    def order(trainer: Any = None, **settings: object) -> list[list[int]]:
+        data = datamodule(folder(shared_scene), tmp_path, **settings)
+        data.trainer = trainer or at()
+        data.setup("fit")
+        assert in_order(data.all_training_windows()) == in_order(data.all_training_windows())
+        assert len(data.train_dataloader()) == 7
+        return in_order(data.train_dataloader())
+
+    first = order()
+    others = [order(seed=1), order(at(epoch=1)), order(stretch=1)]
+    assert all(one != other for one, other in combinations([first, *others], 2))
+    assert order(at(ready=3)) == first[3:]
+
+
+def test_all_training_windows_are_all_wherever_the_training_stands(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    data = datamodule(folder(shared_scene), tmp_path)
+    data.trainer = at(ready=3)
+    data.setup("fit")
+    assert len(in_order(data.all_training_windows())) == 7
+
+
+def test_processes_share_training_and_held_out_windows(shared_scene: Path, tmp_path: Path) -> None:
+    trained: list[int] = []
+    held_out: list[int] = []
+    for rank in range(2):
+        data = datamodule(folder(shared_scene), tmp_path)
+        data.trainer = at(rank, 2)
+        data.setup("fit")
+        trained += chain.from_iterable(in_order(data.train_dataloader()))
+        held_out += chain.from_iterable(in_order(data.val_dataloader()))
+    assert len(trained) == len(set(trained)) == 28
+    assert sorted(held_out) == [22, 23, 122, 123]
+
+
+def test_a_test_window_is_that_of_its_video_and_ends_with_its_frame(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    data = datamodule(folder(shared_scene), tmp_path)
+    data.setup("test")
+    batch = list(data.test_dataloader())[-1]
+    assert int(batch.video[3]) == 1
+    assert torch.equal(data.test_window(1, int(batch.frame[3])), batch.frames[3])
+
+
+def test_videos_that_are_judged_apart_come_side_by_side(shared_scene: Path, tmp_path: Path) -> None:
+    data = datamodule(folder(shared_scene), tmp_path, videos_apart=True, channels=3)
+    data.setup("test")
+    first = next(iter(data.test_dataloader()))
+    assert first.video.tolist() == [0] * 8 + [1] * 8
+    assert first.frames.shape == (16, 5, 3, 32, 32)

@@ -249,6 +249,13 @@ def test_mask_images_mark_frames(tmp_path: Path, name: str) -> None:
         MaskImages(folder)(5)
 
 
+def test_a_mask_marks_a_frame_whatever_its_level(tmp_path: Path) -> None:
+    mask = np.zeros((16, 24), np.uint8)
+    mask[3, 5] = 1
+    Image.fromarray(mask).save(tmp_path / "001.png")
+    assert MaskImages(tmp_path)(1).tolist() == [1]
+
+
 @pytest.mark.parametrize("reader", [FrameArray, MaskCells, MaskImages])
 def test_missing_labels_are_told(tmp_path: Path, reader: Callable[[Path], Labels]) -> None:
     with pytest.raises(DataError, match="gone: "):

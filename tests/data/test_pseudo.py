@@ -76,6 +76,13 @@ def test_what_does_not_fit_is_left_out() -> None:
     assert pseudo_sample(held_out(4), length=5, count=48) is None
 
 
+def test_of_three_frames_time_can_be_changed_and_of_two_it_cannot() -> None:
+    for length, kinds in ((3, {"pasted", "backwards", "frozen", "fast"}), (2, {"pasted"})):
+        sample = pseudo_sample(held_out(20), length=length, count=6)
+        assert sample
+        assert set(sample.anomalous) == kinds
+
+
 def test_the_sample_is_bounded_spread_and_always_the_same() -> None:
     one, other = (pseudo_sample(held_out(30, 30), length=5, count=6) for _ in range(2))
     assert one
