@@ -41,6 +41,18 @@ def test_jobs_that_differ_in_seed_alone_are_one_settings_spread(tmp_path: Path) 
     assert found == {(5,): [0.7, 0.9], (10,): [0.6]}
 
 
+def test_settings_of_a_job_are_text_and_nothing_in_them_is_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMGUARD_TEST_SECRET", "secret")
+    texts = ["${oc.env:MEMGUARD_TEST_SECRET}", "{_target_: os.system, command: true}", "glob(*)"]
+    job(tmp_path, "a", [f"+x{i}={text}" for i, text in enumerate(texts)], 0.5)
+    (read,) = read_jobs(tmp_path)
+    assert read.settings["x0"] == texts[0]
+    assert "secret" not in str(read.settings)
+    assert read.settings["x1"] == "{'_target_': 'os.system', 'command': True}"
+
+
 def test_the_table_has_what_varied_how_it_ended_and_the_metrics(tmp_path: Path) -> None:
     job(tmp_path, "a", ["model=mnad", "memory=mnad"], 0.75)
     job(tmp_path, "b", ["model=mnad", "memory=none"], None)

@@ -132,6 +132,30 @@ def test_evaluation_gives_the_training_runs_test_exactly(run: Path, tmp_path: Pa
     assert (tmp_path / "again" / "scores.csv").read_text() == (run / "scores.csv").read_text()
 
 
+@pytest.mark.parametrize(
+    ("module", "key", "overrides"),
+    [
+        ("evaluate", "checkpoint", []),
+        ("score", "checkpoint", ["video=any.mp4"]),
+        ("train", "weights", [*SMALL, "dataset.root=any"]),
+        ("train", "checkpoint", [*SMALL, "dataset.root=any"]),
+    ],
+)
+def test_a_checkpoint_that_asks_for_code_is_refused_by_each_command(
+    run: Path, tmp_path: Path, module: str, key: str, overrides: list[str]
+) -> None:
+    checkpoint = torch.load(run / "checkpoints" / "1.ckpt", weights_only=True)
+    path = {"_target_": "pathlib.Path", "_args_": [str(tmp_path / "pwned")]}
+    checkpoint["memguard_config"]["guard"] = {"_target_": "pathlib.Path.touch", "self": path}
+    hostile = tmp_path / "hostile.ckpt"
+    torch.save(checkpoint, hostile)
+    done = memguard(module, f"{key}={hostile}", *overrides, folder=tmp_path / "out")
+    assert done.returncode == 1
+    assert f"{hostile}: guard._target_ is pathlib.Path.touch" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "pwned").exists()
+
+
 def test_the_bars_tell_loss_psnr_and_frames_written(shared_scene: Path, tmp_path: Path) -> None:
     done = train(shared_scene, tmp_path / "run", "trainer.max_epochs=1")
     assert done.returncode == 0, done.stderr
