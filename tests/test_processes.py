@@ -17,7 +17,7 @@ from memguard.data.kept import FramesInMemory
 from memguard.data.windows import ClipBatch, OrderedWindows, Segment
 from memguard.detector import Detector
 from memguard.errors import ConfigError, UserError
-from memguard.processes import SameItems, require_together
+from memguard.processes import SameItems, deal, devices, nodes, require_together
 
 STEPS, WINDOWS = 6, 3
 
@@ -195,3 +195,19 @@ def test_processes_that_would_not_train_together_are_refused(
     require_together(trainer(2), in_sweep=True)  # as submitit starts its jobs
     with pytest.raises(ConfigError, match=r"runs as 2 processes, .* add trainer=ddp"):
         require_together(trainer(1), in_sweep=False)
+
+
+def test_work_is_dealt_the_largest_first_and_in_order_to_each() -> None:
+    assert deal([3, 5, 9, 2], 2) == [[2], [0, 1, 3]]
+    assert deal([2, 2, 8, 7, 3], 3) == [[2], [3], [0, 1, 4]]
+    assert deal([4], 2) == [[0], []]
+
+
+def test_machines_are_counted_from_what_torchrun_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (nodes(), devices()) == (1, "auto")
+    for name, value in {
+        "WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "3", "RANK": "4", "LOCAL_RANK": "1",
+        "GROUP_RANK": "1", "TORCHELASTIC_RUN_ID": "none", "MASTER_ADDR": "a", "MASTER_PORT": "1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    assert (nodes(), devices()) == (2, 3)

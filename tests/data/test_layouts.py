@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from memguard.data import layouts
 from memguard.data.frames import as_video, frame_images
 from memguard.data.labels import MaskImages
 from memguard.data.layouts import (
@@ -120,6 +121,13 @@ def test_ucsd_release_is_found_in_and_below_the_root(
     assert [record.name for record in benchmark.train] == ["Train001"]
     assert all_labels(benchmark) == UCSD_RELEASED
     assert [r.masks and r.masks.name for r in benchmark.test] == ["Test001_gt", "Test002_gt"]
+
+
+def test_ucsd_intervals_come_before_masks(tmp_path: Path) -> None:
+    write_ucsd_release(tmp_path / "UCSDped2")
+    shutil.rmtree(tmp_path / "UCSDped2" / "Test" / "Test002_gt")
+    write_masks(tmp_path / "UCSDped2" / "Test" / "Test002_gt", [0, 0, 0, 0])
+    assert all_labels(ped2(tmp_path)) == UCSD_RELEASED
 
 
 def test_ucsd_release_without_intervals_is_labelled_by_its_masks(tmp_path: Path) -> None:
@@ -519,3 +527,11 @@ def test_csv_of_another_encoding_is_told(folder_root: Path) -> None:
     (folder_root / "labels.csv").write_bytes("video,start,end\nä,0,1\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"labels\.csv: this is not a CSV file in UTF-8"):
         folder(folder_root)
+
+
+def test_the_street_scene_is_told_from_a_folder_of_ones_own(
+    folder_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layouts, "is_complete", lambda root: True)
+    assert layouts.street(folder_root).name == "street"
+    assert folder(folder_root).name == "folder"
