@@ -15,6 +15,7 @@ from memguard.data.labels import FrameLabels
 from memguard.data.layouts import Benchmark, VideoRecord, folder
 from memguard.data.windows import ClipBatch
 from memguard.errors import DataError
+from tests.conftest import moving_square, write_video
 
 
 def datamodule(benchmark: Benchmark, tmp_path: Path, **settings: object) -> ClipDataModule:
@@ -258,3 +259,13 @@ def test_videos_that_are_judged_apart_come_side_by_side(shared_scene: Path, tmp_
     first = next(iter(data.test_dataloader()))
     assert first.video.tolist() == [0] * 8 + [1] * 8
     assert first.frames.shape == (16, 5, 3, 32, 32)
+
+
+def test_a_process_without_a_test_video_repeats_the_shortest(scene: Path, tmp_path: Path) -> None:
+    write_video(scene / "test" / "1.mp4", moving_square(12))
+    (scene / "labels.csv").unlink()
+    data = datamodule(folder(scene), tmp_path, videos_apart=True)
+    data.trainer = at(2, 3)
+    data.setup("test")
+    assert data.own_tests == []
+    assert places(data.test_dataloader()) == {(1, frame) for frame in range(4, 12)}
