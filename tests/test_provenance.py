@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from memguard.provenance import _commit
+from memguard.provenance import Provenance, _commit
 
 IDENTITY = ("-c", "user.name=someone", "-c", "user.email=someone@example.org")
 
@@ -105,3 +105,9 @@ def test_the_repository_of_a_hook_is_not_taken_for_ours(
     told = _commit(checkout / "src" / "memguard")
     monkeypatch.undo()
     assert told == git(checkout, "rev-parse", "HEAD")
+
+
+def test_what_reads_video_is_named_with_its_version() -> None:
+    versions = Provenance(seed=0).finish()["versions"]
+    assert {"torch", "av"} < versions.keys()
+    assert versions.keys() & {"decord2", "decord"}

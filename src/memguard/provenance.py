@@ -8,14 +8,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 PACKAGE = Path(__file__).parent
-PACKAGES = ("memguard", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "decord")
+PACKAGES = (
+    "memguard",
+    "torch",
+    "pytorch-lightning",
+    "torchmetrics",
+    "hydra-core",
+    "decord2",
+    "decord",  # which decord2 is a fork of; some machines have that
+    "av",
+)
 
 
 def _commit(package: Path = PACKAGE) -> str:
@@ -85,7 +95,7 @@ class Provenance:
             "seed": seed,
             "commit": _commit(),
             "machine": _machine(),
-            "versions": {name: version(name) for name in PACKAGES},
+            "versions": _versions(),
         }
 
     def finish(self) -> dict[str, Any]:
@@ -94,6 +104,15 @@ class Provenance:
             "minutes": round((time.monotonic() - self._began) / 60, 2),
             "peak_memory_gib": _peak_memory_gib(),
         }
+
+
+def _versions() -> dict[str, str]:
+    """Name the version of each package that results depend on, if it is there."""
+    versions = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def _module_and_arguments() -> list[str]:
