@@ -1,18 +1,27 @@
-"""How a configuration becomes a detector."""
+"""How a configuration becomes a detector and the windows that it takes."""
+
+from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
-from memguard.builders import build_detector
+from memguard.builders import build_datamodule, build_detector
 from memguard.config import config_folder, register_resolvers
+from memguard.data.layouts import folder
 from memguard.detector import Detector
 
 
-def built(*overrides: str) -> Detector:
+def composed(*overrides: str) -> DictConfig:
     register_resolvers()
+    small = ["model=mnad_tiny", "model.width=4", "memory.dim=8"]
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        config = compose("train", ["model=mnad_tiny", "model.width=4", "memory.dim=8", *overrides])
-    return build_detector(config)
+        return compose("train", [*small, *overrides])
+
+
+def built(*overrides: str) -> Detector:
+    return build_detector(composed(*overrides))
 
 
 def test_every_setting_reaches_what_it_is_for() -> None:
@@ -41,3 +50,27 @@ def test_a_network_takes_the_windows_of_its_task(task: str, channels: int, past:
     detector = built(f"task={task}", f"data.channels={channels}")
     first = next(detector.autoencoder.encoder.parameters())
     assert first.shape[1] == max(past, 1) * channels
+
+
+@pytest.mark.parametrize(
+    ("scope", "enabled", "apart"),
+    [("video", True, True), ("dataset", False, True), ("dataset", True, False)],
+)
+def test_videos_are_tested_apart_where_no_memory_goes_from_one_to_the_next(
+    scope: str, enabled: bool, apart: bool, shared_scene: Path
+) -> None:
+    config = composed(f"guard.scope={scope}", f"guard.enabled={enabled}", "data.holdout=0.3")
+    data = build_datamodule(config, folder(shared_scene))
+    assert data.videos_apart is apart
+    assert (data.holdout, data.length) == (0.3, 5)
+
+
+@pytest.mark.parametrize(("precision", "innermost"), [("32", False), ("bf16-mixed", True)])
+def test_in_16_bits_channels_are_innermost(precision: str, innermost: bool) -> None:
+    layout = built(f"trainer.precision={precision}").layout
+    assert layout is (torch.channels_last if innermost else torch.contiguous_format)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_steps_are_compiled_where_that_is_set(compiled: bool) -> None:
+    assert built(f"compile={compiled}").compiled is compiled

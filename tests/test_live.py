@@ -104,3 +104,12 @@ def test_the_score_is_the_alarms_of_the_patches_smoothed_over_the_past() -> None
         errors = patch.score_frames(clips, torch.zeros(5, dtype=torch.long))["patch"]
     expected = watched.alarm.score(HOW.worst_patch(errors))
     assert [each.score for each in found] == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+def test_the_box_is_where_the_picture_errs_most() -> None:
+    film = torch.full((9, 3, 16, 32), 128, dtype=torch.uint8)
+    film[8, :, 2:6, 24:32] = 255  # what nothing before it leads to
+    found = list(scorer().watch(Film(film, [9])))
+    left, top, right, bottom = found[-1].box
+    assert (left < 32, right > 24, top < 6, bottom > 2) == (True,) * 4
+    assert (right - left, bottom - top) == (16, 4)  # a half of the width, a quarter of the height
