@@ -449,3 +449,31 @@ def test_weights_that_do_not_fit_are_one_sentence(honest: dict[str, Any], tmp_pa
     torch.save(honest | {"state_dict": [1]}, path)
     with pytest.raises(CheckpointError, match=r"holds no weights"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("value", [None, [], 7, "absent"])
+@pytest.mark.parametrize("group", ["model", "memory", "guard", "scoring", "loss", "task"])
+def test_a_group_of_settings_that_is_missing_is_one_sentence(
+    honest: dict[str, Any], group: str, value: Any, tmp_path: Path
+) -> None:
+    settings = {**honest[CONFIG_KEY], group: value}
+    if value == "absent":
+        del settings[group]
+    path = tmp_path / "changed.ckpt"
+    torch.save(honest | {CONFIG_KEY: settings}, path)
+    for read in (by_load, by_evaluate):
+        with pytest.raises(CheckpointError, match=rf"changed.ckpt: .*{group}") as refusal:
+            read(path)
+        assert str(refusal.value).isprintable()
+
+
+@pytest.mark.parametrize("target", [None, "???"])
+@pytest.mark.parametrize("group", ["model", "memory", "guard", "scoring"])
+def test_settings_without_a_class_are_one_sentence(
+    honest: dict[str, Any], group: str, target: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "changed.ckpt"
+    settings = {**honest[CONFIG_KEY], group: {**honest[CONFIG_KEY][group], "_target_": target}}
+    torch.save(honest | {CONFIG_KEY: settings}, path)
+    with pytest.raises(CheckpointError, match=rf"its settings of {group} name no class"):
+        memguard.load(path)

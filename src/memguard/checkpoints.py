@@ -21,6 +21,7 @@ from memguard.settings import (
     NotPlainError,
     plain_settings,
     read_settings,
+    require_groups,
     require_within_limits,
 )
 from memguard.trust import NOBODY, NotTrustedError, Trust, trust_of
@@ -166,6 +167,7 @@ def read_checkpoint(
         raise CheckpointError(f"{path} holds no weights: set {key} to another checkpoint.")
     try:
         settings, unknown = read_settings(checkpoint[CONFIG_KEY], paths)
+        require_groups(settings)
         require_within_limits(settings)
         require_buildable(settings, trust)
     except (NotPlainError, NotTrustedError) as error:

@@ -28,6 +28,8 @@ GROUPS = (
     "compile",
     "seed",
 )
+# Those that are values by themselves, and no groups of settings.
+SINGLE = ("batch_norm", "compile", "seed")
 MISSING = "???"
 
 # A file may be built to fill the memory of its reader.
@@ -268,3 +270,18 @@ def require_within_limits(settings: Mapping[str, Any]) -> None:
         value = node.get(name, MISSING) if isinstance(node, dict) else MISSING
         if value != MISSING and not works(value):
             raise NotPlainError(f"{key} is {str(value)[:40]!a}, expected {wanted}")
+
+
+def require_groups(settings: Mapping[str, Any]) -> None:
+    """Refuse a value where a group of settings belongs.
+
+    Args:
+        settings: As :func:`read_settings` gives them; a group that is missing is not looked for.
+
+    Raises:
+        NotPlainError: The message begins with the key.
+    """
+    for group in GROUPS:
+        value = settings.get(group, MISSING)
+        if group not in SINGLE and value != MISSING and not isinstance(value, dict):
+            raise NotPlainError(f"{group} is {str(value)[:40]!a}, expected a group of settings")

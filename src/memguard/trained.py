@@ -13,10 +13,13 @@ from memguard.data.street import is_complete
 from memguard.detector import Detector
 from memguard.errors import CheckpointError
 from memguard.settings import MISSING, leaves, own_paths
-from memguard.trust import NOBODY, TARGET, Trust
+from memguard.trust import NOBODY, PARTS, TARGET, Trust
 
 # All that is taken from a training's trainer. Devices, limits and folders are the reader's own.
 TAKEN_OF_TRAINER = ("accelerator", "precision", "max_epochs", "deterministic")
+
+# The groups that a detector is made from.
+NEEDED = ("task", *PARTS, "loss", "optimizer")
 
 # The reader's own, in place of what a file says.
 OWN: dict[str, Any] = {
@@ -96,7 +99,7 @@ def as_trained(path: Path | None, saved: Mapping[str, Any], asked: DictConfig) -
 
     Raises:
         CheckpointError: A value is an expression, and the request does not replace it; or a scene
-            would have to be generated where the file says.
+            would have to be generated where the file says; or a group of settings is missing.
     """
     requested = _without_null(OmegaConf.to_container(asked))
     paths = own_paths() | requested.get("paths", {})
@@ -111,9 +114,29 @@ def as_trained(path: Path | None, saved: Mapping[str, Any], asked: DictConfig) -
                 f"{path}: {key} is the expression {text[:80]!a}, which is not evaluated, as no "
                 f"file may read the environment or other files: add {key}=… to the command."
             )
+    if path:
+        _require_whole(path, merged)
     if path and not {TARGET, "root"} & requested.get("dataset", {}).keys():
         _require_scene(path, merged)
     return merged
+
+
+def _require_whole(path: Path, settings: DictConfig) -> None:
+    """Make sure that settings have all that a detector is made from.
+
+    Raises:
+        CheckpointError: A group or its class is missing.
+    """
+    for group in NEEDED:
+        if group not in settings:
+            raise CheckpointError(
+                f"{path}: its settings of {group} are missing: this file is damaged or was changed."
+            )
+        if group in PARTS and OmegaConf.select(settings, f"{group}.{TARGET}") is None:
+            raise CheckpointError(
+                f"{path}: its settings of {group} name no class ({TARGET}): this file is damaged "
+                "or was changed."
+            )
 
 
 def _taken(settings: Mapping[str, Any], *, dataset: bool) -> dict[str, Any]:

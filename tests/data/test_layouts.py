@@ -1,5 +1,6 @@
 """Layouts: what is found of a dataset in each of the trees that it comes in, and what is told."""
 
+import os
 import pickle
 import shutil
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from memguard.data.layouts import (
     avenue,
     count_frames,
     folder,
+    named_videos,
     ped1,
     ped2,
     shanghaitech,
@@ -535,3 +537,14 @@ def test_the_street_scene_is_told_from_a_folder_of_ones_own(
     monkeypatch.setattr(layouts, "is_complete", lambda root: True)
     assert layouts.street(folder_root).name == "street"
     assert folder(folder_root).name == "folder"
+
+
+def test_a_name_that_is_not_in_utf8_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    try:
+        (tmp_path / os.fsdecode(b"b\xff.mp4")).touch()
+    except OSError:
+        pytest.skip("this file system keeps names in UTF-8")
+    (tmp_path / "ü.mp4").touch()
+    with pytest.raises(DataError, match=r"b\ufffd\.mp4: the name of this video") as refusal:
+        named_videos(tmp_path)
+    assert str(refusal.value).isprintable()

@@ -4,6 +4,7 @@ One function per dataset turns a root folder into a `Benchmark`, whichever of th
 circulation it finds there; nothing else knows about folders. `labels` knows what is in the files.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -476,7 +477,11 @@ def _file_of_each(names: Mapping[str, str], folder: Path) -> dict[str, Path]:
 
 
 def named_videos(split: Path) -> dict[str, Path]:
-    """Map names to the video files and frame folders of a split, in natural order."""
+    """Map names to the video files and frame folders of a split, in natural order.
+
+    Raises:
+        DataError: Two have one name, or a name cannot be written into tables.
+    """
     videos: dict[str, Path] = {}
     for source in natural_order(split.iterdir() if split.is_dir() else ()):
         if source.is_dir():
@@ -485,6 +490,11 @@ def named_videos(split: Path) -> dict[str, Path]:
             name = source.stem
         else:
             continue
+        if (shown := os.fsencode(source).decode(errors="replace")) != str(source):
+            raise DataError(
+                f"{shown}: the name of this video is not in UTF-8, so that no table can hold it; "
+                "rename the video or its folder"
+            )
         if name in videos:
             raise DataError(
                 f"{source}: found a second video with the name {name!r} beside "
