@@ -191,3 +191,12 @@ def test_a_password_is_never_shown(user: str, password: str) -> None:
     assert "Wort" not in name
     assert shown(name) == name
     assert os.environ[VARIABLE] == "{}"
+
+
+def test_a_comma_in_a_password_is_refused_in_a_multirun_and_shows_nothing() -> None:
+    address = "rtsp://admin:s3cret,pa55@door/1"
+    with pytest.raises(ConfigError, match="in quotes") as refusal:
+        as_meant(["-m", f"video={address},roof.mp4"])
+    assert "s3cret" not in str(refusal.value)
+    assert "pa55" not in str(refusal.value)
+    assert as_meant(["-m", f"video='{address}',a@b.mp4"])[1] == "video='rtsp://***@door/1',a@b.mp4"

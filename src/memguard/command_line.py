@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -76,7 +77,8 @@ def as_meant(words: Sequence[str], literal: frozenset[str] = LITERAL) -> list[st
         Words for Hydra; the same ones, given again, come back as they are.
 
     Raises:
-        ConfigError: A file or environment variable that an address is to be read from is missing.
+        ConfigError: A file or environment variable that an address is to be read from is missing;
+            or a comma in a multirun cuts an address in two.
 
     Example:
         >>> as_meant(["video=rtsp://admin:pw@door/cam?channel=1", "checkpoint=a[1].ckpt", "seed=1"])
@@ -102,6 +104,8 @@ def _word(word: str, literal: frozenset[str], several: bool) -> str:
         if several and _SWEEP.fullmatch(text):
             return word
         parts = _separated(_CHOICE.sub(r"\1", text)) if several else [text]
+        if name == VIDEO:
+            parts = _require_whole_addresses(list(parts))
         return key + ",".join(map(convert, parts))
     if "://" not in text or name.startswith(_OF_OTHERS):
         return word
@@ -116,6 +120,18 @@ def _separated(text: str) -> Iterator[str]:
         end = part.end()
         if not part[2]:
             return
+
+
+def _require_whole_addresses(parts: list[str]) -> list[str]:
+    """Refuse values that are pieces of one address, as its password would be shown in them."""
+    for before, part in pairwise(parts):
+        cut = "://" in before and before[0] not in "'\""
+        if cut and "@" in part[1:] and "://" not in part:
+            raise ConfigError(
+                f"{VIDEO}: commas separate values in a multirun, and one follows within an address;"
+                f" write each address in quotes, as in \"{VIDEO}='rtsp://…','rtsp://…'\"."
+            )
+    return parts
 
 
 def _path(text: str) -> str:
