@@ -5,7 +5,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from memguard.data.timing import Clock, credible_rate, frame_rate
@@ -77,6 +77,8 @@ def test_times_are_finite_begin_at_zero_and_rise(stamps: list[float | None], fps
     assert all(before < after for before, after in pairwise(times))
 
 
+@example(times=[0.0, 2e-311], declared=[])
+@example(times=[-1e308, 1e308], declared=[30.0])
 @given(
     st.lists(st.floats(-1e4, 1e4), max_size=60),
     st.lists(st.one_of(st.none(), st.floats(allow_nan=True)), max_size=3),

@@ -54,7 +54,8 @@ def measured_rate(times: Sequence[float]) -> float | None:
     gaps = [after - before for before, after in pairwise(ordered)]
     if not gaps or ordered[-1] == ordered[0]:
         return None
-    return len(ordered) / (ordered[-1] - ordered[0] + median(gaps))
+    rate = len(ordered) / (ordered[-1] - ordered[0] + median(gaps))
+    return rate if 0 < rate < math.inf else None  # times too far apart or too near to count by
 
 
 def frame_rate(
