@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from memguard.command_line import as_meant
+from memguard.command_line import LITERAL, as_meant
 from memguard.config import config_folder, register_resolvers
 from memguard.errors import ConfigError
 from memguard.sources import VARIABLE, encoded, put_aside, shown, true_source
@@ -200,3 +200,17 @@ def test_a_comma_in_a_password_is_refused_in_a_multirun_and_shows_nothing() -> N
     assert "s3cret" not in str(refusal.value)
     assert "pa55" not in str(refusal.value)
     assert as_meant(["-m", f"video='{address}',a@b.mp4"])[1] == "video='rtsp://***@door/1',a@b.mp4"
+
+
+@pytest.mark.parametrize("key", sorted(LITERAL - {"video"}))
+def test_the_path_of_every_key_with_one_is_literal(key: str) -> None:
+    assert as_meant([f"{key}=a[1]=b"]) == [f"{key}='a[1]=b'"]
+    assert as_meant([f"++{key}=a[1]"]) == [f"++{key}='a[1]'"]
+
+
+def test_a_backslash_before_a_comma_escapes_nothing() -> None:
+    _, word = as_meant(["-m", "checkpoint=a\\,b"])
+    override = OverridesParser.create().parse_override(word)
+    assert override.is_sweep_override()
+    values = [str(each.text if hasattr(each, "text") else each) for each in override.value().list]
+    assert values == ["a\\", "b"]

@@ -3,6 +3,7 @@
 import logging
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import torch
 from memguard.data.datamodule import ClipDataModule
 from memguard.data.layouts import folder
 from memguard.detector import Detector
-from memguard.ending import WholeEnd, planned_epochs
+from memguard.ending import WholeEnd, ends_here, planned_epochs
 from memguard.norm import MeasuredNorm
 from memguard.safety import SafeCheckpoints
 from tests.conftest import small_detector
@@ -107,3 +108,43 @@ def test_epochs_that_end_before_the_requested_steps_say_so(
         UserWarning, match=r"max_epochs=1 ends this training after 7 of the 90 steps"
     ):
         trained(shared_scene, tmp_path, max_epochs=1, max_steps=90)
+
+
+@pytest.mark.parametrize(
+    ("options", "ends"),
+    [
+        ({}, False),
+        ({"should_stop": True}, True),
+        ({"should_stop": True, "min_epochs": 3}, False),
+        ({"should_stop": True, "min_epochs": 2}, True),
+        ({"should_stop": True, "min_steps": 14}, False),
+        ({"should_stop": True, "min_steps": 13}, True),
+        ({"max_steps": 14}, False),
+        ({"max_steps": 13}, True),
+        ({"max_epochs": 3}, False),
+        ({"max_epochs": 3, "is_last_batch": True}, True),
+        ({"is_last_batch": True}, False),
+    ],
+)
+def test_a_step_is_the_last_one_where_a_limit_is_reached(
+    options: dict[str, Any], ends: bool
+) -> None:
+    trainer: Any = SimpleNamespace(
+        **{
+            "global_step": 13, "current_epoch": 2, "max_steps": -1, "max_epochs": 9,
+            "min_epochs": None, "min_steps": None, "is_last_batch": False, "should_stop": False,
+        }
+        | options
+    )  # fmt: skip
+    assert ends_here(trainer) is ends
+
+
+@pytest.mark.filterwarnings("error")
+def test_as_many_steps_as_the_epochs_have_are_no_reason_for_a_warning() -> None:
+    trainer: Any = SimpleNamespace(
+        max_epochs=2, max_steps=10, num_training_batches=9, accumulate_grad_batches=2
+    )
+    WholeEnd().on_train_start(trainer, trainer)
+    trainer.max_steps = 11
+    with pytest.warns(UserWarning, match="after 10 of the 11 steps"):
+        WholeEnd().on_train_start(trainer, trainer)

@@ -7,10 +7,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from memguard.builders import build_datamodule, build_detector
+from memguard.builders import OWN, build_datamodule, build_detector, require_buildable
 from memguard.config import config_folder, register_resolvers
 from memguard.data.layouts import folder
 from memguard.detector import Detector
+from memguard.trust import NOBODY, NotTrustedError
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -74,3 +75,29 @@ def test_in_16_bits_channels_are_innermost(precision: str, innermost: bool) -> N
 @pytest.mark.parametrize("compiled", [True, False])
 def test_steps_are_compiled_where_that_is_set(compiled: bool) -> None:
     assert built(f"compile={compiled}").compiled is compiled
+
+
+def test_a_class_is_built_under_its_own_key_alone() -> None:
+    for group, classes in OWN.items():
+        for other in {key for key in OWN if key != group}:
+            for target in classes:
+                require_buildable({group: {"_target_": target}}, NOBODY)
+                with pytest.raises(NotTrustedError, match=rf"{other}\._target_ is {target}"):
+                    require_buildable({other: {"_target_": target}}, NOBODY)
+
+
+@pytest.mark.parametrize(
+    ("group", "argument"), [("data", "benchmark"), ("data", "videos_apart"), ("model", "weights")]
+)
+def test_arguments_that_are_no_settings_are_refused(group: str, argument: str) -> None:
+    (target,) = OWN[group]
+    with pytest.raises(NotTrustedError, match=rf"{group}\.{argument} is nothing that"):
+        require_buildable({group: {"_target_": target, argument: 1}}, NOBODY)
+
+
+def test_an_optimizer_alone_may_be_a_partial() -> None:
+    adam = {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.1}
+    require_buildable({"optimizer": adam}, NOBODY)
+    (target,) = OWN["model"]
+    with pytest.raises(NotTrustedError, match=r"model\._partial_ is True"):
+        require_buildable({"model": {"_target_": target, "_partial_": True}}, NOBODY)

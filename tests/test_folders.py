@@ -1,5 +1,6 @@
 """Folders of runs and sweeps: one for each command, and none that is written over."""
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -127,3 +128,21 @@ def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders.tempfile, "TemporaryFile", full)
     with pytest.raises(SystemExit, match=r"written \(No space left on device\); .* make room"):
         begin("evaluate")
+
+
+def test_a_folder_on_a_full_disk_is_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Full:
+        def __enter__(self) -> "Full":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def write(self, data: bytes) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(folders.tempfile, "TemporaryFile", lambda dir: Full())
+    with pytest.raises(SystemExit, match=r"new: this folder cannot be written \(No space left"):
+        begin("train", "hydra.run.dir=new")

@@ -143,6 +143,7 @@ def test_what_gathers_is_otherwise_as_before_also_where_it_is_broken_off() -> No
         pass_what_does_not_fit(network)
     assert torch.equal(layer.get_buffer("running_mean"), torch.full((2,), 7.0))
     assert (layer.momentum, layer.training, network.training) == (0.1, False, True)
+    assert not layer._forward_hooks
     assert all(map(torch.equal, weights, network.parameters()))
 
 

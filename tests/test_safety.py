@@ -189,3 +189,45 @@ def test_a_checkpoint_does_not_name_what_is_removed(tmp_path: Path) -> None:
         assert list(keeper.best_k_models) == [str(own)]
     keeper.load_state_dict(keeper.state_dict() | {"best_model_path": str(own)})
     assert keeper.best_model_path == str(own)
+
+
+class Hours(pl.Callback):
+    """A clock by which each step takes four minutes; an error ends the training in one of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, last: int) -> None:
+        self.seconds, self.last = 0.0, last
+        monkeypatch.setattr(safety.time, "monotonic", lambda: self.seconds)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.seconds += 4 * 60
+        if trainer.global_step == self.last:
+            raise RuntimeError("The machine is lost.")
+
+
+def test_no_more_is_lost_than_the_minutes_between_two_saves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RuntimeError, match="lost"):
+        fit(tmp_path, 1, Hours(monkeypatch, 3))
+    assert steps(tmp_path) == {"last.ckpt": 3}  # after twelve minutes, of ten that may be lost
+    (tmp_path / "last.ckpt").unlink()
+    with pytest.raises(RuntimeError, match="lost"):
+        fit(tmp_path, 1, Hours(monkeypatch, 2))
+    assert steps(tmp_path) == {}
+
+
+def test_an_epochs_own_file_does_not_stand_for_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, failed = torch.save, []
+
+    def save_but_once(checkpoint: dict[str, Any], file: Any) -> None:
+        if Path(file.name).name.startswith("last") and not failed:
+            failed.append(file.name)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(checkpoint, file)
+
+    monkeypatch.setattr(torch, "save", save_but_once)
+    fit(tmp_path, 1, every_n_epochs=1)
+    assert failed
+    assert steps(tmp_path) == {"epoch=0.ckpt": STEPS, "last.ckpt": STEPS}

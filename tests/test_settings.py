@@ -7,9 +7,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from memguard.checkpoints import CONFIG_KEY
 from memguard.config import config_folder, register_resolvers
-from memguard.settings import GROUPS, leaves, plain_settings, read_settings
-from memguard.trained import restore
+from memguard.settings import GROUPS, NotPlainError, leaves, plain_settings, read_settings
+from memguard.trained import as_trained, restore
 
 WEIGHTS = Path(__file__).parents[1] / "experiments" / "paper_ped2" / "weights"
 
@@ -88,3 +89,33 @@ def test_committed_checkpoints_load(name: str) -> None:
     lengths = detector.memory.items.norm(dim=1)
     torch.testing.assert_close(lengths, torch.ones(10))
     assert "${" not in OmegaConf.to_yaml(config, resolve=True)
+
+
+def test_settings_are_as_many_and_as_long_as_settings_are() -> None:
+    for fits in ({"a": ["x"] * 4000}, {"a": "x" * 4096}):
+        assert read_settings(fits) == (fits, {})
+    for too_much in ({"a": ["x"] * 5001}, {"a": "x" * 4097}):
+        with pytest.raises(NotPlainError):
+            read_settings(too_much)
+
+
+def test_a_request_goes_before_what_was_trained_and_null_leaves_it() -> None:
+    trained = {"seed": 1, "scoring": {"weight": 0.6, "smoothing": 2}, "trainer": {"max_epochs": 7}}
+    asked = OmegaConf.create({"seed": 2, "scoring": {"weight": None, "smoothing": 3}})
+    config = as_trained(None, {CONFIG_KEY: trained}, asked)
+    assert (config.seed, config.scoring.weight, config.scoring.smoothing) == (2, 0.6, 3)
+    assert config.trainer.max_epochs == 7
+
+
+def test_another_dataset_takes_no_setting_of_the_trained_one() -> None:
+    dataset = {"_target_": "memguard.data.layouts.avenue", "root": "/a", "labels": "masks"}
+    for asked, expected in (
+        ({"root": "/b"}, dataset | {"root": "/b"}),
+        (
+            {"_target_": "memguard.data.layouts.folder", "root": "/b"},
+            {"_target_": "memguard.data.layouts.folder", "root": "/b"},
+        ),
+    ):
+        request = OmegaConf.create({"dataset": asked})
+        config = as_trained(None, {CONFIG_KEY: {"dataset": dataset}}, request)
+        assert config.dataset == expected | {"on_error": "raise", "cache": "none"}

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from memguard.config import config_folder, register_resolvers
 from memguard.errors import CheckpointError, ConfigError, DataError
 from memguard.settings import plain_settings
 from memguard.trained import restore
-from memguard.trust import trust_of
+from memguard.trust import NotTrustedError, Trust, require_allowed, trust_of
 
 SMALL = ("model=mnad_tiny", "model.width=2", "memory.dim=4", "memory.size=3", "data.frame_size=16")
 NO_VIDEO = ("dataset=folder", "dataset.root=/nowhere")
@@ -477,3 +478,21 @@ def test_settings_without_a_class_are_one_sentence(
     torch.save(honest | {CONFIG_KEY: settings}, path)
     with pytest.raises(CheckpointError, match=rf"its settings of {group} name no class"):
         memguard.load(path)
+
+
+def test_a_package_with_a_similar_name_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = ModuleType("my_pkg")
+    package.Own = type("Own", (), {"__module__": "my_pkg.nets"})  # type: ignore[attr-defined]
+    package.Strange = type("Strange", (), {"__module__": "my_pkg_evil"})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "my_pkg", package)
+    trust = Trust(("my_pkg",))
+    require_allowed("model", {"_target_": "my_pkg.Own"}, {}, trust)
+    with pytest.raises(NotTrustedError, match=r"my_pkg\.Strange, which my_pkg does not define"):
+        require_allowed("model", {"_target_": "my_pkg.Strange"}, {}, trust)
+
+
+def test_a_class_that_the_command_names_is_named_for_its_own_key() -> None:
+    trust = trust_of(OmegaConf.create({"model": {"_target_": "my_pkg.Net"}}))
+    assert trust.allows("model", "my_pkg.Net")
+    assert not trust.allows("guard", "my_pkg.Net")
+    assert not trust.allows("model", "my_pkg.Other")

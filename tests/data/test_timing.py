@@ -87,3 +87,21 @@ def test_a_rate_is_positive_and_finite(times: list[float], declared: list[float 
     rate = frame_rate(times, [d if d is None or math.isfinite(d) else None for d in declared])
     assert math.isfinite(rate)
     assert rate > 0
+
+
+def test_a_declared_rate_that_the_times_do_not_bear_out_gives_way_to_theirs() -> None:
+    assert frame_rate([n / 29 for n in range(90)], [30.0]) == pytest.approx(29)
+    assert frame_rate([n / 29.8 for n in range(90)], [30.0]) == 30
+
+
+def test_a_few_times_that_are_rounded_a_lot_leave_the_declared_rate() -> None:
+    times = [0.0, 0.04, 0.08]  # of 24 frames a second
+    assert frame_rate(times, [24.0], tick=0.01) == 24
+    assert frame_rate(times, [24.0]) == pytest.approx(25)
+
+
+def test_a_pause_of_hours_is_one_and_a_jump_of_days_is_a_clock_that_was_set() -> None:
+    clock = Clock(fps=10)
+    hours, days = 12 * 3600.0, 3 * 86400.0
+    times = [clock(stamp) for stamp in (5, 5 + hours, 5 + hours + days, 5.5 + hours + days)]
+    assert times == pytest.approx([0, hours, hours + 0.1, hours + 0.6])
