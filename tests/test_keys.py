@@ -24,6 +24,23 @@ from memguard.keys import unknown_key
          "trainer.acelerator is not known: did you mean trainer.accelerator?"),
         ("score", ["anotate=true"], "anotate is not known: did you mean annotate?"),
         ("prepare", ["windw=2"], "windw is not known: did you mean window?"),
+        # Hydra trains without an optional group of which it does not find the option.
+        ("train", ["experiment=demmo"],
+         "experiment=demmo is not known: did you mean experiment=demo?"),
+        ("train", ["sweep=memory_sizes"],
+         "sweep=memory_sizes is not known: did you mean sweep=memory_size?"),
+        ("train", ["-m", "experiment=demo,nothing_like_it"],
+         "experiment=nothing_like_it is not known: it must be one of ablation_ped2, ddp_ped2, "
+         "demo, paper_avenue_pred, paper_avenue_recon, paper_ped2_pred, paper_ped2_recon, "
+         "paper_shanghaitech_pred, paper_shanghaitech_recon, small_ped2_pred, small_ped2_recon."),
+        ("evaluate", ["baseline=previous"],
+         "baseline=previous is not known: did you mean baseline=previous_frame?"),
+        ("evaluate", ["scoring=pach"], "scoring=pach is not known: did you mean scoring=patch?"),
+        # Hydra ends with a traceback.
+        ("train", ["logger=null"],
+         "logger=null cannot work: set logger to csv, none, tensorboard, wandb, or leave it out."),
+        ("train", ["trainer=3"],
+         "trainer=3 cannot work: set trainer to ddp, default, or leave it out."),
     ],
 )  # fmt: skip
 def test_an_unknown_key_is_refused_with_the_nearest(
@@ -50,6 +67,8 @@ def test_an_unknown_key_is_refused_with_the_nearest(
             ["baseline=previous_frame", "dataset=folder", "dataset.root=x", "scoring=patch"],
         ),
         ("evaluate", ["trainer.limit_test_batches=3"]),
+        ("train", ["-m", "experiment=demo,paper_ped2_pred", "~logger", "'callbacks'='train'"]),
+        ("train", ["callbacks=[train,each_epoch]", "task='recon'", "sweep=search"]),
         ("prepare", ["dataset=ped2", "dataset.root=x"]),
     ],
 )

@@ -17,7 +17,13 @@ from memguard.data.layouts import folder
 from memguard.errors import ConfigError
 from memguard.safety import SafeCheckpoints
 from memguard.trained import as_trained
-from memguard.trainer_options import options, refused_by, switched_off, validate_trainer
+from memguard.trainer_options import (
+    options,
+    refused_by,
+    require_accelerator,
+    switched_off,
+    validate_trainer,
+)
 from tests.conftest import small_detector
 
 
@@ -57,6 +63,23 @@ def test_what_lightning_takes_needs_no_plus() -> None:
 def test_what_it_does_not_take_is_refused(override: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         validate_trainer(composed(override))
+
+
+def test_an_accelerator_that_is_not_there_is_refused_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = {"cpu"}
+    monkeypatch.setattr("memguard.trainer_options._is_available", lambda kind: kind in here)
+    for name in ("gpu", "cuda", "mps"):
+        sentence = (
+            rf"^trainer\.accelerator={name} cannot work on this machine: set .* auto or cpu\.$"
+        )
+        with pytest.raises(ConfigError, match=sentence):
+            require_accelerator(composed(f"trainer.accelerator={name}"))
+    for name in ("auto", "cpu", "null", "not_known"):
+        require_accelerator(composed(f"trainer.accelerator={name}"))
+    here.add("mps")
+    require_accelerator(composed("trainer.accelerator=gpu"))
 
 
 def test_bars_and_checkpoints_are_left_out_where_an_option_says_so() -> None:

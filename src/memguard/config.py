@@ -145,6 +145,7 @@ def validate_training(config: DictConfig) -> None:
         )
     validate(config)
     keep_to(TRAINING_RULES, config)
+    _validate_past(config)
     _validate_limits(config)
     _validate_precision(config)
 
@@ -177,6 +178,17 @@ def validate_score(config: DictConfig) -> None:
     """
     require_complete(config)
     keep_to(SCORE_RULES, config)
+
+
+def _validate_past(config: DictConfig) -> None:
+    """Refuse windows of another length than the model takes."""
+    for key in ("data.past", "model.past"):
+        past = OmegaConf.select(config, key)
+        if past is not None and past != config.task.past:
+            raise ConfigError(
+                f"{key}={shown(past)} cannot work with task.past={config.task.past}: set task.past "
+                "alone, which both follow."
+            )
 
 
 def _validate_limits(config: DictConfig) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
@@ -59,6 +60,7 @@ from memguard.trainer_options import (
     misconfiguration_reported,
     options,
     refused_by,
+    require_accelerator,
     switched_off,
 )
 from memguard.trust import Trust, trust_of
@@ -155,7 +157,10 @@ def prepare(config: DictConfig) -> Preparation:
 
 def _detector_to_train(config: DictConfig) -> Detector:
     """Put the detector together as a training begins: anew, or with what another has learned."""
-    detector = build_detector(config, trust_of(config))
+    trust = trust_of(config)
+    detector = build_detector(config, trust)
+    with refused_by("optimizer"):  # torch checks its settings when it gets parameters
+        build("optimizer", config.optimizer, trust)([torch.nn.Parameter(torch.zeros(1))])
     if config.weights:
         detector.begin_from(read_weights(Path(config.weights), config))
     return detector
@@ -178,6 +183,7 @@ def build_trainer(config: DictConfig, callbacks: list[pl.Callback]) -> pl.Traine
     Raises:
         ConfigError: The options cannot work, or not on this machine.
     """
+    require_accelerator(config)
     with refused_by("logger"):
         loggers = [instantiate(logger) for logger in config.get("logger", {}).values()]
     with refused_by("callbacks"):
@@ -196,8 +202,13 @@ def build_trainer(config: DictConfig, callbacks: list[pl.Callback]) -> pl.Traine
 
 def _configured(config: DictConfig) -> Iterator[pl.Callback]:
     """Make the configured callbacks, apart from those that a trainer's option switches off."""
-    for node in config.callbacks.values():
+    for name, node in config.callbacks.items():
         callback = instantiate(node)
+        if not isinstance(callback, pl.Callback):
+            raise ConfigError(
+                f"callbacks.{name} cannot work, as it is no callback of Lightning's: set "
+                f"callbacks.{name}._target_ to a subclass of pytorch_lightning.Callback."
+            )
         if not switched_off(callback, config):
             yield callback
 

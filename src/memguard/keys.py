@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -60,10 +60,16 @@ def unknown_key(name: str, folder: str, words: Sequence[str]) -> str | None:
     try:
         overrides = OverridesParser.create().parse_overrides(settings)
         groups = [override for override in overrides if _chooses(override, Path(folder))]
+        for override in groups:
+            if sentence := _no_option(override, Path(folder)):
+                return sentence
         with initialize_config_dir(folder, version_base="1.3"):
             config = compose(name, [_first_choice(override) for override in groups])
     except (HydraException, OmegaConfBaseException):
         return None
+    for override in groups:
+        if sentence := _unknown_option(override, Path(folder)):
+            return sentence
     for override in overrides:
         adds = override.is_add() or override.is_force_add()
         key = override.key_or_group
@@ -78,6 +84,42 @@ def _chooses(override: Override, folder: Path) -> bool:
     """Tell whether an override chooses an option of a group."""
     group = override.key_or_group
     return group.startswith("hydra/") or override.package is not None or (folder / group).is_dir()
+
+
+def _no_option(override: Override, folder: Path) -> str | None:
+    """Refuse null and numbers for a group, of which Hydra gives a traceback."""
+    value = override.value()
+    if override.is_delete() or override.is_sweep_override() or isinstance(value, (str, list)):
+        return None
+    if isinstance(value, QuotedString):
+        return None
+    group = override.key_or_group
+    options = ", ".join(_options(folder / group))
+    return f"{override.input_line} cannot work: set {group} to {options}, or leave it out."
+
+
+def _unknown_option(override: Override, folder: Path) -> str | None:
+    """Refuse an option that is not there; Hydra passes over those of optional groups."""
+    group = override.key_or_group
+    if override.is_delete() or group.startswith("hydra/") or not (folder / group).is_dir():
+        return None
+    options = _options(folder / group)
+    for option in _chosen(override):
+        name = option.removesuffix(".yaml")
+        if name not in options:
+            return unknown(f"{group}=", name, options)
+    return None
+
+
+def _options(group: Path) -> list[str]:
+    return sorted(file.relative_to(group).as_posix()[:-5] for file in group.rglob("*.yaml"))
+
+
+def _chosen(override: Override) -> list[str]:
+    if override.is_discrete_sweep():
+        return [str(text) for text in override.sweep_string_iterator()]
+    value = override.value()
+    return [str(part) for part in (value if isinstance(value, list) else [value])]
 
 
 def _first_choice(override: Override) -> str:

@@ -159,6 +159,7 @@ MEMORY_SIZE = "a whole number of at least 2 and at most 1000000, or 0 (none)"
 
 RULES = [
     Rule("memory.size", described(whole(0, 10**6), MEMORY_SIZE)),
+    Rule("task.past", whole(0, 1000), optional_group=True),
     Rule("memory.dim", whole(1, 2**13)),
     Rule("model.width", whole(1, 2**9)),
     Rule("loss.compactness", number(0)),

@@ -12,6 +12,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 
 from memguard.errors import ConfigError, UserError
@@ -37,6 +38,8 @@ OURS = {
     "default_root_dir": "set hydra.run.dir",
     "barebones": "memguard needs what it leaves out; use logger=none",
 }
+
+MOST_PROCESSES = 1024  # on one machine; on CPUs Lightning starts as many as it is given
 
 _BATCHES = described(
     either(whole(0), number(0, 1)), "a number of batches, or a share of them from 0 to 1"
@@ -65,6 +68,17 @@ RULES = [
         Kind(
             lambda value: TEXT.works(value) or isinstance(value, DictConfig),
             "DD:HH:MM:SS, days to seconds",
+        ),
+    ),
+    Rule(
+        "trainer.devices",
+        Kind(
+            # Below 1, Lightning knows which accelerators take it.
+            lambda value: (
+                not isinstance(value, bool)
+                and (not isinstance(value, int) or value <= MOST_PROCESSES)
+            ),
+            f"auto, a whole number of at most {MOST_PROCESSES}, or a list of GPUs",
         ),
     ),
     Rule("trainer.num_nodes", whole(1)),
@@ -143,6 +157,27 @@ def validate_trainer(config: DictConfig) -> None:
         if name not in (*option_names(), *OURS, "_target_"):
             raise ConfigError(unknown("trainer.", str(name), option_names()))
     keep_to(RULES, config)
+
+
+def require_accelerator(config: DictConfig) -> None:
+    """Refuse an accelerator that this machine does not have.
+
+    Raises:
+        ConfigError: The message names the key, and the accelerators that are there.
+    """
+    name = config.trainer.get("accelerator")
+    if name != "gpu" and name not in AcceleratorRegistry:
+        return  # Lightning names those that it knows
+    here = [kind for kind in AcceleratorRegistry if _is_available(kind)]
+    if not any(kind in here for kind in (("cuda", "mps") if name == "gpu" else (name,))):
+        raise ConfigError(
+            f"trainer.accelerator={name} cannot work on this machine: set it to "
+            f"{', '.join(['auto', *here[:-1]])} or {here[-1]}."
+        )
+
+
+def _is_available(kind: str) -> bool:
+    return bool(AcceleratorRegistry[kind]["accelerator"].is_available())
 
 
 def unknown(group: str, name: str, known: Iterable[str]) -> str:

@@ -414,6 +414,8 @@ def test_a_mistake_is_one_sentence_and_no_traceback(
     [
         ("train", ["trainer.accelerator=nothing"], "trainer cannot work: .*nothing"),
         ("train", ["trainer.devices=0", "logger=wandb"], "trainer cannot work: .*devices=0"),
+        ("train", ["+optimizer.betas=[2,3]"], "optimizer cannot work: Invalid beta parameter"),
+        ("train", ["+callbacks.mine._target_=os.getcwd"], "callbacks.mine cannot work"),
         ("train", ["trainer.max_epoch=3"], "did you mean trainer.max_epochs?"),
         ("train", ["trainer.gradient_clip_val=-1"], "gradient_clip_val=-1 cannot work"),
         ("evaluate", ["checkpoint=/no/last.ckpt"], "There is no checkpoint /no/last.ckpt"),
