@@ -39,6 +39,7 @@ NOT_PATHS = [{"a": 1}, [1, 2], True, 0, 1.5, NAN, "", " "]
 
 WRONG: dict[str, list[Any]] = {
     "memory.size": [*NOT_COUNTS, -1, None],
+    "task.past": [*NOT_COUNTS, -1, None],
     "memory.dim": [*NOT_COUNTS, 0, None],
     "model.width": [*NOT_COUNTS, 0, None],
     "loss.compactness": [*NOT_NUMBERS, None],
@@ -94,6 +95,7 @@ WRONG: dict[str, list[Any]] = {
     "trainer.limit_test_batches": [*NOT_NUMBERS, 1.5],
     "trainer.limit_predict_batches": [*NOT_NUMBERS, 1.5],
     "trainer.overfit_batches": [*NOT_NUMBERS, 1.5],
+    "trainer.devices": [True, False, 1025, HUGE],
     "trainer.check_val_every_n_epoch": [*NOT_WHOLE, 0],
     "trainer.num_sanity_val_steps": NOT_WHOLE,
     "trainer.log_every_n_steps": [*NOT_WHOLE, 0],

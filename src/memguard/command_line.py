@@ -22,6 +22,7 @@ from memguard.errors import ConfigError, UserError
 from memguard.sources import put_aside, shown
 
 VIDEO = "video"
+MISSING = "???"  # OmegaConf takes it for a value that is not there yet
 LITERAL = frozenset(
     {
         VIDEO, "checkpoint", "weights", "dataset.root", "paths.data_dir", "paths.cache_dir",
@@ -156,6 +157,8 @@ def _meaning(text: str, meant: str) -> str:
     """Give a value as it is where Hydra reads it as meant, else in quotes."""
     if text.lower() in ("", "null"):
         return text
+    if meant == MISSING:
+        return f"./{MISSING}"
     if _is_interpolation(text):
         return text if _parsed(text) is not None else _in_quotes(text)
     # A backslash at its end would escape the comma before the next value.
