@@ -17,7 +17,15 @@ from memguard.data.kept import FramesInMemory
 from memguard.data.windows import ClipBatch, OrderedWindows, Segment
 from memguard.detector import Detector
 from memguard.errors import ConfigError, UserError
-from memguard.processes import SameItems, deal, devices, nodes, require_together
+from memguard.processes import (
+    SameItems,
+    deal,
+    devices,
+    gathered,
+    nodes,
+    require_together,
+    share_buffers,
+)
 
 STEPS, WINDOWS = 6, 3
 
@@ -119,6 +127,11 @@ def _fit_in_group(rank: int, folder: str) -> None:
         except UserError as error:
             told = str(error)
         found = {name: getattr(record, name) for name in ("losses", "items", "used", "normal")}
+        statistics = nn.BatchNorm1d(1)
+        statistics.get_buffer("running_mean").fill_(5 + rank)
+        share_buffers(statistics)
+        found["shared"] = float(statistics.get_buffer("running_mean"))
+        found["gathered"] = gathered(f"of {rank}")
         torch.save((model.state_dict(), found, told), f"{folder}/{rank}.pt")
         distributed.destroy_process_group()
 
@@ -172,6 +185,13 @@ def test_items_are_the_same_to_the_bit_in_both_processes(both: list[Any]) -> Non
 def test_items_that_differ_stop_every_process_with_a_sentence(both: list[Any]) -> None:
     for _, _, told in both:
         assert told.startswith("After step 3 the memory's items of process 1 are not those of")
+
+
+def test_buffers_are_the_first_processs_and_it_alone_has_what_all_gathered(both: list[Any]) -> None:
+    first, second = (record for _, record, _ in both)
+    assert first["shared"] == second["shared"] == 5
+    assert first["gathered"] == ["of 0", "of 1"]
+    assert second["gathered"] == ["of 1"]
 
 
 def test_processes_that_would_not_train_together_are_refused(
