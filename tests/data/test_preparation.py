@@ -427,3 +427,27 @@ def test_damaged_copies_are_told_or_can_be_read(
             pool.schedule(read_through, args=(footage.path,), timeout=60) for footage in sound
         ]
         assert [future.result() for future in reading] == [footage.frames for footage in sound]
+
+
+AFTER_COMPUTING = """
+import sys
+from pathlib import Path
+import torch
+from memguard.data.layouts import Benchmark, VideoRecord
+from memguard.data.preparation import prepare
+
+torch.ones(2**22).mul(2).sum()  # by several threads
+record = VideoRecord("film", Path(sys.argv[1]))
+prepare(Benchmark("films", (record,), ()), Path(sys.argv[2]), length=5).require_no_problem()
+"""
+
+
+def test_videos_are_inspected_after_threads_have_computed(tmp_path: Path) -> None:
+    film = encode(tmp_path / "film.mp4", size=(160, 240))
+    ran = subprocess.run(
+        [sys.executable, "-c", AFTER_COMPUTING, str(film), str(tmp_path / "cache")],
+        env=os.environ | {"OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from pebble import ProcessExpired, ProcessPool
 from rich.progress import track
 
@@ -198,7 +199,13 @@ def _tell_of_conversion(source: Path, footage: Footage) -> None:
 
 @contextmanager
 def _process_pool(tasks: int) -> Iterator[ProcessPool]:
-    pool = ProcessPool(max_workers=min(tasks, os.cpu_count() or 1))
+    # A thread each: those of this process that torch computes with are dead in a forked one, and
+    # torch would wait for them or crash.
+    pool = ProcessPool(
+        max_workers=min(tasks, os.cpu_count() or 1),
+        initializer=torch.set_num_threads,
+        initargs=(1,),
+    )
     try:
         yield pool
     finally:
