@@ -1,8 +1,8 @@
 """Compare ways to wait: ``python experiments/benchmarks/waiting_threads.py [OVERRIDE…]``.
 
 OpenMP's threads that share a computation wait for the slowest of them, and spin meanwhile. On a
-machine with other work the slowest one may wait for a core that another one spins on. Three settings
-take turns, each in a process of its own, on a quiet machine and beside busy processes:
+machine with other work the slowest one may wait for a core that another one spins on. Three
+settings take turns, each in a process of its own, on a quiet machine and beside busy processes:
 
 - ``default``: libgomp's own, 300 000 turns and then sleep,
 - ``20000``: sleep after so many turns (``GOMP_SPINCOUNT``), as memguard has it,
