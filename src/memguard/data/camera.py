@@ -82,7 +82,7 @@ class Camera:
                     for frame in _frames(container):
                         failures = 0
                         if frame is not None:
-                            rgb = torch.from_numpy(frame.to_ndarray(format="rgb24"))
+                            rgb = torch.from_numpy(frame.to_ndarray(format="rgb24", threads=1))
                             seconds = [time.monotonic() - began]
                             yield Pictures(rgb.permute(2, 0, 1)[None], number, seconds, follows)
                             number += 1

@@ -158,7 +158,8 @@ def decoded(path: Path) -> Iterator[Picture]:
     with opened(path) as (container, stream):
         for frame in _frames(path, container, stream):
             turned = turned or orientation(frame)
-            rgb = turned.upright(frame.to_ndarray(format="rgb24"))
+            # A process that is forked later has none of the threads, and hangs as it frees them.
+            rgb = turned.upright(frame.to_ndarray(format="rgb24", threads=1))
             height, width, _ = rgb.shape
             size = size or (width, height)
             if (width, height) != size:

@@ -143,7 +143,7 @@ def _through_pyav(path: Path, found: Packets, frames: range) -> Iterator[np.ndar
             if number > wanted:
                 break
             if number == wanted:
-                rgb = to_rgb.reformat(frame, format="rgb24").to_ndarray()
+                rgb = to_rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
                 yield found.orientation.upright(rgb)
                 wanted += 1
             if wanted == frames.stop:
