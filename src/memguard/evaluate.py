@@ -1,23 +1,8 @@
 """Test a trained detector: ``python -m memguard.evaluate checkpoint=… dataset=ped2``."""
 
-import hydra
-from omegaconf import DictConfig
-
-from memguard import command_line, experiment, sweep
-from memguard.config import config_folder, register_resolvers
-from memguard.keys import with_known_keys
-from memguard.report.sweep import reported_if_interrupted
-
-register_resolvers()
-
-
-@reported_if_interrupted
-@with_known_keys("evaluate", config_folder())
-@hydra.main(version_base="1.3", config_path=config_folder(), config_name="evaluate")
-def main(config: DictConfig) -> float | None:
-    """Run the test that the command line composed, by itself or as a job of a sweep."""
-    return sweep.run_job(config, experiment.evaluate)
-
-
 if __name__ == "__main__":
-    command_line.run(main)
+    # Imported here, as processes that are started from this one import this module, and no more.
+    from memguard.command_line import run
+    from memguard.commands.evaluate import main
+
+    run(main)

@@ -45,7 +45,7 @@ from memguard.detector import Detector
 from memguard.ending import WholeEnd
 from memguard.errors import ConfigError
 from memguard.norm import MeasuredNorm
-from memguard.processes import lost_process_told, require_together
+from memguard.processes import Survivor, lost_process_told, require_together
 from memguard.protocols import one_class_videos
 from memguard.provenance import Provenance
 from memguard.report.dashboard.board import LoggedSettings, closing, keep_files
@@ -172,6 +172,7 @@ def _of_every_training(config: DictConfig) -> Iterator[pl.Callback]:
         with refused_by("trainer.max_time"):
             yield Timer(options(config)["max_time"])
     yield WholeEnd()
+    yield Survivor()
     yield RememberConfig(config)
     if config.batch_norm == "measured":
         yield MeasuredNorm()

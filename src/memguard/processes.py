@@ -5,6 +5,7 @@ they must agree upon beside that, and how work is dealt to them.
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -16,6 +17,7 @@ import torch
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from torch import Tensor, distributed, nn
 from torch._C._distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
@@ -59,7 +61,7 @@ def lost_process_told(newest: Path) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not any(library in str(error) for library in ("gloo/transport", "NCCL")):
+        if not _of_lost_process(error):
             raise
         goes_on = f"; the same command with {way_on(newest)} goes on" if newest.exists() else ""
         raise TrainingError(
@@ -67,6 +69,28 @@ def lost_process_told(newest: Path) -> Iterator[None]:
             f"Look for the cause in the other's output, or in the system's log if it was killed"
             f"{goes_on}."
         ) from error
+
+
+def _of_lost_process(error: BaseException) -> bool:
+    """Tell whether this is an error of the connection to another process."""
+    return any(library in str(error) for library in ("gloo/transport", "NCCL"))
+
+
+class Survivor(pl.Callback):
+    """Lets the first process of a machine close its files after another one has died.
+
+    Lightning looks every five seconds whether a process that it started has died, and then kills
+    the first one as well, whatever that is about to write or say.
+    """
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """End the other processes here, and leave Lightning none to look after."""
+        launcher = trainer.strategy.launcher
+        if isinstance(launcher, _SubprocessScriptLauncher) and _of_lost_process(exception):
+            launcher.kill(signal.SIGKILL)
+            launcher.procs.clear()
 
 
 def agreed(decide: Callable[[], str]) -> str:

@@ -1,5 +1,6 @@
 """Inspection: what each kind of bad file gets, and that nothing bad stops the rest."""
 
+import importlib
 import os
 import random
 import signal
@@ -9,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 
 import av
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from rich.console import Console
 
@@ -286,20 +287,40 @@ def test_what_was_inspected_is_not_inspected_again_until_it_changes(
     assert changed.frames == 12
 
 
-def fail_by_name(source: Path, cache_dir: Path) -> Footage:
-    """Stand in for a decoder that crashes or hangs on some videos."""
+# Worker processes import it, so it is a module of its own.
+WORKERS = """
+import os, signal, time
+from memguard.data.preparation import inspect
+from memguard.data.video import Video
+
+def fail_by_name(source, cache_dir):
     if source.stem == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
     if source.stem == "hang":
         time.sleep(600)
     return inspect(source, cache_dir)
 
+def read_through(path):
+    video = Video(path, frame_size=16, channels=1)
+    return len(video.frames(range(len(video))))
+"""
+
+
+@pytest.fixture
+def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import functions for worker processes: one that stands in for decoders that fail."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "workers.py").write_text(WORKERS)
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    monkeypatch.delitem(sys.modules, "workers", raising=False)
+    return importlib.import_module("workers")
+
 
 def test_a_decoder_that_crashes_or_hangs_is_a_problem_of_that_video(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: ModuleType
 ) -> None:
-    monkeypatch.setattr(preparation, "inspect", fail_by_name)
-    monkeypatch.setattr(preparation, "SHORTEST_LIMIT", 5)
+    monkeypatch.setattr(preparation, "inspect", workers.fail_by_name)
+    monkeypatch.setattr(preparation, "SHORTEST_LIMIT", 10)
     sources = [encode(tmp_path / f"{name}.mp4") for name in ("crash", "a", "hang", "b")]
     found = prepare(benchmark(*sources), tmp_path / "cache", length=5)
     assert [video.footage is None for video in found.train + found.test] == [
@@ -404,16 +425,14 @@ def damage(content: bytes, rng: random.Random) -> bytes:
     return content[:start] + stretch + content[end:]
 
 
-def read_through(path: Path) -> int:
-    torch.set_num_threads(1)  # as a loader's workers do: threads do not outlive a fork
-    video = Video(path, frame_size=16, channels=1)
-    return len(video.frames(range(len(video))))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "libx264"), (".avi", "mpeg4")])
 def test_damaged_copies_are_told_or_can_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, codec: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: ModuleType,
+    suffix: str,
+    codec: str,
 ) -> None:
     monkeypatch.setattr(preparation, "SHORTEST_LIMIT", 30)
     content = encode(tmp_path / f"whole{suffix}", codec=codec, frames=12).read_bytes()
@@ -424,7 +443,8 @@ def test_damaged_copies_are_told_or_can_be_read(
     assert 0 < len(sound) < 350
     with preparation._process_pool(len(sound)) as pool:
         reading = [
-            pool.schedule(read_through, args=(footage.path,), timeout=60) for footage in sound
+            pool.schedule(workers.read_through, args=(footage.path,), timeout=60)
+            for footage in sound
         ]
         assert [future.result() for future in reading] == [footage.frames for footage in sound]
 

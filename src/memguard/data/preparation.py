@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pebble import ProcessExpired, ProcessPool
 from rich.progress import track
 
@@ -199,19 +200,26 @@ def _tell_of_conversion(source: Path, footage: Footage) -> None:
 
 @contextmanager
 def _process_pool(tasks: int) -> Iterator[ProcessPool]:
-    # A thread each: those of this process that torch computes with are dead in a forked one, and
-    # torch would wait for them or crash.
-    pool = ProcessPool(
-        max_workers=min(tasks, os.cpu_count() or 1),
-        initializer=torch.set_num_threads,
-        initargs=(1,),
-    )
+    pool = ProcessPool(max_workers=min(tasks, os.cpu_count() or 1), context=_start_method())
     try:
         yield pool
     finally:
         # Closing would wait, after an interrupt, for all that is still to do.
         pool.stop()
         pool.join()
+
+
+def _start_method() -> BaseContext:
+    """Choose how worker processes start: not as copies of this one.
+
+    The threads of this process that compute, decode or convert are dead in a copy, which then waits
+    for them or crashes. A server that has imported this module and done nothing else is copied.
+    """
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _finding(source: Path, future: "Future[Footage]") -> Footage | DataError:

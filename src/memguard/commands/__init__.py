@@ -1,0 +1,1 @@
+"""Commands: each composes its configuration and hands it to those who do the work."""
