@@ -1,13 +1,20 @@
 """Processes that train together: what two of them make is what one makes of both their batches."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
+from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
+from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from torch import Tensor, distributed, nn
 from torch.utils.data import DataLoader
 
@@ -19,6 +26,7 @@ from memguard.detector import Detector
 from memguard.errors import ConfigError, UserError
 from memguard.processes import (
     SameItems,
+    Survivor,
     deal,
     devices,
     gathered,
@@ -231,3 +239,34 @@ def test_machines_are_counted_from_what_torchrun_says(monkeypatch: pytest.Monkey
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     assert (nodes(), devices()) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("error", "others"),
+    [
+        ("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed", 0),
+        ("CUDA out of memory", 2),
+    ],
+)
+def test_where_another_process_dies_the_first_is_not_killed_as_well(
+    error: str, others: int
+) -> None:
+    waiting = [sys.executable, "-c", "import time; time.sleep(60)"]
+    dead, alive, first = (subprocess.Popen(waiting) for _ in range(3))
+    dead.kill()
+    dead.wait()
+    launcher = _SubprocessScriptLauncher(LightningEnvironment(), num_processes=3, num_nodes=1)
+    launcher.procs.extend([dead, alive])
+    observer = _ChildProcessObserver(first.pid, launcher.procs)
+    trainer = cast(pl.Trainer, SimpleNamespace(strategy=SimpleNamespace(launcher=launcher)))
+    try:
+        Survivor().on_exception(trainer, pl.LightningModule(), RuntimeError(error))
+        assert len(launcher.procs) == others
+        assert observer._run()  # as its thread does every five seconds
+        assert alive.wait(10) == -signal.SIGKILL
+        if others:
+            assert first.wait(10) == -signal.SIGKILL
+        else:
+            assert first.poll() is None
+    finally:
+        first.kill()
