@@ -12,7 +12,7 @@ from memguard.config import config_folder, register_resolvers
 from memguard.settings import GROUPS, NotPlainError, leaves, plain_settings, read_settings
 from memguard.trained import as_trained, restore
 
-WEIGHTS = Path(__file__).parents[1] / "experiments" / "paper_ped2" / "weights"
+WEIGHTS = Path(__file__).parents[1] / "experiments" / "weights"
 
 
 def composed(*overrides: str) -> DictConfig:
