@@ -2,10 +2,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check lock clean
+.PHONY: demo figures test check lock clean
 
 demo: $(READY)  ## Train and test on the generated street scene
 	$(BIN)/python -m memguard.train experiment=demo
+
+figures: $(READY)  ## Draw the figures of the experiments
+	$(BIN)/python experiments/figures.py
 
 # A test process per core: one thread each, or they would get in each other's way.
 test: $(READY)  ## Run every test

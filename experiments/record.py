@@ -1,65 +1,64 @@
-"""Record a finished run in a study: ``python experiments/record.py RUN STUDY NAME [FIGURE…]``.
+"""Record a finished run: ``python experiments/record.py RUN STUDY NAME``.
 
-Adds the run's metrics, provenance and resolved configuration to the study's ``results.json`` under
-NAME, and copies each FIGURE of the run, such as ``scores``, to ``figures/NAME_FIGURE.png``. A name
-that is there already is replaced.
+Add the run's command, commit, seed, machine, minutes and metrics to ``runs.csv``, and its scores
+of each frame to ``scores/STUDY/NAME.csv.gz``. A run of the same study and name is replaced.
 """
 
+import csv
+import gzip
 import json
-import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-SETTINGS = (
-    "task", "model", "memory", "loss", "guard", "scoring", "data", "optimizer", "batch_norm",
-    "trainer",
-)  # fmt: skip
+HERE = Path(__file__).parent
+PROVENANCE = ("study", "run", "command", "commit", "seed", "machine", "minutes")
 
 
-def record(run: Path, study: Path, name: str, figures: Sequence[str]) -> None:
-    """Add one run to a study.
+def record(run: Path, study: str, name: str, folder: Path = HERE) -> None:
+    """Add a run to the table of runs.
 
     Args:
-        run: A run folder with ``metrics.json`` and ``provenance.json``.
-        study: Where ``results.json`` and ``figures/`` are.
-        name: Of the entry, such as ``pred_seed0``.
-        figures: Which of the run's figures to copy, by the names of their files without the suffix.
+        run: A run folder with ``metrics.json``, ``provenance.json`` and ``scores.csv``.
+        study: The study that cites the run, such as ``reproduction``.
+        name: The run's name in that study, such as ``pred_seed0``.
+        folder: Where ``runs.csv`` and ``scores/`` are.
     """
-    config = yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
     provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
-    entry = {
-        "metrics": json.loads((run / "metrics.json").read_text(encoding="utf-8")),
-        "provenance": provenance | {"command": _anywhere(provenance["command"])},
-        "config": {key: found for key in SETTINGS if (found := _set(config.get(key)))},
-    }
-    results = study / "results.json"
-    known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
-    (study / "figures").mkdir(parents=True, exist_ok=True)
-    text = json.dumps(known | {name: entry}, indent=2, ensure_ascii=False)
-    results.write_text(text + "\n", encoding="utf-8")
-    for figure in figures:
-        copy = study / "figures" / f"{name}_{figure}.png"
-        shutil.copy(run / "figures" / f"{figure}.png", copy)
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    row = {"study": study, "run": name}
+    row |= {column: provenance[column] for column in PROVENANCE[2:]}
+    row["command"] = _portable(row["command"])
+    row |= {metric: f"{value:.7g}" for metric, value in metrics.items()}
+    _add(row, folder / "runs.csv")
+    scores = folder / "scores" / study / f"{name}.csv.gz"
+    scores.parent.mkdir(parents=True, exist_ok=True)
+    content = (run / "scores.csv").read_bytes().replace(b"\r\n", b"\n")
+    scores.write_bytes(gzip.compress(content, mtime=0))
 
 
-def _anywhere(command: str) -> str:
-    """Leave out where a run was written, and the earlier part that a training went on from."""
-    own = ("hydra.run.dir=", "checkpoint=") if "memguard.train" in command else ("hydra.run.dir=",)
-    return " ".join(word for word in command.split() if not word.startswith(own))
+def _add(row: dict[str, Any], table: Path) -> None:
+    """Add a row to the table, with a new column for each metric that it does not have yet."""
+    with table.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        columns = list(reader.fieldnames or PROVENANCE)
+        rows = [old for old in reader if (old["study"], old["run"]) != (row["study"], row["run"])]
+    columns += [column for column in row if column not in columns]
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*rows, row])
 
 
-def _set(setting: Any) -> Any:
-    """What a test leaves as it was in training is null in its configuration, and left out."""
-    if not isinstance(setting, dict):
-        return setting
-    return {name: value for name, value in setting.items() if value is not None}
+def _portable(command: str) -> str:
+    """Leave out the options that name a folder of one machine or the part a training resumed."""
+    own = ["hydra.run.dir=", "dataset.root=/", "paths.data_dir=/"]
+    if "memguard.train" in command:
+        own.append("checkpoint=")
+    return " ".join(word for word in command.split() if not word.startswith(tuple(own)))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4:
+    if len(sys.argv) != 4:
         sys.exit(__doc__)
-    record(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4:])
+    record(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

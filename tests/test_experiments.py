@@ -1,0 +1,191 @@
+"""The record of the studies is well formed, and its figures are drawn from it alone."""
+
+import csv
+import gzip
+import importlib
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from PIL import Image
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+README = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
+SCORES = sorted((EXPERIMENTS / "scores").rglob("*.csv.gz"))
+COLUMNS = ["video", "frame", "psnr", "distance", "regular", "written", "score", "label"]
+FIGURES = [
+    "reproduction", "protocol", "memory", "shared_range", "recon", "batch_norm", "timeline",
+    "video_06", "memory_size",
+]  # fmt: skip
+
+
+def rows() -> list[dict[str, str]]:
+    with (EXPERIMENTS / "runs.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def experiments(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module of the experiments by its name, as their commands import each other."""
+    monkeypatch.syspath_prepend(EXPERIMENTS)
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    return load
+
+
+def test_every_run_says_where_it_comes_from() -> None:
+    runs = rows()
+    names = [(row["study"], row["run"]) for row in runs]
+    assert len(runs) > 250
+    assert len(set(names)) == len(names)
+    for name, row in zip(names, runs, strict=True):
+        assert None not in row, name
+        assert row["command"].startswith("python "), name
+        assert re.fullmatch(r"[0-9a-f]{40}(\+changes)?", row["commit"]), name
+        assert int(row["seed"]) >= 0, name
+        assert row["machine"], name
+        assert row["minutes"] == "" or 0 < float(row["minutes"]) < 600, name
+        assert not re.search(r"(?:=|\s)/", row["command"]), name
+
+
+def test_every_metric_is_in_range() -> None:
+    for row in rows():
+        metrics = {key: float(value) for key, value in row.items() if "/" in key and value}
+        assert metrics, row["run"]
+        for key, value in metrics.items():
+            if re.search(r"auroc|test/(ap|eer)|explained|decided|share", key):
+                assert 0 <= value <= 1, (row["run"], key)
+            elif "psnr" in key:
+                assert 10 < value < 60, (row["run"], key)
+        counts = [metrics.get(f"test/frames{of}", 0) for of in ("_written", "_anomalous", "")]
+        assert max(counts[:2]) <= counts[2], row["run"]
+
+
+@pytest.mark.parametrize("path", SCORES, ids=lambda path: path.name)
+def test_scores_have_the_columns_of_a_run_and_a_row_that_names_them(path: Path) -> None:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        assert reader.fieldnames == COLUMNS
+        frames = list(reader)
+    assert len(frames) == 1962
+    assert {row["label"] for row in frames} == {"0", "1"}
+    name = (path.parent.name, path.name.removesuffix(".csv.gz"))
+    assert name in {(row["study"], row["run"]) for row in rows()}
+
+
+def test_scores_are_small() -> None:
+    assert sum(path.stat().st_size for path in SCORES) < 2**20
+
+
+def test_recorded_scores_give_the_recorded_result(experiments: Any) -> None:
+    recorded = experiments("recorded")
+    from torch import from_numpy
+    from torchmetrics.functional.classification import binary_auroc
+
+    metrics = recorded.runs("weights")
+    for name in ("pred_full_size_seed0", "pred_small_seed0"):
+        frames = recorded.scores(f"weights/{name}")
+        area = binary_auroc(from_numpy(frames["score"]), from_numpy(frames["label"]).long())
+        assert float(area) == pytest.approx(metrics[name]["test/auroc"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_each_figure_is_drawn_from_what_is_committed(
+    name: str, experiments: Any, tmp_path: Path
+) -> None:
+    figures = experiments("figures")
+    figures.main([name, "--folder", str(tmp_path)])
+    drawn = [path.name for path in tmp_path.iterdir()]
+    assert drawn == [f"{name}.png"]
+    with Image.open(tmp_path / drawn[0]) as picture:
+        assert picture.width == 1152
+    assert (EXPERIMENTS / "figures" / drawn[0]).stat().st_size < 200_000
+
+
+def test_all_figures_are_known_here(experiments: Any) -> None:
+    assert list(experiments("figures").FIGURES) == FIGURES
+
+
+def test_an_unknown_figure_is_rejected_by_name(
+    experiments: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        experiments("figures").main(["memroy"])
+    assert "no figure is named 'memroy'; there are reproduction, " in capsys.readouterr().err
+
+
+def test_the_page_is_short_and_each_study_has_its_four_parts() -> None:
+    assert len(README.encode()) <= 10_240
+    _, *sections = re.split(r"^## ", README, flags=re.MULTILINE)
+    studies = sections[:-1]
+    assert len(studies) == 6
+    for study in studies:
+        title = study.splitlines()[0]
+        assert len(f"## {study}".encode()) <= 1024, title
+        assert re.search(r"^\*\*[^*]+\?\*\*", study, re.MULTILINE), title
+        assert len(re.findall(r"!\[[^]]+\]\(figures/\w+\.png\)", study)) == 1, title
+        assert len(re.findall(r"```bash\n[^\n]+\n```", study)) == 1, title
+    assert sections[-1].startswith("What made no difference")
+
+
+def test_its_links_lead_somewhere_and_its_figures_are_drawn_by_the_command() -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", README)
+    assert links
+    for link in links:
+        assert (EXPERIMENTS / link).exists(), link
+    assert {Path(link).stem for link in links if link.endswith(".png")} <= set(FIGURES)
+
+
+def test_the_studies_it_names_are_in_the_table_of_runs() -> None:
+    table = README.split("| change | result | study |\n|---|---|---|\n")[1].split("\n\n")[0]
+    named = {line.rsplit("|", 2)[1].strip() for line in table.splitlines()}
+    assert named - {"–"} <= {row["study"] for row in rows()}
+
+
+def test_it_is_said_in_the_words_of_the_field() -> None:
+    words = (
+        "paint(ed|s|ing)?|asked( for)?|told|stretched|by heart|tells? \\w+ apart|written frames?|"
+        "frames written|anew|made again|gone on with|evidence|suspects?|findings|board|steady|"
+        "kept|monitors|safety|(?<!batch )norm|foreign|is worth|what stands|falls? short"
+    )
+    text = " ".join(README.split())
+    assert not (found := re.search(rf"\b({words})\b", text, re.IGNORECASE)), found
+
+
+def finished_run(folder: Path, auroc: float) -> Path:
+    folder.mkdir()
+    provenance = {
+        "command": "python -m memguard.evaluate dataset=ped2 dataset.root=/data hydra.run.dir=/r",
+        "commit": "a" * 40, "seed": 3, "machine": "a machine", "minutes": 1.5, "versions": {},
+    }  # fmt: skip
+    metrics = {"test/auroc": auroc, "test/other": 0.25}
+    (folder / "provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
+    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    (folder / "scores.csv").write_bytes(b"video,frame\r\n01,4\r\n")
+    return folder
+
+
+def test_a_run_is_recorded_with_its_scores_and_replaces_only_itself(
+    experiments: Any, tmp_path: Path
+) -> None:
+    record = experiments("record").record
+    (tmp_path / "runs.csv").write_text(
+        "study,run,command,commit,seed,machine,minutes,test/auroc,test/eer\n"
+        "old,b_seed0,python,c,0,m,2,0.5,0.1\n",
+        encoding="utf-8",
+    )
+    record(finished_run(tmp_path / "one", 0.75), "new", "b_seed0", tmp_path)
+    record(finished_run(tmp_path / "two", 0.875), "new", "b_seed0", tmp_path)
+    assert (tmp_path / "runs.csv").read_text(encoding="utf-8") == (
+        "study,run,command,commit,seed,machine,minutes,test/auroc,test/eer,test/other\n"
+        "old,b_seed0,python,c,0,m,2,0.5,0.1,\n"
+        f"new,b_seed0,python -m memguard.evaluate dataset=ped2,{'a' * 40},3,a machine,1.5,"
+        "0.875,,0.25\n"
+    )
+    scores = tmp_path / "scores" / "new" / "b_seed0.csv.gz"
+    assert gzip.decompress(scores.read_bytes()) == b"video,frame\n01,4\n"
