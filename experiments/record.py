@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+FILES = ("provenance.json", "metrics.json", "scores.csv")
 PROVENANCE = ("study", "run", "command", "commit", "seed", "machine", "minutes")
 
 
@@ -19,11 +20,16 @@ def record(run: Path, study: str, name: str, folder: Path = HERE) -> None:
     """Add a run to the table of runs.
 
     Args:
-        run: A run folder with ``metrics.json``, ``provenance.json`` and ``scores.csv``.
+        run: The folder of a run that has finished its test.
         study: The study that cites the run, such as ``reproduction``.
         name: The run's name in that study, such as ``pred_seed0``.
         folder: Where ``runs.csv`` and ``scores/`` are.
+
+    Raises:
+        SystemExit: The run has no test.
     """
+    if missing := [name for name in FILES if not (run / name).is_file()]:
+        sys.exit(f"{run / missing[0]} is missing: record a run that has finished its test.")
     provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     row = {"study": study, "run": name}

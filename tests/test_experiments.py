@@ -189,3 +189,15 @@ def test_a_run_is_recorded_with_its_scores_and_replaces_only_itself(
     )
     scores = tmp_path / "scores" / "new" / "b_seed0.csv.gz"
     assert gzip.decompress(scores.read_bytes()) == b"video,frame\n01,4\n"
+
+
+def test_a_run_without_a_test_is_rejected_and_changes_nothing(
+    experiments: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "runs.csv").write_text("study,run\n", encoding="utf-8")
+    run = finished_run(tmp_path / "one", 0.75)
+    (run / "metrics.json").unlink()
+    with pytest.raises(SystemExit, match=r"one.metrics\.json is missing: record a run"):
+        experiments("record").record(run, "new", "b_seed0", tmp_path)
+    assert (tmp_path / "runs.csv").read_text(encoding="utf-8") == "study,run\n"
+    assert not (tmp_path / "scores").exists()
