@@ -19,7 +19,7 @@ from rich.progress import track
 from rich.table import Table
 from train_step import clips_per_second, endless, our_step
 
-from memguard.allocator import keep_freed_memory
+from memguard.machine import keep_freed_memory
 from memguard.builders import build_detector
 
 ROUNDS = 3

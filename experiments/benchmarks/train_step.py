@@ -30,7 +30,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from memguard.allocator import keep_freed_memory
+from memguard.machine import keep_freed_memory
 from memguard.builders import build_benchmark, build_datamodule, build_detector
 from memguard.data.windows import ClipBatch
 from memguard.detector import Detector

@@ -5,8 +5,9 @@ machine with other work the slowest one may wait for a core that another one spi
 settings take turns, each in a process of its own, on a quiet machine and beside busy processes:
 
 - ``default``: libgomp's own, 300 000 turns and then sleep,
-- ``20000``: sleep after so many turns (``GOMP_SPINCOUNT``), as memguard has it,
-- ``passive``: sleep almost at once (``OMP_WAIT_POLICY=PASSIVE``).
+- numbers: sleep after so many turns (``GOMP_SPINCOUNT``),
+- ``passive``: sleep almost at once (``OMP_WAIT_POLICY=PASSIVE``),
+- ``one thread``: nobody waits.
 
 Each process takes training steps, scores windows as a test does, and scores a video picture by
 picture as ``memguard.score`` does. Overrides are those of ``memguard.train``.
@@ -16,7 +17,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import cycle, islice
@@ -30,11 +31,25 @@ from rich.table import Table
 SETTINGS = {
     "default": {"GOMP_SPINCOUNT": "300000"},
     "20000": {"GOMP_SPINCOUNT": "20000"},
+    "4000": {"GOMP_SPINCOUNT": "4000"},
+    "1000": {"GOMP_SPINCOUNT": "1000"},
     "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "one thread": {"OMP_NUM_THREADS": "1"},
 }
-BUSY = (0, 2)  # processes beside
+COMPUTE = """
+import torch
+torch.set_num_threads(1)
+frames, weight = torch.rand(4, 64, 64, 64), torch.rand(64, 64, 3, 3)
+while True:
+    torch.nn.functional.conv2d(frames, weight)
+"""
+BESIDE = {
+    "none": (),
+    "one that computes": (COMPUTE,),
+    "two that loop": ("while True: pass",) * 2,
+}
 WORKS = ("training", "test", "score")
-ROUNDS = 2
+ROUNDS = 1
 SECONDS = 4.0
 
 Speeds = dict[str, float]
@@ -47,7 +62,7 @@ def measure(overrides: list[str]) -> Speeds:
     from composed import composed
     from train_step import endless, our_step
 
-    from memguard.allocator import keep_freed_memory
+    from memguard.machine import keep_freed_memory
     from memguard.builders import build_benchmark, build_detector
     from memguard.data.stream import VideoStream
     from memguard.live import LiveScorer
@@ -90,10 +105,9 @@ def _per_second(work: Callable[[], int]) -> float:
 
 
 @contextmanager
-def busy(processes: int) -> Iterator[None]:
-    """Keep so many processes busy meanwhile."""
-    loop = [sys.executable, "-c", "while True: pass"]
-    running = [subprocess.Popen(loop) for _ in range(processes)]
+def busy(programs: Sequence[str]) -> Iterator[None]:
+    """Run these programs meanwhile."""
+    running = [subprocess.Popen([sys.executable, "-c", program]) for program in programs]
     try:
         yield
     finally:
@@ -114,11 +128,11 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
 
 def main(overrides: list[str]) -> None:
     """Print the table."""
-    found: dict[tuple[int, str], list[Speeds]] = {}
-    turns = [(load, name) for _ in range(ROUNDS) for load in BUSY for name in SETTINGS]
+    found: dict[tuple[str, str], list[Speeds]] = {}
+    turns = [(load, name) for _ in range(ROUNDS) for load in BESIDE for name in SETTINGS]
     for load, name in track(turns, "Measuring"):
         with (
-            busy(load),
+            busy(BESIDE[load]),
             environment(SETTINGS[name]),
             ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
         ):
@@ -126,15 +140,15 @@ def main(overrides: list[str]) -> None:
         found.setdefault((load, name), []).append(speeds)
 
     table = Table(title=f"Windows per second, {os.cpu_count()} cores, by how threads wait")
-    for column in ("busy processes", "waiting", *WORKS):
-        table.add_column(column, justify="left" if column == "waiting" else "right")
+    for column in ("other processes", "waiting", *WORKS):
+        table.add_column(column, justify="right" if column in WORKS else "left")
     for (load, name), of_setting in found.items():
         cells = []
         for work in WORKS:
             rounds = zip(of_setting, found[load, "default"], strict=True)
             ratio = median(ours[work] / default[work] for ours, default in rounds)
             cells.append(f"{median(speeds[work] for speeds in of_setting):.1f} (× {ratio:.2f})")
-        table.add_row(str(load), name, *cells)
+        table.add_row(load, name, *cells)
     Console().print(table)
 
 

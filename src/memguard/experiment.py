@@ -17,7 +17,6 @@ from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
-from memguard.allocator import keep_freed_memory
 from memguard.baselines import PreviousFrame
 from memguard.builders import build, build_benchmark, build_datamodule, build_detector
 from memguard.checkpoints import (
@@ -44,6 +43,7 @@ from memguard.data.preparation import prepare as prepare_benchmark
 from memguard.detector import Detector
 from memguard.ending import WholeEnd
 from memguard.errors import ConfigError
+from memguard.machine import keep_freed_memory, warn_of_busy_cores
 from memguard.norm import MeasuredNorm
 from memguard.processes import Survivor, lost_process_told, require_together
 from memguard.protocols import one_class_videos
@@ -84,6 +84,7 @@ def train(config: DictConfig) -> dict[str, float]:
     provenance = Provenance(config.seed)
     _quieten()
     keep_freed_memory()
+    warn_of_busy_cores()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     # The resolver's answer, not its question, goes into the checkpoint.
     config.trainer.precision = config.trainer.precision
@@ -123,6 +124,7 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     validate(config)
     provenance = Provenance(config.seed)
     _quieten()
+    warn_of_busy_cores()
     if path is None:
         scorer: FrameScorer = PreviousFrame(build("scoring", config.scoring, trust))
     else:

@@ -95,6 +95,7 @@ class Provenance:
             "seed": seed,
             "commit": _commit(),
             "machine": _machine(),
+            "threads": torch.get_num_threads(),
             "versions": _versions(),
         }
 

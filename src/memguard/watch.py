@@ -20,6 +20,7 @@ from memguard.data.stream import Stream, VideoStream
 from memguard.errors import DataError, access_told
 from memguard.experiment import run_folder
 from memguard.live import LiveScorer, load
+from memguard.machine import warn_of_busy_cores
 from memguard.report.findings import STOPPED, WHOLE, Findings, Summary, print_findings
 from memguard.sources import true_source
 
@@ -55,6 +56,7 @@ def score(config: DictConfig) -> bool:
     )
     source, folder = true_source(str(config.video)), run_folder()
     streams = _streams(source, Path(config.paths.cache_dir).expanduser())
+    warn_of_busy_cores()
     _tell_of_few_events(scorer)
     problems: list[str] = []
     found: list[Summary] = []
