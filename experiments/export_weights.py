@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from memguard.builders import build_detector
-from memguard.checkpoints import CONFIG_KEY, read_checkpoint
-from memguard.config import register_resolvers
-from memguard.data.cache import written_whole
+from memguard.config.compose import register_resolvers
+from memguard.files import written_whole
+from memguard.training.build import build_detector
+from memguard.training.checkpoints import CONFIG_KEY, read_checkpoint
 
 
 def export(checkpoint: Path, output: Path) -> None:

@@ -15,11 +15,11 @@ import pytest
 import torch
 from hypothesis import settings
 
-from memguard.detector import Detector
-from memguard.guard import MemoryGuard
+from memguard.detection.detector import Detector
+from memguard.detection.guard import MemoryGuard
 from memguard.model.autoencoder import Autoencoder
-from memguard.model.memory import Memory
-from memguard.protocols import Scoring
+from memguard.model.memory.mnad import Memory
+from memguard.scoring.protocols import Scoring
 
 # Tests that a script runs in its background would hand down to commands that Ctrl-C is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)

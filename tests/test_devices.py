@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from memguard.data.windows import ClipBatch
-from memguard.detector import Detector
-from memguard.metrics import FrameAP, FrameAUROC, FrameEER, FrameMetric, FrameTable
-from memguard.norm import gathering
+from memguard.data.clips.windows import ClipBatch
+from memguard.detection.detector import Detector
+from memguard.scoring.metrics import FrameAP, FrameAUROC, FrameEER, FrameMetric, FrameTable
+from memguard.training.callbacks.batch_norm import gathering
 from tests.conftest import small_detector
 from tests.device import device_without_doubles
 

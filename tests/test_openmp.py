@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from memguard.openmp import TURNS, VARIABLES
+TURNS = "20000"
+VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 IMPORTED = """
 import os, sys

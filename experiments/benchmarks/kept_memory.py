@@ -19,8 +19,8 @@ from rich.progress import track
 from rich.table import Table
 from train_step import clips_per_second, endless, our_step
 
-from memguard.machine import keep_freed_memory
-from memguard.builders import build_detector
+from memguard.training.build import build_detector
+from memguard.training.machine import keep_freed_memory
 
 ROUNDS = 3
 

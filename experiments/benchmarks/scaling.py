@@ -28,11 +28,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
 
-from memguard.data.video import Video
-from memguard.data.windows import Segment, ShuffledWindows
+from memguard.data.clips.windows import Segment, ShuffledWindows
+from memguard.data.video.reader import Video
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import compactness_loss, separateness_loss
-from memguard.model.memory import Memory, write
+from memguard.model.memory.mnad import Memory, write
 
 PAST, SIZE, CHANNELS, BATCH = 4, 256, 3, 4
 ROUNDS, STEPS = 5, 4

@@ -16,10 +16,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from memguard.data.frames import as_video
-from memguard.data.kept import keep_in_memory
-from memguard.data.video import Video
-from memguard.data.windows import Segment, ShuffledWindows
+from memguard.data.clips.frame_cache import keep_in_memory
+from memguard.data.clips.windows import Segment, ShuffledWindows
+from memguard.data.video.frame_folders import as_video
+from memguard.data.video.reader import Video
 
 LENGTH, SIZE, SECOND = 5, 32, 25
 BATCHES = (4, 8, 32)

@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from memguard.data.video import Video
-from memguard.data.windows import ClipBatch, OrderedWindows, Segment, ShuffledWindows
+from memguard.data.clips.windows import ClipBatch, OrderedWindows, Segment, ShuffledWindows
+from memguard.data.video.reader import Video
 
 MINUTES = 60
 

@@ -26,13 +26,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from memguard import scoring
-from memguard.builders import build_benchmark, build_datamodule, build_detector
-from memguard.data.windows import ClipBatch, OrderedWindows
-from memguard.detector import Detector
+from memguard.data.clips.windows import ClipBatch, OrderedWindows
+from memguard.detection.detector import Detector
 from memguard.model.convolution import Conv3x3
 from memguard.model.losses import nearest_items
-from memguard.model.memory import read, write
+from memguard.model.memory.mnad import read, write
+from memguard.scoring import functional as scoring
+from memguard.training.build import build_benchmark, build_datamodule, build_detector
 
 ROUNDS = 2
 VIDEOS, WINDOWS = 3, 3  # of each video so many

@@ -30,11 +30,11 @@ from rich.table import Table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from memguard.machine import keep_freed_memory
-from memguard.builders import build_benchmark, build_datamodule, build_detector
-from memguard.data.windows import ClipBatch
-from memguard.detector import Detector
+from memguard.data.clips.windows import ClipBatch
+from memguard.detection.detector import Detector
 from memguard.model.losses import compactness_loss, separateness_loss
+from memguard.training.build import build_benchmark, build_datamodule, build_detector
+from memguard.training.machine import keep_freed_memory
 
 ROUNDS = 3
 SECONDS = 10.0  # each takes steps for so long in each round, and two at least

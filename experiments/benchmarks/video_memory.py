@@ -27,9 +27,9 @@ from rich.progress import track
 from rich.table import Table
 from stream_memory import _resident_mib, linked
 
-from memguard.data.stream import VideoStream
-from memguard.data.video import OPEN_READERS, Video, fit
-from memguard.data.windows import Frames, Segment, ShuffledWindows
+from memguard.data.clips.windows import Frames, Segment, ShuffledWindows
+from memguard.data.video.reader import OPEN_READERS, Video, fit
+from memguard.data.video.stream import VideoStream
 
 # Width, height, frames.
 SIZES = {"360p": (640, 360, 1500), "1080p": (1920, 1080, 500), "4K": (3840, 2160, 150)}

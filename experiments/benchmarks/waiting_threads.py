@@ -62,10 +62,10 @@ def measure(overrides: list[str]) -> Speeds:
     from composed import composed
     from train_step import endless, our_step
 
-    from memguard.machine import keep_freed_memory
-    from memguard.builders import build_benchmark, build_detector
-    from memguard.data.stream import VideoStream
-    from memguard.live import LiveScorer
+    from memguard.data.video.stream import VideoStream
+    from memguard.live.scorer import LiveScorer
+    from memguard.training.build import build_benchmark, build_detector
+    from memguard.training.machine import keep_freed_memory
 
     keep_freed_memory()
     config, fabric, _ = composed(overrides)

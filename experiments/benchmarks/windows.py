@@ -31,10 +31,10 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from memguard.data.frames import as_video, frame_images
-from memguard.data.kept import keep_in_memory, keep_on_disk
-from memguard.data.video import Video
-from memguard.data.windows import STRETCH_WINDOWS, Frames, Segment, ShuffledWindows
+from memguard.data.clips.frame_cache import keep_in_memory, keep_on_disk
+from memguard.data.clips.windows import STRETCH_WINDOWS, Frames, Segment, ShuffledWindows
+from memguard.data.video.frame_folders import as_video, frame_images
+from memguard.data.video.reader import Video
 
 LENGTH, SIZE, BATCH, ROUNDS = 5, 256, 4, 3
 SECONDS = 6.0  # each loader runs so long in each round, its start left out

@@ -1,8 +1,7 @@
 """Inspect and convert a dataset's videos: ``python -m memguard.prepare dataset=ped2``."""
 
 if __name__ == "__main__":
-    # Imported here, as processes that are started from this one import this module, and no more.
-    from memguard.command_line import run
-    from memguard.commands.prepare import main
+    # Imported here: worker processes import this module as well, and need no command.
+    from memguard.cli import run_command
 
-    run(main)
+    run_command("prepare")

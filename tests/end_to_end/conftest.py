@@ -48,7 +48,7 @@ class Ended(NamedTuple):
 # Imports what takes seconds once, then becomes each of the commands.
 FORKING = """
 import json, os, runpy, signal, sys
-import memguard.experiment, memguard.watch
+import memguard.training.experiment, memguard.live.watch
 
 commands, children = json.load(sys.stdin), []
 for module, words, variables, output in commands:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from memguard.config import default_precision
+from memguard.config.compose import default_precision
 
 # A network that trains in a second; everything else is as users have it.
 SMALL = [

@@ -14,10 +14,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from memguard.builders import build_benchmark, build_datamodule
-from memguard.config import register_resolvers
-from memguard.norm import batch_norms, gathering
-from memguard.trained import restore
+from memguard.config.compose import register_resolvers
+from memguard.training.build import build_benchmark, build_datamodule
+from memguard.training.callbacks.batch_norm import batch_norms, gathering
+from memguard.training.trained import restore
 
 SMALL = [
     "dataset=folder", "model=mnad_tiny", "model.width=4", "memory.dim=32", "memory.size=4",

@@ -22,12 +22,12 @@ import torch
 from omegaconf import OmegaConf
 
 import memguard
-from memguard import watch
-from memguard.checkpoints import CONFIG_KEY
-from memguard.config import validate_score
-from memguard.data.stream import VideoStream
+from memguard.config.compose import validate_score
+from memguard.data.video.stream import VideoStream
 from memguard.errors import ConfigError, DataError
-from memguard.live import load
+from memguard.live import watch
+from memguard.live.scorer import load
+from memguard.training.checkpoints import CONFIG_KEY
 from tests.conftest import moving_square, write_video
 from tests.end_to_end.conftest import run
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from memguard.protocols import Scoring
 from memguard.report.curves import curves
+from memguard.scoring.protocols import Scoring
 
 LABEL = torch.tensor([0, 0, 1, 1, 0, 1, -1])
 

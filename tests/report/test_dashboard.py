@@ -13,17 +13,17 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from memguard.protocols import Scoring
-from memguard.report.dashboard.board import Board
+from memguard.report.dashboard.figure_sink import Board
 from memguard.report.dashboard.memory import item_statistics
 from memguard.report.dashboard.test import VIDEO_COLUMNS, TestFindings, video_row
-from memguard.report.figures import (
+from memguard.report.plots import (
     MemoryHistory,
     PaintedFrame,
     VideoScores,
     memory_history,
     painted_frames,
 )
+from memguard.scoring.protocols import Scoring
 
 
 def test_item_statistics_by_hand() -> None:

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from memguard.data.windows import ClipBatch
-from memguard.protocols import Scoring, frame_metrics
-from memguard.report.evidence import Evidence, Thumbnails, candidates
+from memguard.data.clips.windows import ClipBatch
 from memguard.report.page import FinishedTest, write_report
-from memguard.scoring import anomaly_score
+from memguard.report.recorder import Evidence, Thumbnails, candidates
+from memguard.scoring.functional import anomaly_score
+from memguard.scoring.protocols import Scoring, frame_metrics
 
 # The next patch begins 2 pixels further.
 PUBLISHED = Scoring("published", weight=0.6, patch=(0.25, 0.25), smoothing=0, causal=False)

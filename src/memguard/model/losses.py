@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from memguard.shapes import require_shapes
+from memguard.model.shapes import require_shapes
 
 
 def nearest_items(

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import binary_precision_recall_curve, binary_roc
 
-from memguard.metrics import frame_auroc
-from memguard.protocols import Scoring
+from memguard.scoring.metrics import frame_auroc
+from memguard.scoring.protocols import Scoring
 
 # Beside the test's own score.
 SHOWN = ("published", "unnormalised", "patch")
@@ -42,7 +42,7 @@ def curves(frames: dict[str, Tensor], how: Scoring) -> Iterator[Curve]:
     """Give the curves of a test's own score, then of others to hold it against.
 
     Args:
-        frames: Columns as :class:`memguard.scorer.FrameScorer` has them.
+        frames: Columns as :class:`memguard.detection.frame_scorer.FrameScorer` has them.
         how: How scores are made.
 
     Yields:

@@ -9,13 +9,13 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from torch import Tensor
 
-from memguard.protocols import Scoring, highest_shown
 from memguard.report.curves import curves, video_auroc
-from memguard.report.evidence import Evidence, Suspect
-from memguard.report.figures import error_map, stretches
-from memguard.report.memory import ItemUse, far_region, flatten_to_plane
+from memguard.report.item_usage import ItemUse, far_region, flatten_to_plane
 from memguard.report.pictures import heat, photograph
-from memguard.scoring import patch_box
+from memguard.report.plots import error_map, stretches
+from memguard.report.recorder import Evidence, Suspect
+from memguard.scoring.functional import patch_box
+from memguard.scoring.protocols import Scoring, highest_shown
 
 ALARMS = 12
 # A line has no more corners than a wide screen has pixels to show them.
@@ -40,7 +40,7 @@ class FinishedTest:
     """A finished test.
 
     Attributes:
-        frames: Columns as :class:`memguard.scorer.FrameScorer` has them.
+        frames: Columns as :class:`memguard.detection.frame_scorer.FrameScorer` has them.
         names: Of the videos, by their numbers.
         scoring: How the scores were made.
         frame_shape: Height and width of the tested frames in pixels.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from memguard.data.preparation import Footage, Preparation, PreparedVideo
+from memguard.data.datasets.preparation import Footage, Preparation, PreparedVideo
 
 
 def preparation_table(title: str, preparation: Preparation) -> Table:

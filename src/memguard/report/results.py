@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from memguard.data.cache import written_whole
+from memguard.files import written_whole
 
 SCORE_COLUMNS = ("video", "frame", "psnr", "distance", "regular", "written", "score", "label")
 
@@ -28,7 +28,7 @@ def write_scores(path: Path, frames: dict[str, Tensor], names: Sequence[str]) ->
 
     Args:
         path: Of the file.
-        frames: Columns as a :class:`memguard.scorer.FrameScorer` has them.
+        frames: Columns as a :class:`memguard.detection.frame_scorer.FrameScorer` has them.
         names: Of the videos, by their numbers.
     """
     columns = [frames[name].tolist() for name in SCORE_COLUMNS]

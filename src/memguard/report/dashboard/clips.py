@@ -5,11 +5,11 @@ from typing import cast
 import pytorch_lightning as pl
 import torch
 
-from memguard.data.datamodule import ClipDataModule
-from memguard.data.windows import ClipBatch, sample_windows
-from memguard.report.dashboard.board import Board
-from memguard.report.figures import PaintedFrame, levels, painted_frames
-from memguard.scorer import FrameScorer
+from memguard.data.clips.datamodule import ClipDataModule
+from memguard.data.clips.windows import ClipBatch, sample_windows
+from memguard.detection.frame_scorer import FrameScorer
+from memguard.report.dashboard.figure_sink import Board
+from memguard.report.plots import PaintedFrame, levels, painted_frames
 
 
 class HeldOutClips(pl.Callback):

@@ -7,9 +7,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from memguard.detector import Detector
-from memguard.report.dashboard.board import Board
-from memguard.report.figures import MemoryHistory, memory_history
+from memguard.detection.detector import Detector
+from memguard.report.dashboard.figure_sink import Board
+from memguard.report.plots import MemoryHistory, memory_history
 
 
 class MemoryWatch(pl.Callback):

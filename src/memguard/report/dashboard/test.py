@@ -8,11 +8,11 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from memguard.data.datamodule import ClipDataModule
-from memguard.protocols import highest_shown, protocol_table
+from memguard.data.clips.datamodule import ClipDataModule
+from memguard.detection.frame_scorer import FrameScorer
 from memguard.report.curves import curves, video_auroc
-from memguard.report.dashboard.board import Board, Cell
-from memguard.report.figures import (
+from memguard.report.dashboard.figure_sink import Board, Cell
+from memguard.report.plots import (
     PaintedFrame,
     ShownFrame,
     VideoScores,
@@ -22,8 +22,8 @@ from memguard.report.figures import (
     roc_and_precision_recall,
     score_timelines,
 )
-from memguard.scorer import FrameScorer
-from memguard.scoring import patch_box
+from memguard.scoring.functional import patch_box
+from memguard.scoring.protocols import highest_shown, protocol_table
 
 VIDEOS_PER_PAGE = 24
 PAINTED_ROWS = 4

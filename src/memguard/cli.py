@@ -1,0 +1,88 @@
+"""The command line: a command of Hydra's for each of train, evaluate, score, prepare and import."""
+
+import sys
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from memguard.config.command_line import run
+from memguard.config.compose import config_folder, register_resolvers
+from memguard.config.keys import with_known_keys
+from memguard.convert import official
+from memguard.live import watch
+from memguard.sweep import jobs
+from memguard.sweep.report import reported_if_interrupted
+from memguard.training import experiment
+
+INTERRUPTED = 130  # by which a shell knows an interrupted command
+
+register_resolvers()
+# Stored, not searched for: beside the groups of conf/, model=… would be a choice from one of them.
+ConfigStore.instance().store(
+    "import_official", OmegaConf.load(f"{config_folder()}/import_official.yaml")
+)
+
+
+@reported_if_interrupted
+@with_known_keys("train", config_folder())
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="train")
+def train(config: DictConfig) -> float | None:
+    """Train and test a detector, by itself or as a job of a sweep."""
+    return jobs.run_job(config, experiment.train)
+
+
+@reported_if_interrupted
+@with_known_keys("evaluate", config_folder())
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="evaluate")
+def evaluate(config: DictConfig) -> float | None:
+    """Test a trained detector, by itself or as a job of a sweep."""
+    return jobs.run_job(config, experiment.evaluate)
+
+
+@with_known_keys("prepare", config_folder())
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="prepare")
+def prepare(config: DictConfig) -> None:
+    """Inspect and convert the videos of a dataset."""
+    experiment.prepare(config)
+
+
+@with_known_keys("score", config_folder())
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="score")
+def score(config: DictConfig) -> None:
+    """Score videos or a camera."""
+    if not watch.score(config):
+        sys.exit(INTERRUPTED)
+
+
+@hydra.main(version_base="1.3", config_path=None, config_name="import_official")
+def import_official(config: DictConfig) -> None:
+    """Convert a checkpoint of the authors' code."""
+    official.import_checkpoint(config)
+
+
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "score": score,
+    "prepare": prepare,
+    "import-official": import_official,
+}
+
+
+def main() -> None:
+    """Run the command that the first word names: ``memguard train dataset=ped2``."""
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help"):
+        print(f"memguard {{{','.join(COMMANDS)}}} [KEY=VALUE …]; memguard train --help says more")
+        sys.exit(0 if words else 2)
+    if words[0] not in COMMANDS:
+        sys.exit(f"There is no command {words[0]}: choose from {', '.join(COMMANDS)}.")
+    sys.argv = [f"memguard {words[0]}", *words[1:]]
+    run_command(words[0])
+
+
+def run_command(name: str) -> None:
+    """Run a command by its name under the words of this process."""
+    literal = ("model", "items", "output") if name == "import-official" else ()
+    run(COMMANDS[name], literal)

@@ -1,1 +1,0 @@
-"""Commands: each composes its configuration and hands it to those who do the work."""

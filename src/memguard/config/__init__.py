@@ -1,0 +1,1 @@
+"""Configuration: composed, checked, and said in a sentence where it is wrong."""

@@ -1,0 +1,150 @@
+"""Keys: the groups and settings of a command, and the nearest to one that it does not have."""
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from memguard.config.trainer import OURS, option_names, unknown
+
+# With these, a command may have another configuration.
+ELSEWHERE = ("--config", "-cd", "-cn", "-cp", "--experimental-rerun", "hydra.searchpath")
+
+Command = Callable[[], Any]
+
+
+def with_known_keys(name: str, folder: str) -> Callable[[Command], Command]:
+    """Have a command refuse a key that it does not have, and name the nearest.
+
+    Args:
+        name: Of its configuration.
+        folder: Where that is.
+    """
+
+    def checked(command: Command) -> Command:
+        @wraps(command)
+        def run() -> Any:
+            if sentence := unknown_key(name, folder, sys.argv[1:]):
+                sys.exit(sentence)
+            return command()
+
+        return run
+
+    return checked
+
+
+def unknown_key(name: str, folder: str, words: Sequence[str]) -> str | None:
+    """Find the first key of a command line that the command does not have.
+
+    Args:
+        name: Of the command's configuration.
+        folder: Where that is.
+        words: Of the command line.
+
+    Returns:
+        A sentence with the nearest key; None where all are known, or Hydra has to say why not.
+    """
+    if any(word.startswith(ELSEWHERE) for word in words):
+        return None
+    settings = [word for word in words if "=" in word and not word.startswith(("-", "~"))]
+    try:
+        overrides = OverridesParser.create().parse_overrides(settings)
+        groups = [override for override in overrides if _chooses(override, Path(folder))]
+        for override in groups:
+            if sentence := _no_option(override, Path(folder)):
+                return sentence
+        with initialize_config_dir(folder, version_base="1.3"):
+            config = compose(name, [_first_choice(override) for override in groups])
+    except (HydraException, OmegaConfBaseException):
+        return None
+    for override in groups:
+        if sentence := _unknown_option(override, Path(folder)):
+            return sentence
+    for override in overrides:
+        adds = override.is_add() or override.is_force_add()
+        key = override.key_or_group
+        if adds or override in groups or key.startswith("hydra."):
+            continue
+        if sentence := _unknown(config, key):
+            return sentence
+    return None
+
+
+def _chooses(override: Override, folder: Path) -> bool:
+    """Tell whether an override chooses an option of a group."""
+    group = override.key_or_group
+    return group.startswith("hydra/") or override.package is not None or (folder / group).is_dir()
+
+
+def _no_option(override: Override, folder: Path) -> str | None:
+    """Refuse null and numbers for a group, of which Hydra gives a traceback."""
+    value = override.value()
+    if override.is_delete() or override.is_sweep_override() or isinstance(value, (str, list)):
+        return None
+    if isinstance(value, QuotedString):
+        return None
+    group = override.key_or_group
+    options = ", ".join(_options(folder / group))
+    return f"{override.input_line} cannot work: set {group} to {options}, or leave it out."
+
+
+def _unknown_option(override: Override, folder: Path) -> str | None:
+    """Refuse an option that is not there; Hydra passes over those of optional groups."""
+    group = override.key_or_group
+    if override.is_delete() or group.startswith("hydra/") or not (folder / group).is_dir():
+        return None
+    options = _options(folder / group)
+    for option in _chosen(override):
+        name = option.removesuffix(".yaml")
+        if name not in options:
+            return unknown(f"{group}=", name, options)
+    return None
+
+
+def _options(group: Path) -> list[str]:
+    return sorted(file.relative_to(group).as_posix()[:-5] for file in group.rglob("*.yaml"))
+
+
+def _chosen(override: Override) -> list[str]:
+    if override.is_discrete_sweep():
+        return [str(text) for text in override.sweep_string_iterator()]
+    value = override.value()
+    return [str(part) for part in (value if isinstance(value, list) else [value])]
+
+
+def _first_choice(override: Override) -> str:
+    if override.is_discrete_sweep():
+        return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+    return str(override.input_line)
+
+
+def _unknown(config: DictConfig, key: str) -> str | None:
+    node: Any = config
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        if not isinstance(node, DictConfig) or node._is_none() or node._is_interpolation():
+            return None
+        group = "".join(f"{before}." for before in parts[:depth])
+        known = [*map(str, node), *((*option_names(), *OURS) if group == "trainer." else ())]
+        if part not in known:
+            return unknown(group, ".".join(parts[depth:]), [k for k in known if k[0] != "_"])
+        node = node._get_node(part)
+    return None
+
+
+def groups() -> str:
+    """List the groups that the running command uses, with their options, for its help."""
+    loader = GlobalHydra.instance().config_loader()
+    chosen = sorted(map(str, HydraConfig.get().runtime.choices))
+    own = [group for group in chosen if not group.startswith("hydra/")]
+    return "\n".join(f"{group}: {', '.join(loader.get_group_options(group))}" for group in own)

@@ -1,0 +1,1 @@
+"""Conversion: checkpoints of other code."""

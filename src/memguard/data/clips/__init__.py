@@ -1,0 +1,1 @@
+"""Clips: windows of frames, as training and tests take them."""

@@ -1,0 +1,285 @@
+"""The LightningDataModule: a benchmark's videos as batches of clip windows."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from memguard.data.clips.frame_cache import keep
+from memguard.data.clips.windows import (
+    STRETCH_WINDOWS,
+    ClipBatch,
+    Frames,
+    OrderedWindows,
+    Segment,
+    ShuffledWindows,
+)
+from memguard.data.datasets.layouts import Benchmark
+from memguard.data.datasets.preparation import Footage, Preparation, PreparedVideo, prepare
+from memguard.data.video.reader import Video
+from memguard.distributed import deal
+
+TEST_BATCH = 16
+
+log = logging.getLogger(__name__)
+
+
+class ClipDataModule(pl.LightningDataModule):
+    """Streams the clip windows of a benchmark; see :mod:`memguard.data.video.reading`.
+
+    Every video is inspected and frame folders are converted to video first. The tail of each
+    training video is held out: normal windows that the model never saw, for the validation and to
+    calibrate the guard.
+
+    Args:
+        benchmark: Where the videos and labels are.
+        cache_dir: Where converted frame folders go.
+        past: Frames before the scored one in a window.
+        frame_size: Side of the square that frames are resized to, pixels.
+        channels: 1 for grey, 3 for RGB.
+        batch_size: Training windows per step.
+        threads: Threads that decode ahead; 0 decodes when a batch is asked for.
+        holdout: Share of each training video's frames, at its end, that are held out; 0 for none.
+        seed: Of the order of training windows.
+        stretch: How many successive training windows are decoded together; see
+            :class:`ShuffledWindows`.
+        on_error: What to do about videos that cannot be used: "raise", or "skip" them.
+        cache: Whether training frames, once decoded and resized, are kept for the next epoch: on
+            "disk", in "ram" or not at all. It changes no result.
+        videos_apart: Whether a test judges each video by itself. Then they come side by side, and
+            several processes share them out; else one comes after the other, in each process.
+
+    Attributes:
+        skipped: How many videos of each split were left out; known after `setup`.
+        tested: What is known of each test video that can be used, by number, after `setup`.
+        held_out: The held-out stretches of the training videos; known after `setup`.
+        test_segments: The test videos, whole; known after `setup`.
+    """
+
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        *,
+        cache_dir: Path | str,
+        past: int,
+        frame_size: int,
+        channels: int,
+        batch_size: int,
+        threads: int,
+        holdout: float,
+        seed: int,
+        stretch: int = STRETCH_WINDOWS,
+        on_error: Literal["raise", "skip"] = "raise",
+        cache: Literal["none", "disk", "ram"] = "none",
+        videos_apart: bool = False,
+    ) -> None:
+        super().__init__()
+        self.benchmark = benchmark
+        self.cache_dir = Path(cache_dir).expanduser()
+        self.length = past + 1
+        self.frame_size = frame_size
+        self.channels = channels
+        self.batch_size = batch_size
+        self.threads = threads
+        self.holdout = holdout
+        self.seed = seed
+        self.stretch = stretch
+        self.on_error = on_error
+        self.cache = cache
+        self.videos_apart = videos_apart
+        self.skipped: dict[str, int] = {}
+        self.tested: dict[int, Footage] = {}
+        self._preparation: Preparation | None = None
+        self._train: list[Segment] = []
+        self.held_out: list[Segment] = []
+        self.test_segments: list[Segment] = []
+
+    def prepare_data(self) -> None:
+        """Inspect every video, and convert folders of frames, where that was not done before."""
+        if self._preparation is not None:  # a training asks again before its test
+            return
+        self._preparation = prepare(self.benchmark, self.cache_dir, length=self.length)
+        # Before loggers begin a run; several processes have to stop together, in the setup.
+        if self.cache == "disk" or (self.trainer and self.trainer.world_size == 1):
+            self._require_usable(self._preparation)
+        if self.cache == "disk":  # once for all processes of a machine
+            self._kept([self._video(footage) for _, footage, _ in _usable(self._preparation.train)])
+
+    def setup(self, stage: str | None = None) -> None:
+        """Take up every video, or say which of them cannot be used.
+
+        Raises:
+            DataError: There are problems and `on_error` is "raise", or each video of a split has
+                one. The message has a line for each problem.
+        """
+        if self._train or self.test_segments:
+            return
+        # Only one process of a machine has prepared; the others find its findings in the cache.
+        preparation = self._preparation or prepare(
+            self.benchmark, self.cache_dir, length=self.length
+        )
+        self._require_usable(preparation)
+        for problem in preparation.problems:
+            log.warning("Left out: %s", problem)
+        self.skipped = {"train": _skipped(preparation.train), "test": _skipped(preparation.test)}
+        train = list(_usable(preparation.train))
+        videos = self._kept([self._video(footage) for _, footage, _ in train])
+        for (number, footage, _), video in zip(train, videos, strict=True):
+            cut = footage.frames - self._held_out_frames(footage.frames)
+            self._train.append(Segment(video, number, range(cut)))
+            if cut < footage.frames:
+                self.held_out.append(Segment(video, number, range(cut, footage.frames)))
+        for number, footage, labels in _usable(preparation.test):
+            video = self._video(footage)
+            self.test_segments.append(Segment(video, number, range(footage.frames), labels))
+            self.tested[number] = footage
+
+    def _require_usable(self, preparation: Preparation) -> None:
+        if self.on_error == "raise" or not preparation.leaves_enough():
+            preparation.require_no_problem()
+
+    def _video(self, footage: Footage) -> Video:
+        return Video(footage.path, frame_size=self.frame_size, channels=self.channels)
+
+    def _kept(self, videos: list[Video]) -> Sequence[Frames]:
+        """Training videos as every epoch reads them; a test reads its own once, and streams."""
+        if self.cache == "none":
+            return videos
+        return keep(videos, self.cache, self.cache_dir)
+
+    def _held_out_frames(self, frames: int) -> int:
+        """How many frames at the end of a video of this many to hold out: a window at least."""
+        if self.holdout == 0:
+            return 0
+        count = max(round(self.holdout * frames), self.length)
+        return count if frames - count >= self.length else 0
+
+    def train_dataloader(self) -> DataLoader[ClipBatch]:
+        """Shuffled windows of the trainer's present epoch, from where it stands in it."""
+        return _loader(_WhenWanted(lambda: self._shuffled(done=self._done)))
+
+    def all_training_windows(self) -> DataLoader[ClipBatch]:
+        """The same, wherever the trainer stands in the epoch."""
+        return _loader(self._shuffled(done=0))
+
+    def _shuffled(self, done: int) -> ShuffledWindows:
+        return ShuffledWindows(
+            self._train,
+            length=self.length,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            epoch=self.trainer.current_epoch if self.trainer else 0,
+            threads=self.threads,
+            stretch=self.stretch,
+            done=done,
+            rank=self._rank,
+            world_size=self._world_size,
+        )
+
+    def val_dataloader(self) -> DataLoader[ClipBatch]:
+        """Held-out normal windows in order."""
+        return self._ordered(self.held_out, rank=self._rank, world_size=self._world_size)
+
+    def test_dataloader(self) -> DataLoader[ClipBatch]:
+        """Test windows in order, video by video or, where they are apart, of many side by side."""
+        if not self.videos_apart:
+            return self._ordered(self.test_segments)
+        # Nobody may stay away from a test; who has no video of its own repeats a short one.
+        tests = self.own_tests or sorted(self.test_segments, key=_frames)[:1]
+        return self._ordered(tests, abreast=min(len(tests), TEST_BATCH))
+
+    @property
+    def own_tests(self) -> list[Segment]:
+        """The test videos that this process answers for; each is one process's own."""
+        if not self.videos_apart:
+            return self.test_segments if self._rank == 0 else []
+        dealt = deal([_frames(segment) for segment in self.test_segments], self._world_size)
+        return [self.test_segments[place] for place in dealt[self._rank]]
+
+    @property
+    def _done(self) -> int:
+        """How many batches the trainer has taken in its present epoch."""
+        return self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer else 0
+
+    @property
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
+
+    def test_window(self, video: int, frame: int) -> Tensor:
+        """Decode the window of one test frame.
+
+        Args:
+            video: The number of its video.
+            frame: Its 0-based number.
+
+        Returns:
+            uint8 (T, C, H, W), the frame last.
+        """
+        segment = next(segment for segment in self.test_segments if segment.number == video)
+        return segment.video.frames(range(frame - self.length + 1, frame + 1))
+
+    def _ordered(
+        self, segments: list[Segment], *, abreast: int = 1, rank: int = 0, world_size: int = 1
+    ) -> DataLoader[ClipBatch]:
+        return _loader(
+            OrderedWindows(
+                segments,
+                length=self.length,
+                batch_size=TEST_BATCH,
+                threads=self.threads,
+                abreast=abreast,
+                rank=rank,
+                world_size=world_size,
+            )
+        )
+
+
+class _WhenWanted(IterableDataset[ClipBatch]):
+    """Windows that are made when the first of them is wanted.
+
+    Lightning makes its loader before it has read from a checkpoint where the training goes on.
+    """
+
+    def __init__(self, make: Callable[[], ShuffledWindows]) -> None:
+        self.make = make
+
+    def __len__(self) -> int:
+        """Count the batches of a whole epoch."""
+        return len(self.make())
+
+    def __iter__(self) -> Iterator[ClipBatch]:
+        """Make the windows, and yield their batches."""
+        yield from self.make()
+
+
+def _loader(windows: IterableDataset[ClipBatch]) -> DataLoader[ClipBatch]:
+    """Let Lightning see a loader; what is in it makes batches and decodes ahead by itself."""
+    # From pinned memory a GPU fetches the next batch while it works.
+    return DataLoader(windows, batch_size=None, pin_memory=torch.cuda.is_available())
+
+
+def _frames(segment: Segment) -> int:
+    return len(segment.span)
+
+
+def _usable(
+    split: Sequence[PreparedVideo],
+) -> Iterator[tuple[int, Footage, np.ndarray | None]]:
+    """Number, footage and labels of the videos without problems; numbers count all of them."""
+    for number, video in enumerate(split):
+        if video.footage and not video.problems:
+            yield number, video.footage, video.labels
+
+
+def _skipped(split: Sequence[PreparedVideo]) -> int:
+    return sum(bool(video.problems) for video in split)

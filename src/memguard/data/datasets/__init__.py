@@ -1,0 +1,1 @@
+"""Datasets: where their videos and labels are."""

@@ -1,0 +1,1 @@
+"""Video: files, folders of frames and cameras as frames."""

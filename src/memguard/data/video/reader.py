@@ -1,0 +1,179 @@
+"""Videos, read by frame number. Everything downstream sees only these."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+from pathlib import Path
+from threading import get_ident
+
+import cv2
+import decord
+import numpy as np
+import torch
+
+from memguard.data.video.decoding import DECODER_ERRORS, REMEDY, contents
+from memguard.data.video.packets import Packets, packets
+from memguard.data.video.reading import batch, decord_may_open, pictures
+from memguard.errors import DataError
+
+# An idle reader keeps what it has decoded ahead, all frames of its file at most. Opening one takes
+# a few milliseconds.
+OPEN_READERS = 8
+
+# Frames decoded at a time: so few stay within the processor's cache until they are resized.
+AT_A_TIME = 4
+
+# What a video says of itself that we converted from grey frames. Its format does not tell: H.264
+# without colours decodes into three planes all the same.
+GREY_MARK = "memguard: three equal channels"
+
+decord.logging.set_level(decord.logging.QUIET)
+
+
+class Video:
+    """A video file, read through decord or, where its pictures are large, through PyAV.
+
+    A `Video` holds its path and settings alone, so it is cheap to create and to pickle. The file
+    is opened on first use, and anew in each thread and each process, forked or spawned. Few of its
+    pictures are in memory at a time, however long it is: see :mod:`memguard.data.video.reading`.
+
+    Args:
+        path: The video file.
+        frame_size: Height and width in pixels that frames are resized to; None: as stored.
+        channels: 1 for grey frames (BT.601), 3 for RGB.
+
+    Raises:
+        DataError: There is no such file. A file that cannot be decoded is told on first use.
+    """
+
+    def __init__(self, path: Path, *, frame_size: int | None = None, channels: int = 3) -> None:
+        if not path.is_file():
+            raise DataError(f"{path}: there is no such video file; correct the path or restore it")
+        self.path = path
+        self.frame_size = frame_size
+        self.channels = channels
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        with _damage_told(self.path):
+            found = packets(self.path)
+            if decord_may_open(found):
+                return len(_reader(self.path, get_ident()))
+            return found.frames
+
+    @cached_property
+    def fps(self) -> float:
+        """Frames per second, on average; see :func:`memguard.data.video.timing.frame_rate`."""
+        return contents(self.path).fps
+
+    @property
+    def height(self) -> int:
+        """Height of a frame in pixels, as stored."""
+        return self._stored_size[0]
+
+    @property
+    def width(self) -> int:
+        """Width of a frame in pixels, as stored."""
+        return self._stored_size[1]
+
+    @property
+    def frame_bytes(self) -> int:
+        """Size of a frame as stored, decoded to RGB."""
+        with _damage_told(self.path):
+            return packets(self.path).frame_bytes
+
+    @cached_property
+    def _stored_size(self) -> tuple[int, int]:
+        height, width, _ = next(self._pictures([0])).shape
+        return height, width
+
+    def frames(self, indices: Sequence[int] | range) -> torch.Tensor:
+        """Decode frames, in the order and as often as they are asked for.
+
+        Args:
+            indices: Frame numbers, from 0.
+
+        Returns:
+            uint8 (N, C, H, W).
+
+        Raises:
+            DataError: The file cannot be decoded.
+            IndexError: A frame number lies past the end.
+        """
+        decoded = self._pictures(list(indices))
+        return fit(decoded, frame_size=self.frame_size, channels=self.channels)
+
+    def _pictures(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
+        """Decode frames as stored, uint8 (H, W, 3), RGB; or (H, W, 1) if marked as grey."""
+        with _damage_told(self.path):
+            found = packets(self.path)
+            channels = 1 if found.title == GREY_MARK else 3
+            for picture in self._stored(found, indices):
+                yield picture[..., :channels]
+
+    def _stored(self, found: Packets, indices: Sequence[int]) -> Iterator[np.ndarray]:
+        if decord_may_open(found):
+            reader = _reader(self.path, get_ident())
+            for at in range(0, len(indices), AT_A_TIME):
+                yield from batch(reader, indices[at : at + AT_A_TIME])
+            return
+        if not all(0 <= index < found.frames for index in indices):
+            raise IndexError(f"{self.path}: frames are numbered from 0 to {found.frames - 1}")
+        for run in _runs(indices):
+            yield from pictures(self.path, found, run)
+
+
+def _runs(indices: Sequence[int]) -> Iterator[range]:
+    """Part frame numbers into runs of successive ones."""
+    start = 0
+    for stop in range(1, len(indices) + 1):
+        if stop == len(indices) or indices[stop] != indices[stop - 1] + 1:
+            yield range(indices[start], indices[stop - 1] + 1)
+            start = stop
+
+
+@lru_cache(maxsize=OPEN_READERS)
+def _reader(path: Path, thread: int) -> decord.VideoReader:
+    """Open a video, once for each thread: a reader is for use by one at a time."""
+    return decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+
+
+# A reader owns a thread; a forked child would inherit it dead and wait for it for ever on closing.
+os.register_at_fork(before=_reader.cache_clear)
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Turn what decord and PyAV raise on a damaged file into a DataError."""
+    try:
+        yield
+    except (decord.DECORDError, *DECODER_ERRORS) as error:
+        raise DataError(f"{path}: this file cannot be decoded as a video; {REMEDY}") from error
+
+
+def fit(pictures: Iterable[np.ndarray], *, frame_size: int | None, channels: int) -> torch.Tensor:
+    """Turn pictures as stored into frames, grey if asked for, and resized, as OpenCV does both.
+
+    The published figures rest on its bilinear resize, without antialiasing.
+
+    Args:
+        pictures: uint8 (H, W, 3), RGB, or (H, W, 1), grey.
+        frame_size: Height and width that they are resized to, pixels; None: as stored.
+        channels: 1 for grey, 3 for RGB.
+
+    Returns:
+        uint8 (N, C, H, W).
+    """
+    frames = [_fitted(picture, frame_size, channels) for picture in pictures]
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
+
+
+def _fitted(picture: np.ndarray, frame_size: int | None, channels: int) -> np.ndarray:
+    grey = picture.shape[2] == 1
+    if channels == 1 and not grey:
+        picture = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
+    if frame_size is not None:
+        picture = cv2.resize(np.ascontiguousarray(picture), (frame_size, frame_size))
+    picture = np.atleast_3d(picture)  # OpenCV leaves out a single channel
+    return picture.repeat(3, axis=2) if grey and channels == 3 else picture

@@ -1,0 +1,173 @@
+"""Processes: several that run one command together, each on a device of its own.
+
+torchrun, SLURM or Lightning starts them, and Lightning has them train and test as one. Here is what
+they must agree upon beside that, and how work is dealt to them.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Literal, TypeVar
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from torch import distributed, nn
+from torch._C._distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
+
+from memguard.errors import ConfigError
+
+Own = TypeVar("Own")
+
+AGREED = "memguard/agreed"
+
+
+def _starter() -> ClusterEnvironment | None:
+    """Who has started this process as one of several; None: nobody, or it is left to Lightning."""
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    # A batch script has SLURM's other variables as well, though it is not one of several.
+    in_step = "SLURM_STEP_ID" in os.environ
+    return SLURMEnvironment() if in_step and SLURMEnvironment.detect() else None
+
+
+@cache
+def _store(starter: type[ClusterEnvironment]) -> Store:
+    """What all processes can read before they are a group; kept, as the first one may serve it.
+
+    It is where the group meets afterwards, so that no other port need be free.
+    """
+    place = starter()
+    address = f"tcp://{place.main_address}:{place.main_port}"
+    store, _, _ = next(rendezvous(address, place.global_rank(), place.world_size()))
+    return store
+
+
+def agreed(decide: Callable[[], str]) -> str:
+    """Have the first process decide for all that were started together.
+
+    Args:
+        decide: What the first one calls; the others get its answer.
+    """
+    starter = _starter()
+    if starter is None or starter.world_size() == 1:
+        return decide()
+    store = _store(type(starter))
+    # Processes that torchrun starts again keep to what was decided.
+    if starter.global_rank() == 0 and not store.check([AGREED]):
+        store.set(AGREED, decide())
+    return store.get(AGREED).decode()
+
+
+def devices() -> int | Literal["auto"]:
+    """Count the processes that were started on each machine; ``auto``: one for each device."""
+    starter = _starter()
+    return "auto" if starter is None else starter.world_size() // nodes()
+
+
+def nodes() -> int:
+    """Count the machines that processes were started on."""
+    starter = _starter()
+    if isinstance(starter, SLURMEnvironment):
+        return int(os.environ["SLURM_NNODES"])
+    return starter.world_size() // int(os.environ["LOCAL_WORLD_SIZE"]) if starter else 1
+
+
+def on_gpu(accelerator: str) -> bool:
+    """Tell whether Lightning's ``accelerator`` will be a GPU, which alone can share batch norm."""
+    return accelerator != "cpu" and torch.cuda.is_available()
+
+
+def alone_on_gpu(accelerator: str, devices: int | str) -> bool:
+    """Tell whether Lightning's ``accelerator`` and ``devices`` will be one GPU of one machine."""
+    return on_gpu(accelerator) and devices == 1 and nodes() == 1
+
+
+def require_together(trainer: pl.Trainer, *, in_sweep: bool) -> None:
+    """Refuse what several processes would do beside one another, or over again.
+
+    Args:
+        trainer: What they would work with.
+        in_sweep: Whether this is a job of a sweep.
+
+    Raises:
+        ConfigError: Each of them would be a run of its own, or run the whole sweep.
+    """
+    starter = _starter()
+    if starter and starter.world_size() != trainer.world_size:
+        raise ConfigError(
+            f"This command runs as {starter.world_size()} processes, but trainer.devices × "
+            f"trainer.num_nodes is {trainer.world_size}: add trainer=ddp to a training, "
+            "trainer.strategy=ddp with these two numbers to an evaluation, or start it once."
+        )
+    if in_sweep and trainer.num_devices > 1 and not starter:
+        raise ConfigError(
+            f"trainer.devices={trainer.num_devices} cannot work in a sweep on this machine, as "
+            "the other processes would start the sweep anew: set trainer.devices=1, or have the "
+            "jobs started by hydra/launcher=submitit_slurm with hydra.launcher.tasks_per_node="
+            f"{trainer.num_devices}."
+        )
+
+
+def deal(sizes: Sequence[int], hands: int) -> list[list[int]]:
+    """Deal out pieces of work evenly: the largest first, each to whoever has least so far.
+
+    Args:
+        sizes: Of the pieces.
+        hands: How many take some.
+
+    Returns:
+        For each, the numbers of its pieces, in order; nothing where there are too few.
+
+    Example:
+        >>> deal([5, 3, 9, 2], 2)
+        [[2], [0, 1, 3]]
+    """
+    dealt: list[list[int]] = [[] for _ in range(hands)]
+    loads = [0] * hands
+    for piece in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
+        least = loads.index(min(loads))
+        dealt[least].append(piece)
+        loads[least] += sizes[piece]
+    return [sorted(pieces) for pieces in dealt]
+
+
+def gathered(own: Own) -> list[Own]:
+    """Bring what each process has to the first one.
+
+    Returns:
+        There, what all have, its own first; elsewhere, and where there is one process, its own.
+    """
+    if not distributed.is_available() or not distributed.is_initialized():
+        return [own]
+    first = distributed.get_rank() == 0
+    everything: list[Own] | None = [own] * distributed.get_world_size() if first else None
+    distributed.gather_object(own, everything)
+    return [own] if everything is None else everything
+
+
+def gathered_everywhere(own: Own) -> list[Own]:
+    """Bring what each process has to all of them.
+
+    Returns:
+        What all have, in the order of their ranks; where there is one process, its own.
+    """
+    if not distributed.is_available() or not distributed.is_initialized():
+        return [own]
+    everything: list[Own] = [own] * distributed.get_world_size()
+    distributed.all_gather_object(everything, own)
+    return everything
+
+
+@torch.no_grad()
+def share_buffers(module: nn.Module) -> None:
+    """Give every process the buffers of the first.
+
+    Batch norm that is not synchronised keeps statistics of its own between training steps.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        for buffer in module.buffers():
+            distributed.broadcast(buffer, src=0)

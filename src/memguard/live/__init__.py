@@ -1,0 +1,1 @@
+"""Live scoring: videos and cameras, frame by frame, to events."""

@@ -1,0 +1,121 @@
+"""The annotated video: where the model errs, laid over what was filmed, and the score below."""
+
+from collections import deque
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import matplotlib as mpl
+import numpy as np
+import torch.nn.functional as F
+from av.video.stream import VideoStream
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from memguard.detection.events import ScoredPicture
+from memguard.report.plots import BLUE, VERMILION, clock
+
+SMALLEST_WIDTH = 480  # of the picture; smaller ones are enlarged so that text has room
+STRIP = 96  # height of the score's chart
+MARGIN = 8
+SHOWN_FRAMES = 250  # in the chart
+YELLOW, GROUND, PALE = "#F0E442", "#FFFFFF", "#595959"
+# An error is sharper than the patch it is averaged over: at this many times the patch error of an
+# alarm it is covered wholly.
+FULL_HEAT = 4
+COVER = 0.55
+
+# Playable as far as it got, however the command ends, and without an index that grows in memory.
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+
+
+class AnnotatedVideo:
+    """Writes an MP4 (H.264, yuv420p) picture by picture.
+
+    Args:
+        path: The file.
+        fps: Frames per second.
+        level: Of the alarm.
+        error: The patch error at that level.
+    """
+
+    def __init__(self, path: Path, fps: float, level: float, error: float) -> None:
+        self._level, self._full = level, FULL_HEAT * error
+        self._scores: deque[float] = deque(maxlen=SHOWN_FRAMES)
+        self._fps = Fraction(fps).limit_denominator(1001)
+        self._container = av.open(str(path), "w", options=FRAGMENTED)
+        self._stream: VideoStream | None = None
+        self._font = ImageFont.load_default(size=14)
+
+    def add(self, scored: ScoredPicture) -> None:
+        """Draw and write the next picture."""
+        self._scores.append(scored.score)
+        image = np.asarray(self._drawn(scored))
+        if self._stream is None:
+            self._stream = self._container.add_stream("libx264", self._fps)
+            self._stream.height, self._stream.width = image.shape[:2]
+            self._stream.pix_fmt = "yuv420p"
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Write what the encoder still holds."""
+        if self._stream:
+            self._container.mux(self._stream.encode())
+        self._container.close()
+
+    def _drawn(self, scored: ScoredPicture) -> Image.Image:
+        """The picture with its errors, the box where there is an alarm, and the chart below."""
+        height, width = scored.rgb.shape[1:]
+        scale = max(-(-SMALLEST_WIDTH // width), 1)
+        size = (width * scale, height * scale)
+        picture = Image.fromarray(scored.rgb.permute(1, 2, 0).numpy()).resize(size)
+        picture = _heated(picture, scored.error / self._full)
+        alarm = scored.score > self._level
+        if alarm:
+            left, top, right, bottom = (side * scale for side in scored.box)
+            box = [left, top, right - 1, bottom - 1]  # Pillow draws the last pixel as well
+            draw = ImageDraw.Draw(picture)
+            draw.rectangle(box, outline="black", width=5)
+            draw.rectangle(
+                [box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1], outline=YELLOW, width=3
+            )
+        even = (size[0] + size[0] % 2, size[1] + STRIP + size[1] % 2)  # as yuv420p needs it
+        whole = Image.new("RGB", even, GROUND)
+        whole.paste(picture)
+        self._draw_chart(whole, scored, alarm)
+        return whole
+
+    def _draw_chart(self, whole: Image.Image, scored: ScoredPicture, alarm: bool) -> None:
+        draw = ImageDraw.Draw(whole)
+        bottom, top = whole.height - MARGIN, whole.height - STRIP + 26
+        highest = max(1.5 * self._level, *self._scores)
+
+        def place(score: float) -> float:
+            return bottom - max(score, 0) / highest * (bottom - top)
+
+        step = (whole.width - 2 * MARGIN) / (SHOWN_FRAMES - 1)
+        right = whole.width - MARGIN
+        line = [
+            (right - lag * step, place(score)) for lag, score in enumerate(reversed(self._scores))
+        ]
+        for x in range(MARGIN, right, 10):
+            draw.line([(x, place(self._level)), (x + 5, place(self._level))], fill="black")
+        draw.line(line, fill=BLUE, width=2, joint="curve")
+        text = f"{clock(scored.moment.seconds)}   score {scored.score:.1f}"
+        draw.text((MARGIN, whole.height - STRIP + 4), text, fill="black", font=self._font)
+        text = f"ALARM above {self._level:.1f}" if alarm else f"alarm level {self._level:.1f}"
+        colour = VERMILION if alarm else PALE
+        place_of_text = (right, whole.height - STRIP + 4)
+        draw.text(place_of_text, text, fill=colour, font=self._font, anchor="ra")
+
+
+def _heated(picture: Image.Image, error: Tensor) -> Image.Image:
+    """Lay errors, where 1 is a full one, over a picture; what is painted well stays as it is."""
+    blurred = F.avg_pool2d(error[None, None], 3, stride=1, padding=1)
+    size = (picture.height, picture.width)
+    heat = F.interpolate(blurred, size, mode="bilinear").clamp(0, 1)[0, 0].numpy()
+    colours = mpl.colormaps["inferno"](0.3 + 0.7 * heat)[..., :3] * 255
+    cover = COVER * heat[..., None]
+    mixed = np.asarray(picture) * (1 - cover) + colours * cover
+    return Image.fromarray(mixed.round().astype(np.uint8))

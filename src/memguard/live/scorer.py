@@ -1,0 +1,141 @@
+"""Scoring without an end: frame by frame from the past alone, in bounded memory."""
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from memguard.config.compose import register_resolvers, validate
+from memguard.data.video.reader import fit
+from memguard.data.video.stream import Pictures, Stream, VideoStream
+from memguard.detection.detector import Detector
+from memguard.detection.events import COLUMNS, Moment, ScoredPicture
+from memguard.errors import CheckpointError
+from memguard.scoring.functional import CausalSmoother, patch_box, squared_error, worst_places
+from memguard.training.trained import restore
+from memguard.training.trust import trust_of
+
+
+class LiveScorer:
+    """Scores streams by the worst painted patch, smoothed over the past.
+
+    Args:
+        detector: Trained, with an alarm that is calibrated.
+        config: What it was trained with.
+    """
+
+    def __init__(self, detector: Detector, config: DictConfig) -> None:
+        trainer = config.trainer
+        fabric = Fabric(accelerator=trainer.accelerator, precision=trainer.precision, devices=1)
+        self._precision = fabric.autocast
+        self._detector = detector.to(fabric.device).eval()
+        self._size, self._channels = config.data.frame_size, config.data.channels
+        self._length = config.task.past + 1
+        self.alarm = detector.alarm
+        self._detector.begin_test()
+        self._videos = 0
+
+    def watch(self, stream: Stream) -> Iterator[ScoredPicture]:
+        """Score a video's pictures as they come; the first few have no past and get no score."""
+        self._videos += 1
+        past = torch.empty(0)
+        smoother = CausalSmoother(self._detector.scoring.smoothing)
+        for pictures in stream:
+            stored = pictures.rgb.permute(0, 2, 3, 1).numpy()
+            frames = fit(stored, frame_size=self._size, channels=self._channels)
+            if not pictures.follows:
+                past = frames[:0]
+                smoother = CausalSmoother(self._detector.scoring.smoothing)
+            known = torch.cat([past, frames])
+            past = known[max(len(known) - self._length + 1, 0) :]
+            if len(known) >= self._length:
+                yield from self._score(known, pictures, smoother)
+
+    def score(self, video: Path | str) -> Any:
+        """Score a video file.
+
+        Returns:
+            A table with a row per scored frame and the columns :data:`COLUMNS`: a DataFrame where
+            pandas is installed, else a dictionary of lists.
+
+        Raises:
+            DataError: The video cannot be read.
+        """
+        rows = [scored.row() for scored in self.watch(VideoStream(Path(video)))]
+        columns = {name: [row[place] for row in rows] for place, name in enumerate(COLUMNS)}
+        if importlib.util.find_spec("pandas"):
+            import pandas as pd  # not needed by anything else
+
+            return pd.DataFrame(columns)
+        return columns
+
+    @torch.inference_mode()
+    def _score(
+        self, known: Tensor, pictures: Pictures, smoother: CausalSmoother
+    ) -> list[ScoredPicture]:
+        """Score the last pictures of a series of frames, as far as they have a past."""
+        clips = known.unfold(0, self._length, 1).movedim(-1, 1)
+        how = self._detector.scoring
+        with self._precision():
+            found = self._detector.score_frames(
+                clips.to(self._detector.device), torch.full((len(clips),), self._videos)
+            )
+        patches = found["patch"].cpu()
+        smoothed = smoother(patches)
+        worst = smoothed.flatten(1).amax(dim=1)
+        frame, picture = (self._size, self._size), pictures.rgb.shape[2:]
+        rows, columns = worst_places(patches, smoothed, how.patch, frame).T.tolist()
+        places = list(zip(rows, columns, strict=True))
+        scores = self.alarm.score(worst).tolist()
+        psnr, distance, regular, written = (
+            found[name].tolist() for name in ("psnr", "distance", "regular", "written")
+        )
+        errors = squared_error(found["output"], found["target"]).mean(dim=1).cpu()
+        without_past = len(pictures.rgb) - len(clips)
+        return [
+            ScoredPicture(
+                Moment(pictures.first + number, pictures.seconds[number]),
+                score=scores[i],
+                psnr=psnr[i],
+                distance=distance[i],
+                regular=regular[i],
+                written=written[i],
+                box=patch_box(*places[i], how.patch, frame, picture),
+                rgb=pictures.rgb[number],
+                error=errors[i],
+            )
+            for i, number in enumerate(range(without_past, len(pictures.rgb)))
+        ]
+
+
+def load(checkpoint: Path | str, *, trust: str | Sequence[str] = (), **settings: Any) -> LiveScorer:
+    """Restore a trained detector to score videos with.
+
+    Args:
+        checkpoint: The ``checkpoints/last.ckpt`` of a training run.
+        trust: Packages of your own whose classes the checkpoint may name, for a detector that was
+            trained with an encoder of your own, say. They are imported.
+        settings: What to change of its configuration, as groups: ``guard={"scope": "video"}``.
+
+    Raises:
+        CheckpointError: It cannot be read, does not know what normal video is like, or names a
+            class that is neither memguard's nor of a trusted package.
+        ConfigError: A setting cannot work.
+    """
+    register_resolvers()
+    asked = OmegaConf.create(settings)
+    detector, config = restore(Path(checkpoint), asked, trust_of(asked, trust), with_dataset=False)
+    if not detector.alarm.calibrated:
+        raise CheckpointError(
+            f"{checkpoint} does not know the scores of normal video, as it was imported, stopped "
+            "within its first epoch, trained by an earlier version, or with data.holdout=0: go on "
+            "with it, or train again with data.holdout=0.05 or more; memguard.evaluate takes it as "
+            "it is."
+        )
+    validate(config)
+    return LiveScorer(detector, config)

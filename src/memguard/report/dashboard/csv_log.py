@@ -1,0 +1,54 @@
+"""The curves of a run as a CSV file, which a resumed run goes on with."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.loggers.logger import rank_zero_experiment
+from pytorch_lightning.loggers import CSVLogger
+
+from memguard.files import written_whole
+
+
+class ContinuedCSVLogger(CSVLogger):
+    """Lightning's CSV logger, which would delete what a run in this folder has logged before.
+
+    Rows up to the checkpoint's step stay; later ones are of steps that are taken again.
+
+    Args:
+        checkpoint: What the run goes on from; None starts anew.
+        settings: As Lightning's logger takes them.
+    """
+
+    def __init__(self, checkpoint: str | None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._checkpoint = checkpoint
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """What writes the file."""
+        if self._experiment is not None:
+            return self._experiment
+        path = Path(self.log_dir) / "metrics.csv"
+        kept = _rows_before(path, self._checkpoint) if self._checkpoint and path.exists() else []
+        path.unlink(missing_ok=True)
+        writer = super().experiment
+        if kept:
+            _write(path, kept)
+            writer.metrics_keys = list(kept[0])
+        return writer
+
+
+def _rows_before(path: Path, checkpoint: str) -> list[dict[str, str]]:
+    step = torch.load(checkpoint, map_location="cpu", weights_only=True).get("global_step", 0)
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if int(row["step"]) < step]
+
+
+def _write(path: Path, rows: list[dict[str, str]]) -> None:
+    with written_whole(path) as unfinished, unfinished.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,1 @@
+"""Sweeps: several runs of one command, and their report."""

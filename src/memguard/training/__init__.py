@@ -1,0 +1,1 @@
+"""Training: from a configuration to a trained and tested detector and its run folder."""

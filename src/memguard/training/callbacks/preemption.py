@@ -1,0 +1,297 @@
+"""Safety: what a training has learned is kept, whatever stops it."""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from memguard.data.clips.datamodule import ClipDataModule
+from memguard.data.clips.windows import ClipBatch
+from memguard.detection.detector import Detector
+from memguard.errors import TrainingError
+from memguard.sweep.jobs import sweep_folder, way_on
+from memguard.training.callbacks.ending import ends_here
+from memguard.training.checkpoints import WholeFiles
+
+# SLURM sends the third before it takes a machine back: sbatch --signal=USR1@90.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# Processes ask one another whether to save or stop only so often, as each waits for the answer.
+STEPS_BETWEEN_QUESTIONS = 10
+# So many steps pass on a GPU before it is asked for a number, which it would have to stop for.
+STEPS_BETWEEN_LOOKS = 50
+# So soon a checkpoint that could not be written is tried again: a disk takes a while to be cleared.
+MINUTES_TO_RETRY = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class SafeCheckpoints(ModelCheckpoint):
+    """Saves after each epoch, every so many minutes, and when a signal asks the training to stop.
+
+    With ``every_n_epochs`` those epochs alone. What a training ends with is saved in any case.
+
+    ``last.ckpt`` is always the newest. A signal is heeded after the step that it meets, as what is
+    saved in the middle of one could not go on; Ctrl-C once more stops at once. A checkpoint that
+    could not be written stays due, and is tried again a minute later or at the end of an epoch.
+
+    Args:
+        every_minutes: The most that is lost where a machine dies; 0 saves after each step.
+        options: As :class:`ModelCheckpoint` takes them.
+    """
+
+    def __init__(self, every_minutes: float, **options: Any) -> None:
+        super().__init__(enable_version_counter=False, save_on_train_epoch_end=True, **options)
+        self.every_minutes = every_minutes
+        self._tried_at = 0.0
+        self._saved_step = 0
+        self._written = True  # the last one that was tried
+        self._received: int | None = None
+        self._stopping = False
+        self._handlers: dict[int, Any] = {}
+
+    @property
+    def newest(self) -> Path:
+        """The file that a training goes on from."""
+        return Path(str(self.dirpath)) / "last.ckpt"
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over which checkpoints an earlier part of the training has left in this folder.
+
+        Lightning removes what it takes for an older checkpoint, whole folders and remote places
+        included; a file may name no others.
+        """
+        super().load_state_dict(state_dict)
+        own = {str(path) for path in self._in_own_folder()}
+        for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+            if getattr(self, name) not in own:
+                setattr(self, name, "")
+        self.best_k_models = {p: value for p, value in self.best_k_models.items() if p in own}
+
+    def _in_own_folder(self) -> Iterator[Path]:
+        folder = Path(str(self.dirpath))
+        return folder.glob("*.ckpt")
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen for signals from here on."""
+        super().on_train_start(trainer, pl_module)
+        self._tried_at, self._saved_step, self._written = time.monotonic(), 0, True
+        self._received, self._stopping = None, False
+        if threading.current_thread() is threading.main_thread():
+            # A script's background jobs are to ignore Ctrl-C.
+            heard = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+            self._handlers = {number: signal.signal(number, self._receive) for number in heard}
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Save if it is time or a signal came; an epoch's last step is followed by its end."""
+        several = trainer.world_size > 1
+        if (
+            trainer.is_last_batch
+            or ends_here(trainer)
+            or (several and batch_idx % STEPS_BETWEEN_QUESTIONS)
+        ):
+            return
+        self._save_if_due(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save: what is to be kept of the epoch, or what the training may have to go on from."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self._save_if_due(trainer)
+
+    def _save_if_due(self, trainer: pl.Trainer) -> None:
+        """Save when it is time or a signal came."""
+        stop = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
+        minutes = self.every_minutes if self._written else min(self.every_minutes, MINUTES_TO_RETRY)
+        late = time.monotonic() - self._tried_at >= 60 * minutes
+        if trainer.strategy.reduce_boolean_decision(stop or late, all=False):
+            self._save(trainer)
+        self._stopping = stop
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        """Save, unless what is here is saved."""
+        if trainer.global_step != self._saved_step:
+            trainer.save_checkpoint(self.newest)
+            self._note_tried(trainer, self.newest)
+
+    def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        """Save as Lightning does, but take nothing for saved that could not be written."""
+        before = self._last_global_step_saved, self._last_checkpoint_saved
+        super()._save_checkpoint(trainer, filepath)
+        self._note_tried(trainer, Path(filepath))
+        if not self._written:
+            self._last_global_step_saved, self._last_checkpoint_saved = before
+
+    def _should_remove_checkpoint(self, trainer: pl.Trainer, previous: str, current: str) -> bool:
+        """Keep the one before where its successor could not be written."""
+        return self._written and super()._should_remove_checkpoint(trainer, previous, current)
+
+    def _note_tried(self, trainer: pl.Trainer, path: Path) -> None:
+        """Note whether a checkpoint was written: by the first process, for all of them."""
+        files = trainer.strategy.checkpoint_io
+        own = files.written if isinstance(files, WholeFiles) else True
+        self._written = bool(trainer.strategy.broadcast(own))
+        self._tried_at = time.monotonic()
+        if self._written and path == self.newest:
+            self._saved_step = trainer.global_step
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop, now that the loggers have the step before."""
+        if self._stopping:
+            self._leave(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop, now that the loggers have the epoch before."""
+        if self._stopping:
+            self._leave(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save what the training ends with, and leave signals to whoever heeded them before."""
+        # In place of Lightning's own, which does so only where it has never saved before.
+        self._save(trainer)
+        if self._saved_step != trainer.global_step and trainer.is_global_zero:
+            log.warning("The training has ended. %s", self._left_by(trainer))
+        self._stop_listening()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave signals to whoever heeded them before."""
+        super().on_exception(trainer, pl_module, exception)
+        self._stop_listening()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if number == self._received == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._received = number
+
+    def _stop_listening(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def _leave(self, trainer: pl.Trainer) -> None:
+        """End the command, with the exit status that shells give to the signal."""
+        number = signal.Signals(self._received or signal.SIGTERM)
+        log.warning(
+            "Stopped by %s after the step it came in. %s", number.name, self._left_by(trainer)
+        )
+        raise SystemExit(128 + number)
+
+    def _left_by(self, trainer: pl.Trainer) -> str:
+        """Say what there is to go on from."""
+        # A new training is what weights would begin.
+        in_place = getattr(trainer.lightning_module, "begun_from_weights", False)
+        instead = " instead of weights" if in_place and sweep_folder() is None else ""
+        goes_on = f"the same command with {way_on(self.newest)}{instead} goes on"
+        step = trainer.global_step
+        if self._saved_step == step:
+            return f"Nothing is lost: {goes_on}."
+        kept = _step_of(self.newest)
+        if kept is not None:
+            return (
+                f"Step {step} is not saved, as its checkpoint could not be written: make room on "
+                f"the disk; {goes_on} from step {kept}."
+            )
+        begun = f"with checkpoint={trainer.ckpt_path} " if trainer.ckpt_path else ""
+        return (
+            f"Nothing of it is saved, as {self.newest} could not be written: make room on the disk "
+            f"and train {begun}again."
+        )
+
+
+class StopAtNaN(pl.Callback):
+    """Stops a training whose loss or memory is no number any more, before it is saved.
+
+    On a GPU the answer is asked for now and then only, as it would have to stop for each; which
+    step was the first is noted on the device.
+    """
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[int, ClipBatch, Tensor]] = []
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: ClipBatch,
+        batch_idx: int,
+    ) -> None:
+        """Note whether all is well, and look at the notes if it is time."""
+        detector = cast(Detector, pl_module)
+        well = outputs["loss"].isfinite() & detector.memory.items.isfinite().all()
+        self._seen.append((trainer.global_step, batch._replace(frames=torch.empty(0)), well))
+        if pl_module.device.type == "cpu" or len(self._seen) >= STEPS_BETWEEN_LOOKS:
+            self._look(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Look once more: what is no good must not take the place of what is."""
+        self._look(trainer)
+        bad = [name for name, value in checkpoint["state_dict"].items() if _spoilt(name, value)]
+        if bad:
+            raise TrainingError(
+                f"After step {trainer.global_step} there are values in {bad[0]} that are no "
+                f"numbers, so it is not saved{_remedy(trainer)}"
+            )
+
+    def _look(self, trainer: pl.Trainer) -> None:
+        seen, self._seen = self._seen, []
+        if not seen or bool(torch.stack([well for _, _, well in seen]).all()):
+            return
+        step, batch = next((step, batch) for step, batch, well in seen if not well)
+        raise TrainingError(
+            f"The loss or the memory is no number any more after step {step}, whose windows ended "
+            f"with {', '.join(_places(trainer, batch))}{_remedy(trainer)}"
+        )
+
+
+def _step_of(path: Path) -> int | None:
+    """Read which step a checkpoint is of; None where there is no whole one."""
+    try:
+        return int(
+            torch.load(path, weights_only=True, mmap=True, map_location="cpu")["global_step"]
+        )
+    except Exception:  # torch raises whatever its unpickler and zip reader meet
+        return None
+
+
+def _spoilt(name: str, value: Any) -> bool:
+    # What the guard and the alarm know of normal video is NaN until the first validation.
+    of_network = name.startswith(("autoencoder.", "memory."))
+    return of_network and value.is_floating_point() and not bool(value.isfinite().all())
+
+
+def _places(trainer: pl.Trainer, batch: ClipBatch) -> Iterator[str]:
+    data = cast(ClipDataModule, trainer.datamodule)  # type: ignore[attr-defined]
+    for video, frame in zip(batch.video.tolist(), batch.frame.tolist(), strict=True):
+        yield f"frame {frame} of {data.benchmark.train[video].source}"
+
+
+def _remedy(trainer: pl.Trainer) -> str:
+    keeper = trainer.checkpoint_callback
+    good = keeper.newest if isinstance(keeper, SafeCheckpoints) else None
+    alone = sweep_folder() is None  # a sweep's jobs would all begin from it
+    from_there = f" with checkpoint={good}" if good and good.exists() and alone else ""
+    return (
+        f": look at these frames, and train again{from_there} with a lower optimizer.lr or "
+        "trainer.precision=32-true."
+    )

@@ -1,0 +1,230 @@
+"""Checkpoints: weights, items and the configuration they were trained with, in one file."""
+
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from memguard.errors import CheckpointError
+from memguard.training.build import require_buildable
+from memguard.training.resume import decides, differences, is_finished, refusal
+from memguard.training.settings import (
+    GROUPS,
+    NotPlainError,
+    plain_settings,
+    read_settings,
+    require_groups,
+    require_within_limits,
+)
+from memguard.training.trust import NOBODY, NotTrustedError, Trust, trust_of
+
+log = logging.getLogger(__name__)
+
+CONFIG_KEY = "memguard_config"
+# What of the configuration is not known, as its file has an expression there; by key.
+UNKNOWN_KEY = "memguard_unknown"
+
+PROCESSES_KEY = "memguard_processes"
+
+# What of a configuration decides on the shape of the weights and on what they were trained to do.
+SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.channels")
+
+
+def plain_config(config: DictConfig) -> dict[str, Any]:
+    """What describes the experiment and not the run, in plain types, for logs and tables."""
+    tree = cast(dict[str, Any], OmegaConf.to_container(config))
+    return {k: v for k, v in tree.items() if k not in ("logger", "callbacks", "checkpoint")}
+
+
+class RememberConfig(pl.Callback):
+    """Puts the configuration into every checkpoint, so that it can be evaluated by itself."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self._config = plain_settings(config)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add it."""
+        checkpoint[CONFIG_KEY] = self._config
+        checkpoint[PROCESSES_KEY] = trainer.world_size
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuse to go on with other processes, and say so if there is nothing to go on with.
+
+        Raises:
+            CheckpointError: Each step would take another number of windows.
+        """
+        path, before, now = trainer.ckpt_path, checkpoint.get(PROCESSES_KEY), trainer.world_size
+        if before not in (None, now):
+            raise CheckpointError(
+                f"{path} was trained by {before} processes, but this command runs as {now}: each "
+                f"adds data.batch_size windows to a step. Go on with {before}, or begin a new "
+                f"training from its weights: weights={path} instead of checkpoint."
+            )
+        if is_finished(checkpoint):
+            pl.utilities.rank_zero_warn(
+                f"The training of {path} is finished: no step of its schedule is left, and nothing "
+                f"is trained. weights={path} instead of checkpoint begins a new training from it."
+            )
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and then puts it there: a whole file or the old one.
+
+    Lightning's own goes through the folder for temporary files, which may be on another disk, so
+    that its last step is a copy that can be cut short. Where a checkpoint cannot be written, on a
+    full disk, say, a warning tells so and the training goes on: the one before is still there.
+
+    Attributes:
+        written: Whether the last one could be written, by the process that writes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = True
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write it, or warn that it cannot be."""
+        self.written = False
+        place = Path(path)
+        beside = place.with_name(place.name + ".part")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(place)
+            self.written = True
+        except (OSError, RuntimeError) as error:  # torch's writer raises the latter
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            kept = f"; the last good one is still {place}" if place.exists() else ""
+            log.warning(
+                "The checkpoint %s could not be written (%s)%s. Training goes on: make room on its "
+                "disk before the next one.", place, _first_line(error), kept,
+            )  # fmt: skip
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def read_checkpoint(
+    path: Path,
+    key: str = "checkpoint",
+    *,
+    trust: Trust = NOBODY,
+    paths: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Read a checkpoint of memguard, without running anything that a file may ask for.
+
+    Args:
+        path: Where it lies.
+        key: The setting that named it.
+        trust: Whose classes its configuration may name beside memguard's own.
+        paths: The folders of whoever reads it; by default this machine's.
+
+    Returns:
+        What Lightning has saved; under :data:`CONFIG_KEY` the configuration, in which all is plain,
+        and under :data:`UNKNOWN_KEY` the expressions that were there instead of a value, by key.
+
+    Raises:
+        CheckpointError: There is no such file, it is not a whole checkpoint of memguard, or its
+            configuration asks for something else than memguard's own classes.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"There is no checkpoint {path}: set {key} to the checkpoints/last.ckpt of a "
+            f"training run's folder."
+        )
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler and zip reader meet
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or of "
+            f"another program; set {key} to the checkpoints/last.ckpt of a training run."
+        ) from error
+    if not isinstance(checkpoint, dict) or CONFIG_KEY not in checkpoint:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of memguard: set {key} to the checkpoints/last.ckpt "
+            f"of a training run's folder."
+        )
+    if not _are_weights(checkpoint.get("state_dict")):
+        raise CheckpointError(f"{path} holds no weights: set {key} to another checkpoint.")
+    try:
+        settings, unknown = read_settings(checkpoint[CONFIG_KEY], paths)
+        require_groups(settings)
+        require_within_limits(settings)
+        require_buildable(settings, trust)
+    except (NotPlainError, NotTrustedError) as error:
+        raise CheckpointError(f"{path}: {error}.") from None
+    kept = {group: value for group, value in settings.items() if group in GROUPS}
+    return checkpoint | {CONFIG_KEY: kept, UNKNOWN_KEY: unknown}
+
+
+def _are_weights(state: Any) -> bool:
+    return isinstance(state, dict) and all(isinstance(name, str) for name in state)
+
+
+def require_resumable(path: Path, config: DictConfig) -> None:
+    """Make sure that a checkpoint's training can go on under this configuration.
+
+    Raises:
+        CheckpointError: It holds no training, or settings that decide on its result differ.
+    """
+    checkpoint = read_checkpoint(path, trust=trust_of(config), paths=_paths(config))
+    if "optimizer_states" not in checkpoint:
+        raise CheckpointError(
+            f"{path} holds weights alone, so that no training can go on from it: evaluate it, or "
+            f"begin a new training from it with weights instead of checkpoint."
+        )
+    trained = checkpoint[CONFIG_KEY]
+    now = {
+        group: OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        for group, node in ((group, config[group]) for group in trained if group in config)
+        if decides(group)
+    }
+    if found := differences(trained, now):
+        raise CheckpointError(refusal(path, found))
+
+
+def read_weights(path: Path, config: DictConfig) -> dict[str, Tensor]:
+    """Read what a training under this configuration can begin from.
+
+    Raises:
+        CheckpointError: It cannot be read, or is of another shape or task.
+    """
+    checkpoint = read_checkpoint(path, "weights", trust=trust_of(config), paths=_paths(config))
+    _require_same_shape(path, checkpoint, config)
+    return cast(dict[str, Tensor], checkpoint["state_dict"])
+
+
+def _paths(config: DictConfig) -> dict[str, str] | None:
+    if "paths" not in config:
+        return None
+    return cast(dict[str, str], OmegaConf.to_container(config.paths, resolve=True))
+
+
+def _require_same_shape(path: Path, checkpoint: dict[str, Any], config: DictConfig) -> None:
+    trained = OmegaConf.create(checkpoint[CONFIG_KEY])
+    for setting in SHAPE_KEYS:
+        before, now = OmegaConf.select(trained, setting), OmegaConf.select(config, setting)
+        if before != now:
+            raise CheckpointError(
+                f"{path} was trained with {setting}={before}, but this run has {setting}={now}: "
+                "give the settings it was trained with, or leave weights out."
+            )

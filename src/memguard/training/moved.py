@@ -1,0 +1,55 @@
+"""Classes that have moved: checkpoints and configurations of earlier versions name old places."""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+_DATASETS = ("avenue", "folder", "ped1", "ped2", "shanghaitech", "street")
+
+# Earlier places and present ones.
+MOVED = {
+    "memguard.model.memory.Memory": "memguard.model.memory.mnad.Memory",
+    "memguard.guard.MemoryGuard": "memguard.detection.guard.MemoryGuard",
+    "memguard.protocols.Scoring": "memguard.scoring.protocols.Scoring",
+    "memguard.data.datamodule.ClipDataModule": "memguard.data.clips.datamodule.ClipDataModule",
+    "memguard.safety.SafeCheckpoints": "memguard.training.callbacks.preemption.SafeCheckpoints",
+    "memguard.safety.StopAtNaN": "memguard.training.callbacks.preemption.StopAtNaN",
+    "memguard.monitors.PseudoAUROC": "memguard.training.callbacks.monitors.PseudoAUROC",
+    "memguard.monitors.TestEachEpoch": "memguard.training.callbacks.monitors.TestEachEpoch",
+    "memguard.processes.SameItems": "memguard.training.callbacks.processes.SameItems",
+    "memguard.report.progress.ProgressBar": "memguard.training.callbacks.progress.ProgressBar",
+    "memguard.report.dashboard.steady.SteadyWandbLogger": (
+        "memguard.report.dashboard.loggers.SteadyWandbLogger"
+    ),
+    "memguard.report.dashboard.curves_log.ContinuedCSVLogger": (
+        "memguard.report.dashboard.csv_log.ContinuedCSVLogger"
+    ),
+    **{
+        f"memguard.data.layouts.{name}": f"memguard.data.datasets.layouts.{name}"
+        for name in _DATASETS
+    },
+}
+
+
+def present_place(value: Any) -> Any:
+    """Replace the earlier place of a class by the present one.
+
+    Example:
+        >>> present_place("memguard.guard.MemoryGuard")
+        'memguard.detection.guard.MemoryGuard'
+        >>> present_place("my_pkg.Guard")
+        'my_pkg.Guard'
+    """
+    return MOVED.get(value, value) if isinstance(value, str) else value
+
+
+def name_present_places(config: DictConfig) -> None:
+    """Replace each earlier place of a class that a configuration names, in the configuration."""
+    for key in map(str, config):
+        if OmegaConf.is_missing(config, key) or OmegaConf.is_interpolation(config, key):
+            continue
+        node = config[key]
+        if isinstance(node, DictConfig):
+            name_present_places(node)
+        elif key == "_target_":
+            config[key] = present_place(node)

@@ -1,0 +1,172 @@
+"""Trained detectors, as checkpoints have them, for tests and for scoring."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from memguard.data.datasets.street import is_complete
+from memguard.detection.detector import Detector
+from memguard.errors import CheckpointError
+from memguard.training.build import LOADING_KEYS, build_detector, require_fitting
+from memguard.training.checkpoints import CONFIG_KEY, UNKNOWN_KEY, read_checkpoint
+from memguard.training.settings import MISSING, leaves, own_paths
+from memguard.training.trust import NOBODY, PARTS, TARGET, Trust
+
+# All that is taken from a training's trainer. Devices, limits and folders are the reader's own.
+TAKEN_OF_TRAINER = ("accelerator", "precision", "max_epochs", "deterministic")
+
+# The groups that a detector is made from.
+NEEDED = ("task", *PARTS, "loss", "optimizer")
+
+# The reader's own, in place of what a file says.
+OWN: dict[str, Any] = {
+    "trainer": {
+        TARGET: "pytorch_lightning.Trainer",
+        "accelerator": "auto",
+        "num_sanity_val_steps": 0,
+        "enable_model_summary": False,
+        "use_distributed_sampler": False,
+    },
+    "data": {"cache_dir": "${paths.cache_dir}"},
+    "dataset": {"on_error": "raise", "cache": "none"},
+}
+
+
+def restore(
+    path: Path,
+    asked: DictConfig | None = None,
+    trust: Trust = NOBODY,
+    *,
+    with_dataset: bool = True,
+) -> tuple[Detector, DictConfig]:
+    """Restore a trained detector.
+
+    Args:
+        path: A checkpoint of a training.
+        asked: What to change of its configuration; what is not there or null stays as trained.
+        trust: Whose classes the checkpoint may name beside memguard's own.
+        with_dataset: Whether the configuration is to have the training's dataset.
+
+    Returns:
+        The detector, and its configuration.
+
+    Raises:
+        CheckpointError: It cannot be read, or names something else than memguard's own classes.
+    """
+    asked = asked or OmegaConf.create()
+    saved = read_checkpoint(path, trust=trust)
+    if not with_dataset:
+        saved[CONFIG_KEY].pop("dataset", None)
+    config = as_trained(path, saved, asked)
+    if not with_dataset:
+        del config.dataset
+    return filled_detector(path, config, saved, trust), config
+
+
+def filled_detector(
+    path: Path, config: DictConfig, saved: Mapping[str, Any], trust: Trust
+) -> Detector:
+    """Build a checkpoint's detector, and load its weights and items.
+
+    Raises:
+        CheckpointError: They do not fit the configuration.
+    """
+    require_fitting(path, config, saved["state_dict"])
+    detector = build_detector(config, trust)
+    try:
+        detector.load_state_dict(saved["state_dict"])
+    except (RuntimeError, TypeError, AttributeError) as error:  # torch's, of names and shapes
+        detail = " ".join(str(error).split())[:300]
+        raise CheckpointError(
+            f"{path}: its weights do not fit its configuration ({detail})."
+        ) from error
+    return detector
+
+
+def as_trained(path: Path | None, saved: Mapping[str, Any], asked: DictConfig) -> DictConfig:
+    """Lay a request over a checkpoint's configuration; null in it means as trained.
+
+    Folders, devices, limits and how files are read are the reader's own. Nothing is compiled, as
+    only a training's step is; and a training that was not tested is tested now.
+
+    Args:
+        path: The checkpoint; None for settings that are no file's.
+        saved: From :func:`memguard.training.checkpoints.read_checkpoint`.
+        asked: What the user's command says.
+
+    Raises:
+        CheckpointError: A value is an expression, and the request does not replace it; or a scene
+            would have to be generated where the file says; or a group of settings is missing.
+    """
+    requested = _without_null(OmegaConf.to_container(asked))
+    paths = own_paths() | requested.get("paths", {})
+    trained = _taken(saved[CONFIG_KEY], dataset=TARGET not in requested.get("dataset", {}))
+    whole = {"compile": False, "test": True}
+    layers: list[dict[str, Any]] = [OWN, trained, {"paths": paths}, requested, whole]
+    merged = cast(DictConfig, OmegaConf.merge(*layers))
+    missing = {key for key, value in leaves(OmegaConf.to_container(merged)) if value == MISSING}
+    for key, text in saved.get(UNKNOWN_KEY, {}).items():
+        if key in missing:
+            raise CheckpointError(
+                f"{path}: {key} is the expression {text[:80]!a}, which is not evaluated, as no "
+                f"file may read the environment or other files: add {key}=… to the command."
+            )
+    if path:
+        _require_whole(path, merged)
+    if path and not {TARGET, "root"} & requested.get("dataset", {}).keys():
+        _require_scene(path, merged)
+    return merged
+
+
+def _require_whole(path: Path, settings: DictConfig) -> None:
+    """Make sure that settings have all that a detector is made from.
+
+    Raises:
+        CheckpointError: A group or its class is missing.
+    """
+    for group in NEEDED:
+        if group not in settings:
+            raise CheckpointError(
+                f"{path}: its settings of {group} are missing: this file is damaged or was changed."
+            )
+        if group in PARTS and OmegaConf.select(settings, f"{group}.{TARGET}") is None:
+            raise CheckpointError(
+                f"{path}: its settings of {group} name no class ({TARGET}): this file is damaged "
+                "or was changed."
+            )
+
+
+def _taken(settings: Mapping[str, Any], *, dataset: bool) -> dict[str, Any]:
+    """Give what an evaluation takes from a training's configuration."""
+    tree = dict(settings)
+    trainer = tree.get("trainer", {})
+    tree["trainer"] = {name: trainer[name] for name in TAKEN_OF_TRAINER if name in trainer}
+    tree["data"] = _without(tree.get("data", {}), LOADING_KEYS)
+    tree["dataset"] = _without(tree.get("dataset", {}), LOADING_KEYS) if dataset else {}
+    return tree
+
+
+def _without(tree: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in tree.items() if name not in names}
+
+
+def _without_null(tree: Any) -> dict[str, Any]:
+    pruned = {k: _without_null(v) if isinstance(v, dict) else v for k, v in tree.items()}
+    return {key: value for key, value in pruned.items() if value is not None}
+
+
+def _require_scene(path: Path, config: DictConfig) -> None:
+    """Refuse to generate the street scene in a folder that a file chooses."""
+    dataset = config.dataset
+    root = dataset.get("root")
+    if not str(dataset.get(TARGET)).endswith("layouts.street") or root is None:
+        return
+    inside = Path(os.path.abspath(root)).is_relative_to(os.path.abspath(config.paths.data_dir))
+    if not inside and not is_complete(Path(root)):
+        raise CheckpointError(
+            f"{path} was trained on the street scene in {root}, where there is none: add "
+            "dataset=street to the command."
+        )

@@ -1,0 +1,175 @@
+"""What the configuration composes to, and what it refuses."""
+
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from memguard.config.compose import (
+    config_folder,
+    published_settings,
+    register_resolvers,
+    validate,
+    validate_training,
+)
+from memguard.errors import ConfigError
+from memguard.training.build import build_detector
+
+
+def composed(*overrides: str, name: str = "train") -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        config = compose(name, list(overrides))
+    # These name the run folder, which only a running command has.
+    return OmegaConf.masked_copy(config, [k for k in config if k not in ("logger", "callbacks")])
+
+
+@pytest.mark.parametrize(
+    ("task", "compactness", "rate", "threshold", "weight", "past"),
+    [("pred", 0.1, 2e-4, 0.01, 0.6, 4), ("recon", 0.01, 2e-5, 0.015, 0.7, 0)],
+)
+def test_each_task_at_the_published_size_has_the_published_settings(
+    task: str, compactness: float, rate: float, threshold: float, weight: float, past: int
+) -> None:
+    config = composed(f"task={task}", "model=mnad")
+    assert config.loss.compactness == config.loss.separateness == compactness
+    assert config.optimizer.lr == rate
+    assert config.guard.threshold == threshold
+    assert config.scoring.weight == weight
+    assert config.data.past == config.task.past == past
+    assert (config.data.frame_size, config.data.channels, config.data.batch_size) == (256, 3, 4)
+    assert (config.memory.size, config.memory.dim, config.trainer.max_epochs) == (10, 512, 60)
+    validate(config)
+
+
+@pytest.mark.parametrize("task", ["pred", "recon"])
+def test_windows_come_and_batch_norm_tests_as_published_where_that_is_asked_for(task: str) -> None:
+    for config in (
+        composed(f"experiment=paper_ped2_{task}"),
+        composed(f"experiment=paper_avenue_{task}"),
+        published_settings(task),
+    ):
+        assert (config.data.stretch, config.batch_norm) == (1, "running")
+    assert composed(f"task={task}").batch_norm == "measured"
+
+
+@pytest.mark.parametrize(
+    "order", [("task=recon", "model=mnad_small"), ("model=mnad_small", "task=recon")]
+)
+def test_the_small_model_finds_its_own_gate_for_both_tasks(order: tuple[str, str]) -> None:
+    config = composed(*order)
+    assert config.guard.threshold == "auto"
+    assert (config.model.width, config.memory.dim, config.data.batch_size) == (32, 256, 4)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("memory.size=-1", r"memory\.size=-1 cannot work: it must be a whole number of at least 2"),
+        (
+            "memory.size=1",
+            r"memory\.size=1 cannot work with loss\.separateness=0\.1, .* at least 2",
+        ),
+        ("memory.size=0", r"memory\.size=0 cannot work, .* choose memory=none"),
+        ("guard.threshold=-0.1", r"guard\.threshold=-0\.1 cannot work: .* auto or a number"),
+        ("guard.threshold=low", r"guard\.threshold=low"),
+        ("guard.scope=camera", r"guard\.scope=camera cannot work: it must be dataset or video"),
+        ("guard.quantile=1.5", r"guard\.quantile=1\.5"),
+        ("loss.compactness=-1", r"loss\.compactness=-1"),
+        ("scoring.weight=2", r"scoring\.weight=2"),
+        ("scoring.name=best", r"scoring\.name=best .* published, shared_range or patch"),
+        ("scoring.patch=[0.2,0]", r"scoring\.patch=\[0\.2, 0\] .* \[height, width\]"),
+        ("scoring.patch=0.2", r"scoring\.patch=0\.2 .* \[height, width\]"),
+        ("scoring.smoothing=-1", r"scoring\.smoothing=-1"),
+        ("data.frame_size=100", r"data\.frame_size=100 .* multiple of 8"),
+        ("dataset.on_error=ignore", r"dataset\.on_error=ignore .* must be raise or skip"),
+        ("data.channels=2", r"data\.channels=2"),
+        ("trainer.max_epochs=0", r"trainer\.max_epochs=0"),
+        ("optimizer.lr=0", r"optimizer\.lr=0"),
+        ("task.past=-3", r"task\.past=-3 cannot work: .* at least 0"),
+        ("task.past=true", r"task\.past=true cannot work"),
+        ("trainer.devices=200000", r"trainer\.devices=200000 cannot work: .* at most 1024"),
+        ("compile=fast", r"compile=fast cannot work: it must be true or false"),
+        ("data.stretch=0", r"data\.stretch=0 cannot work: .* at least 1"),
+        ("data.holdout=0", r"guard\.threshold=auto needs held-out normal frames"),
+        ("dataset=folder", r"dataset\.root is not set"),
+    ],
+)
+def test_what_cannot_work_is_one_sentence_that_names_the_key(override: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as error:
+        validate(composed("model=mnad_small", override))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("batch_norm", "frozen", r"batch_norm=frozen cannot work: .* measured or running"),
+        ("callbacks.checkpoint.every_minutes", -1, r"every_minutes=-1 .* at least 0"),
+        ("trainer.max_epochs", -1, r"max_epochs=-1 cannot work by itself, .* trainer\.max_steps"),
+        ("trainer.max_epochs", None, r"max_epochs=null cannot work by itself"),
+        ("data.past", 0, r"data\.past=0 cannot work with task\.past=4: set task\.past alone"),
+        ("data.past", 4.5, r"data\.past=4\.5 cannot work with task\.past=4"),
+        ("model.past", 3, r"model\.past=3 cannot work with task\.past=4"),
+        ("trainer.limit_train_batches", 0, r"limit_train_batches=0 trains nothing"),
+        ("trainer.limit_val_batches", 0, r"guard\.threshold=auto needs .*limit_val_batches=0"),
+    ],
+)
+def test_a_training_is_refused_what_a_test_of_an_older_one_may_have(
+    key: str, value: Any, sentence: str
+) -> None:
+    config = composed("model=mnad_small")
+    validate_training(config)
+    OmegaConf.update(config, key, value, force_add=True)
+    validate(config)
+    with pytest.raises(ConfigError, match=sentence):
+        validate_training(config)
+
+
+def test_a_step_is_compiled_for_one_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"compile=true cannot work with trainer\.devices=2"):
+        validate(composed("model=mnad_small", "compile=true", "trainer.devices=2"))
+    with pytest.raises(ConfigError, match=r"compile=true cannot work with trainer\.num_nodes=2"):
+        validate(composed("model=mnad_small", "compile=true", "+trainer.num_nodes=2"))
+    assert not composed("experiment=paper_ped2_pred", "trainer.accelerator=cpu").compile
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert composed("experiment=paper_ped2_pred").compile
+    assert not composed("experiment=paper_ped2_pred", "trainer=ddp").compile
+    monkeypatch.setattr("memguard.distributed.nodes", lambda: 2)
+    assert not composed("experiment=paper_ped2_pred", "trainer.devices=1").compile
+    monkeypatch.setattr("memguard.distributed.nodes", lambda: 1)
+    assert not composed("experiment=paper_ped2_pred", "trainer.accelerator=cpu").compile
+
+
+@pytest.mark.parametrize("overrides", [["memory=none"], ["memory.size=1", "loss.separateness=0"]])
+@pytest.mark.parametrize("model", ["mnad", "mnad_tiny"])
+def test_a_memory_can_be_left_out_or_be_one_item(overrides: list[str], model: str) -> None:
+    config = composed(f"model={model}", *overrides)
+    validate(config)
+    size = 0 if overrides == ["memory=none"] else 1
+    assert build_detector(config).memory.items.shape == (size, config.memory.dim)
+    # What it was given along is what makes it work.
+    with pytest.raises(ConfigError, match=f"memory.size={size} cannot work"):
+        validate(composed(f"model={model}", f"memory.size={size}"))
+
+
+def test_the_published_settings_do_not_depend_on_the_running_command() -> None:
+    register_resolvers()
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        settings = published_settings("recon")
+        still = compose("train", ["model=mnad_tiny"])
+    assert (settings.data.frame_size, settings.scoring.weight) == (256, 0.7)
+    assert still.data.frame_size == 64
+
+
+@pytest.mark.parametrize("name", ["paper", "small"])
+@pytest.mark.parametrize("task", ["pred", "recon"])
+def test_experiments_on_ped2_differ_in_size_alone(name: str, task: str) -> None:
+    config = composed(f"experiment={name}_ped2_{task}")
+    validate(config)
+    size, epochs = (256, 60) if name == "paper" else (128, 15)
+    assert (config.task.name, config.data.frame_size, config.trainer.max_epochs) == (
+        task, size, epochs,
+    )  # fmt: skip
+    assert config.dataset._target_ == "memguard.data.datasets.layouts.ped2"

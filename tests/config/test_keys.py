@@ -1,0 +1,77 @@
+"""Keys that a command does not have are refused with the nearest that it has."""
+
+import pytest
+
+from memguard.config.compose import config_folder, register_resolvers
+from memguard.config.keys import unknown_key
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "sentence"),
+    [
+        ("train", ["sed=1"], "sed is not known: did you mean seed?"),
+        ("train", ["model=mnad_tiny", "memory.sise=3"],
+         "memory.sise is not known: did you mean memory.size?"),
+        ("train", ["trainer.max_epoch=3"],
+         "trainer.max_epoch is not known: did you mean trainer.max_epochs?"),
+        ("train", ["-m", "loss.compactnes=0,1", "dataset=ped2,avenue"],
+         "loss.compactnes is not known: did you mean loss.compactness?"),
+        ("train", ["callbacks.memory.figure_evry=2"],
+         "callbacks.memory.figure_evry is not known: did you mean callbacks.memory.figure_every?"),
+        ("evaluate", ["guard.treshold=1"],
+         "guard.treshold is not known: did you mean guard.threshold?"),
+        ("evaluate", ["trainer.acelerator=cpu"],
+         "trainer.acelerator is not known: did you mean trainer.accelerator?"),
+        ("score", ["anotate=true"], "anotate is not known: did you mean annotate?"),
+        ("prepare", ["windw=2"], "windw is not known: did you mean window?"),
+        # Hydra trains without an optional group of which it does not find the option.
+        ("train", ["experiment=demmo"],
+         "experiment=demmo is not known: did you mean experiment=demo?"),
+        ("train", ["sweep=memory_sizes"],
+         "sweep=memory_sizes is not known: did you mean sweep=memory_size?"),
+        ("train", ["-m", "experiment=demo,nothing_like_it"],
+         "experiment=nothing_like_it is not known: it must be one of ablation_ped2, ddp_ped2, "
+         "demo, paper_avenue_pred, paper_avenue_recon, paper_ped2_pred, paper_ped2_recon, "
+         "paper_shanghaitech_pred, paper_shanghaitech_recon, small_ped2_pred, small_ped2_recon."),
+        ("evaluate", ["baseline=previous"],
+         "baseline=previous is not known: did you mean baseline=previous_frame?"),
+        ("evaluate", ["scoring=pach"], "scoring=pach is not known: did you mean scoring=patch?"),
+        # Hydra ends with a traceback.
+        ("train", ["logger=null"],
+         "logger=null cannot work: set logger to csv, none, tensorboard, wandb, or leave it out."),
+        ("train", ["trainer=3"],
+         "trainer=3 cannot work: set trainer to ddp, default, or leave it out."),
+    ],
+)  # fmt: skip
+def test_an_unknown_key_is_refused_with_the_nearest(
+    name: str, words: list[str], sentence: str
+) -> None:
+    register_resolvers()
+    assert unknown_key(name, config_folder(), words) == sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("train", ["trainer.max_steps=3", "trainer.strategy.x=1", "+my.own=2", "++seed=3"]),
+        (
+            "train",
+            ["dataset=avenue", "dataset.labels=masks", "hydra.run.dir=x", "~callbacks.memory"],
+        ),
+        ("train", ["-m", "dataset=ped2,avenue", "scoring.weight=0,1", "hydra/launcher=joblib"]),
+        ("train", ["experiment=paper_ped2_pred", "data.holdout=0.1", "loss=mnad"]),
+        ("train", ["task=none", "nothing=1"]),  # Hydra says which options there are
+        ("train", ["--config-name", "mine", "key.of.mine=1"]),
+        (
+            "evaluate",
+            ["baseline=previous_frame", "dataset=folder", "dataset.root=x", "scoring=patch"],
+        ),
+        ("evaluate", ["trainer.limit_test_batches=3"]),
+        ("train", ["-m", "experiment=demo,paper_ped2_pred", "~logger", "'callbacks'='train'"]),
+        ("train", ["callbacks=[train,each_epoch]", "task='recon'", "sweep=search"]),
+        ("prepare", ["dataset=ped2", "dataset.root=x"]),
+    ],
+)
+def test_known_keys_and_additions_pass(name: str, words: list[str]) -> None:
+    register_resolvers()
+    assert unknown_key(name, config_folder(), words) is None

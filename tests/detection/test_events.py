@@ -1,0 +1,36 @@
+"""Events of scores that were made by hand."""
+
+from memguard.detection.events import Event, EventStream, Moment
+
+
+def events(scores: dict[int, float], frames: int = 200) -> list[Event]:
+    """Those of a video at 25 frames a second that scores 0 but where it is said."""
+    stream = EventStream(level=1)
+    ended = [
+        stream.add(Moment(n, n / 25), scores.get(n, 0), (n, 0, n + 1, 1)) for n in range(frames)
+    ]
+    return [event for event in (*ended, stream.finish()) if event]
+
+
+def test_an_event_has_start_end_and_the_peak_with_its_place() -> None:
+    (event,) = events({50: 1.5, 51: 3.0, 52: 2.0})
+    assert (event.start, event.end) == (Moment(50, 2.0), Moment(52, 2.08))
+    assert (event.peak, event.score, event.box) == (Moment(51, 2.04), 3.0, (51, 0, 52, 1))
+
+
+def test_up_to_a_second_below_the_level_is_bridged_and_no_more() -> None:
+    assert [(e.start.frame, e.end.frame) for e in events({10: 2, 35: 2})] == [(10, 35)]
+    assert [(e.start.frame, e.end.frame) for e in events({10: 2, 36: 2})] == [(10, 10), (36, 36)]
+
+
+def test_what_reaches_the_level_only_is_no_event() -> None:
+    assert events({10: 1.0}) == []
+
+
+def test_an_event_that_lasts_to_the_end_is_told() -> None:
+    assert [(e.start.frame, e.end.frame) for e in events({199: 2})] == [(199, 199)]
+
+
+def test_of_equal_scores_the_first_is_the_peak() -> None:
+    (event,) = events({50: 2.0, 51: 3.0, 52: 3.0})
+    assert (event.peak.frame, event.box) == (51, (51, 0, 52, 1))

@@ -1,0 +1,70 @@
+"""What a test gathers, whatever batches the frames come in."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from memguard.data.clips.windows import ClipBatch
+from memguard.detection.baselines import PreviousFrame
+from memguard.scoring.protocols import Scoring
+
+PATCH = Scoring("patch", weight=0.3, patch=(0.5, 0.25), smoothing=1.0, causal=False)
+
+
+def video(frames: int, seed: int) -> Tensor:
+    """Windows of two frames."""
+    random = torch.Generator().manual_seed(seed)
+    pictures = torch.randint(256, (frames + 1, 1, 8, 8), generator=random, dtype=torch.uint8)
+    return torch.stack([pictures[:-1], pictures[1:]], dim=1)
+
+
+def batch(*parts: tuple[int, Tensor, int]) -> ClipBatch:
+    """Windows of videos side by side: the number, the windows and the first frame of each."""
+    return ClipBatch(
+        torch.cat([windows for _, windows, _ in parts]),
+        video=torch.cat([torch.full((len(w),), number) for number, w, _ in parts]),
+        frame=torch.cat([torch.arange(len(w)) + first for _, w, first in parts]),
+        label=torch.cat([torch.full((len(w),), number % 2) for number, w, _ in parts]),
+    )
+
+
+def gathered(scorer: PreviousFrame, batches: Sequence[ClipBatch]) -> dict[str, Tensor]:
+    scorer.on_test_epoch_start()
+    for number, each in enumerate(batches):
+        scorer.test_step(each, number)
+    return scorer.joined_frames()
+
+
+def test_how_frames_come_in_batches_makes_no_difference() -> None:
+    one, other = video(9, seed=0), video(7, seed=1)
+    whole = gathered(PreviousFrame(PATCH), [batch((4, one, 1)), batch((7, other, 1))])
+    parts = [batch((4, one[:5], 1)), batch((4, one[5:], 6)), batch((7, other, 1))]
+    beside = [batch((4, one[:5], 1), (7, other[:3], 1)), batch((4, one[5:], 6), (7, other[3:], 4))]
+    for batches in (parts, beside):
+        found = gathered(PreviousFrame(PATCH), batches)
+        for name, column in whole.items():
+            torch.testing.assert_close(found[name], column, msg=name)
+    assert whole["video"].tolist() == [4] * 9 + [7] * 7
+    assert whole["frame"].tolist() == [*range(1, 10), *range(1, 8)]
+    assert whole["label"].tolist() == [0] * 9 + [1] * 7
+
+
+def test_the_score_is_the_one_that_was_chosen() -> None:
+    frames = gathered(PreviousFrame(PATCH), [batch((0, video(9, seed=0), 1))])
+    assert torch.equal(frames["score"], frames["patch"])
+    assert not torch.equal(frames["score"], PATCH.scores(frames)["published"])
+
+
+def test_a_test_knows_nothing_of_the_one_before_be_it_whole_or_broken_off() -> None:
+    scorer = PreviousFrame(PATCH)
+    gathered(scorer, [batch((0, video(9, seed=0), 1))])
+    scorer.on_test_epoch_start()
+    scorer.test_step(batch((1, video(9, seed=0), 1)), 0)
+    frames = gathered(scorer, [batch((2, video(3, seed=0), 1))])
+    assert frames["video"].tolist() == [2, 2, 2]
+
+
+def test_a_test_of_one_frame_is_a_test() -> None:
+    frames = gathered(PreviousFrame(PATCH), [batch((3, video(1, seed=0), 1))])
+    assert all(column.shape == (1,) for column in frames.values())

@@ -1,0 +1,76 @@
+"""The guard: what it writes, and what it leaves alone."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from memguard.detection.guard import MemoryGuard
+from memguard.model.memory.mnad import write
+
+
+@pytest.fixture
+def items() -> Tensor:
+    torch.manual_seed(0)
+    return F.normalize(torch.rand(4, 6), dim=1)
+
+
+@pytest.fixture
+def queries() -> Tensor:
+    torch.manual_seed(1)
+    return F.normalize(torch.randn(5, 9, 6), dim=-1)
+
+
+def guard(**settings: object) -> MemoryGuard:
+    defaults = {"threshold": 0.5, "quantile": 0.5, "scope": "dataset", "enabled": True}
+    return MemoryGuard(**(defaults | settings))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("enabled", "expected"),
+    [(True, [True, False, True, False, True]), (False, [False] * 5)],
+)
+def test_what_is_below_the_threshold_passes(
+    enabled: bool, expected: list[bool], items: Tensor
+) -> None:
+    under_test = guard(enabled=enabled)
+    under_test.begin(items)
+    assert under_test.passes(torch.tensor([0.4, 0.5, 0.1, 0.9, 0.49])).tolist() == expected
+
+
+def test_scope_dataset_has_one_memory_and_scope_video_one_for_each() -> None:
+    videos = torch.tensor([3, 3, 5])
+    assert guard(scope="dataset").memories(videos) == [0, 0, 0]
+    assert guard(scope="video").memories(videos) == [3, 3, 5]
+
+
+def test_each_memory_is_written_by_itself_and_the_trained_items_stay(
+    items: Tensor, queries: Tensor
+) -> None:
+    trained = items.clone()
+    under_test = guard()
+    under_test.begin(items)
+    under_test.write(queries[:2], [3, 5])
+    under_test.write(queries[2:3], [5])
+    under_test.write(queries[:0], [])
+    after = under_test.items([3, 5, 7])
+    assert torch.allclose(after[0], write(queries[0], trained), atol=1e-6)
+    assert torch.allclose(after[1], write(queries[2], write(queries[1], trained)), atol=1e-6)
+    assert torch.equal(after[2], trained)
+    assert torch.equal(items, trained)
+    under_test.begin(items)
+    assert torch.equal(under_test.items([5])[0], trained)
+
+
+def test_auto_takes_the_quantile_of_normal_scores() -> None:
+    under_test = guard(threshold="auto", quantile=0.25)
+    assert under_test.threshold != under_test.threshold  # NaN: nothing is known yet
+    under_test.calibrate(torch.linspace(0, 1, 401)[torch.randperm(401)])
+    assert under_test.threshold == pytest.approx(0.25)
+
+
+def test_what_auto_learned_travels_with_the_checkpoint() -> None:
+    first, second = guard(threshold="auto"), guard(threshold="auto")
+    first.calibrate(torch.tensor([0.1, 0.2, 0.4]))
+    second.load_state_dict(first.state_dict())
+    assert second.threshold == first.threshold == pytest.approx(0.2)

@@ -1,0 +1,159 @@
+"""What is found of a stream is on disk, whatever becomes of the disk."""
+
+import collections
+import csv
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from memguard.detection.events import Moment, ScoredPicture
+from memguard.errors import DataError
+from memguard.live.output import STOPPED, WHOLE, Findings
+from memguard.report import rows as rows_module
+
+
+def findings(folder: Path, *, annotate: bool = False) -> Findings:
+    """Findings of a stream whose alarm begins above 1."""
+    alarm = SimpleNamespace(
+        level=lambda per_hour, fps: 1.0, per_hour=lambda score, fps: 0.5, error=lambda level: 0.1,
+        rests_on=(100, 30),
+    )  # fmt: skip
+    return Findings(folder, "door", 25.0, alarm, 1.0, annotate)  # type: ignore[arg-type]
+
+
+def picture(number: int) -> ScoredPicture:
+    """Every fortieth frame is an event of its own."""
+    score = 3.0 if number % 40 == 0 else 0.25
+    random = torch.Generator().manual_seed(number)
+    rgb = torch.randint(256, (3, 48, 64), generator=random, dtype=torch.uint8)
+    return ScoredPicture(
+        Moment(number, number / 25), score, 30.0, 0.5, 0.25, False, (1, 2, 3, 4), rgb,
+        torch.zeros(8, 8),
+    )  # fmt: skip
+
+
+def found_in(folder: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    with (folder / "scores.csv").open(newline="") as file:
+        return list(csv.DictReader(file)), json.loads((folder / "events.json").read_text())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of three megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path, *, but: int = 0) -> None:
+    disk = os.statvfs(folder)
+    (folder / "filler").write_bytes(bytes(disk.f_bavail * disk.f_frsize - but))
+
+
+def test_events_say_from_the_beginning_that_nothing_has_ended(tmp_path: Path) -> None:
+    findings(tmp_path)  # and then it is killed
+    rows, events = found_in(tmp_path)
+    assert (rows, events["ended"], events["frames"]) == ([], "not ended", 0)
+
+
+@pytest.mark.parametrize("annotate", [False, True])
+def test_a_full_disk_is_one_sentence_and_all_before_it_is_kept(
+    small_disk: Path, annotate: bool
+) -> None:
+    folder = small_disk / "run"
+    kept = findings(folder, annotate=annotate)
+    for number in range(61):
+        kept.add(picture(number))
+    fill(small_disk, but=5000)
+    rest = map(kept.add, map(picture, range(61, 20_000)))
+    with pytest.raises(DataError, match=r"run/\S+: .*\(No space left on device\)") as full:
+        collections.deque(rest, maxlen=0)
+    kept.ended = str(full.value)
+    kept.close()
+    rows, events = found_in(folder)
+    assert len(rows) in (events["frames"], events["frames"] + 1)
+    assert 60 < len(rows) < 20_000
+    assert [int(row["frame"]) for row in rows] == list(range(len(rows)))  # none is torn
+    assert len(events["events"]) == -(-events["frames"] // 40)
+    assert events["ended"] == str(full.value)
+    assert (folder / "timeline.png").stat().st_size > 1000
+    assert "\n" not in str(full.value)
+
+
+def test_where_nothing_can_be_written_at_the_end_the_end_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = findings(tmp_path)
+    for number in range(50):
+        kept.add(picture(number))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as disk:
+        disk.setattr("memguard.live.output.written_whole", full)
+        kept.ended = STOPPED
+        kept.close()
+    assert "events.json: this file cannot be written (No space left" in kept.ended
+    rows, events = found_in(tmp_path)
+    assert (len(rows), events["ended"]) == (50, "not ended")
+
+
+def test_a_timeline_that_cannot_be_drawn_is_named_in_the_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = findings(tmp_path)
+    kept.add(picture(0))
+    (tmp_path / "timeline.png").mkdir()
+    kept.ended = WHOLE
+    kept.close()
+    assert "timeline.png: this file cannot be written (Is a directory)" in kept.ended
+    assert found_in(tmp_path)[1]["ended"] == kept.ended
+
+
+@pytest.mark.parametrize("how", [shutil.rmtree, lambda folder: folder.rename(f"{folder}2")])
+def test_a_folder_that_is_taken_away_is_one_sentence(tmp_path: Path, how: Any) -> None:
+    kept = findings(tmp_path / "run")
+    kept.add(picture(0))
+    how(tmp_path / "run")
+    with pytest.raises(DataError, match=r"run/scores\.csv: this file was moved or removed"):
+        kept.add(picture(1))
+    kept.close()
+    assert not (tmp_path / "run").exists()
+
+
+def test_scores_of_another_command_are_not_cut(tmp_path: Path) -> None:
+    first = findings(tmp_path)
+    for number in range(3):
+        first.add(picture(number))
+    with pytest.raises(DataError, match=r"scores\.csv is there already"):
+        findings(tmp_path)
+    first.add(picture(3))
+    assert len(found_in(tmp_path)[0]) == 4
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"file/run/scores\.csv: .*\(Not a directory\); make room"):
+        findings(tmp_path / "file" / "run")
+
+
+def test_a_disk_without_room_for_the_end_is_refused_at_the_beginning(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows_module, "RESERVED_BYTES", 4 * 2**20)
+    with pytest.raises(DataError, match=r"scores\.csv: .*\(No space left on device\)"):
+        findings(small_disk)
+    assert list(small_disk.iterdir()) == []

@@ -1,0 +1,103 @@
+"""How a configuration becomes a detector and the windows that it takes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from memguard.config.compose import config_folder, register_resolvers
+from memguard.data.datasets.layouts import folder
+from memguard.detection.detector import Detector
+from memguard.training.build import OWN, build_datamodule, build_detector, require_buildable
+from memguard.training.trust import NOBODY, NotTrustedError
+
+
+def composed(*overrides: str) -> DictConfig:
+    register_resolvers()
+    small = ["model=mnad_tiny", "model.width=4", "memory.dim=8"]
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        return compose("train", [*small, *overrides])
+
+
+def built(*overrides: str) -> Detector:
+    return build_detector(composed(*overrides))
+
+
+def test_every_setting_reaches_what_it_is_for() -> None:
+    detector = built(
+        "loss.compactness=2", "loss.separateness=5", "loss.margin=0.3", "memory.size=3",
+        "optimizer.lr=0.07", "guard.threshold=0.4", "guard.quantile=0.2", "guard.scope=video",
+        "scoring.weight=0.9", "scoring.smoothing=7",
+    )  # fmt: skip
+    weights = detector.compactness, detector.separateness, detector.margin
+    assert weights == (2, 5, 0.3)
+    assert detector.memory.items.shape == (3, 8)
+    guard = detector.guard
+    assert (guard.threshold, guard.quantile, guard.scope, guard.enabled) == (
+        0.4,
+        0.2,
+        "video",
+        True,
+    )
+    assert (detector.scoring.weight, detector.scoring.smoothing) == (0.9, 7)
+
+
+@pytest.mark.parametrize(
+    ("task", "channels", "past"), [("pred", 1, 4), ("pred", 3, 4), ("recon", 1, 0)]
+)
+def test_a_network_takes_the_windows_of_its_task(task: str, channels: int, past: int) -> None:
+    detector = built(f"task={task}", f"data.channels={channels}")
+    first = next(detector.autoencoder.encoder.parameters())
+    assert first.shape[1] == max(past, 1) * channels
+
+
+@pytest.mark.parametrize(
+    ("scope", "enabled", "apart"),
+    [("video", True, True), ("dataset", False, True), ("dataset", True, False)],
+)
+def test_videos_are_tested_apart_where_no_memory_goes_from_one_to_the_next(
+    scope: str, enabled: bool, apart: bool, shared_scene: Path
+) -> None:
+    config = composed(f"guard.scope={scope}", f"guard.enabled={enabled}", "data.holdout=0.3")
+    data = build_datamodule(config, folder(shared_scene))
+    assert data.videos_apart is apart
+    assert (data.holdout, data.length) == (0.3, 5)
+
+
+@pytest.mark.parametrize(("precision", "innermost"), [("32", False), ("bf16-mixed", True)])
+def test_in_16_bits_channels_are_innermost(precision: str, innermost: bool) -> None:
+    layout = built(f"trainer.precision={precision}").layout
+    assert layout is (torch.channels_last if innermost else torch.contiguous_format)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_steps_are_compiled_where_that_is_set(compiled: bool) -> None:
+    assert built(f"compile={compiled}").compiled is compiled
+
+
+def test_a_class_is_built_under_its_own_key_alone() -> None:
+    for group, classes in OWN.items():
+        for other in {key for key in OWN if key != group}:
+            for target in classes:
+                require_buildable({group: {"_target_": target}}, NOBODY)
+                with pytest.raises(NotTrustedError, match=rf"{other}\._target_ is {target}"):
+                    require_buildable({other: {"_target_": target}}, NOBODY)
+
+
+@pytest.mark.parametrize(
+    ("group", "argument"), [("data", "benchmark"), ("data", "videos_apart"), ("model", "weights")]
+)
+def test_arguments_that_are_no_settings_are_refused(group: str, argument: str) -> None:
+    (target,) = OWN[group]
+    with pytest.raises(NotTrustedError, match=rf"{group}\.{argument} is nothing that"):
+        require_buildable({group: {"_target_": target, argument: 1}}, NOBODY)
+
+
+def test_an_optimizer_alone_may_be_a_partial() -> None:
+    adam = {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.1}
+    require_buildable({"optimizer": adam}, NOBODY)
+    (target,) = OWN["model"]
+    with pytest.raises(NotTrustedError, match=r"model\._partial_ is True"):
+        require_buildable({"model": {"_target_": target, "_partial_": True}}, NOBODY)

@@ -1,0 +1,171 @@
+"""A training goes on under the settings that it began with, and under no others."""
+
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from memguard.config.compose import config_folder, register_resolvers, validate_training
+from memguard.errors import CheckpointError, ConfigError
+from memguard.training.checkpoints import (
+    CONFIG_KEY,
+    PROCESSES_KEY,
+    RememberConfig,
+    plain_config,
+    require_resumable,
+)
+from memguard.training.resume import differences, is_finished
+
+BEGUN_WITH = ("dataset=ped2", "model=mnad_tiny", "trainer.max_epochs=2", "trainer.precision=32")
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The configuration of a training."""
+    register_resolvers()
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        return compose("train", [*BEGUN_WITH, "logger=csv", *overrides])
+
+
+BEGUN = cache(composed)
+GROUPS = ("dataset", "task", "logger", "callbacks", "trainer", "scoring")
+
+
+def changed(*overrides: str) -> DictConfig:
+    """The same with a change; without choosing groups again, which takes longer."""
+    if any(override.partition("=")[0] in GROUPS for override in overrides):
+        return composed(*overrides)
+    config = deepcopy(BEGUN())
+    OmegaConf.set_struct(config, value=False)
+    return config.merge_with_dotlist([o.lstrip("+") for o in overrides]) or config
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """The checkpoint of a training."""
+    held = {CONFIG_KEY: plain_config(BEGUN()), "state_dict": {}, "optimizer_states": [{}]}
+    torch.save(held, tmp_path / "last.ckpt")
+    return tmp_path / "last.ckpt"
+
+
+@pytest.mark.parametrize(
+    ("override", "before", "now"),
+    [
+        ("optimizer.lr=5e-4", "0.001", "0.0005"),
+        ("+optimizer.weight_decay=0.1", None, None),  # a setting that was not there
+        ("optimizer._target_=torch.optim.SGD", "torch.optim.Adam", "torch.optim.SGD"),
+        ("trainer.max_epochs=4", "2", "4"),
+        ("trainer.max_epochs=1", "2", "1"),
+        ("+trainer.max_steps=9", "-1", "9"),
+        ("+trainer.limit_train_batches=3", "null", "3"),
+        ("+trainer.accumulate_grad_batches=2", "1", "2"),
+        ("+trainer.gradient_clip_val=0.5", "null", "0.5"),
+        ("trainer.precision=bf16-mixed", "32", "bf16-mixed"),
+        ("data.frame_size=128", "64", "128"),
+        ("data.channels=3", "1", "3"),
+        ("data.batch_size=4", "8", "4"),
+        ("data.stretch=1", "32", "1"),
+        ("data.holdout=0.1", "0.05", "0.1"),
+        ("model.width=8", "16", "8"),
+        ("memory.size=5", "10", "5"),
+        ("memory.dim=64", "128", "64"),
+        ("loss.compactness=0.3", "0.1", "0.3"),
+        ("loss.separateness=0.3", "0.1", "0.3"),
+        ("loss.margin=0.5", "1.0", "0.5"),
+        ("dataset=ped1", None, None),
+        ("task=recon", None, None),
+        ("seed=7", "0", "7"),
+        ("batch_norm=running", "measured", "running"),
+    ],
+)
+def test_what_decides_on_the_result_has_to_stay(
+    checkpoint: Path, override: str, before: str | None, now: str | None
+) -> None:
+    if "weight_decay" in override:
+        held = torch.load(checkpoint, weights_only=True)
+        held[CONFIG_KEY]["optimizer"]["weight_decay"] = 0.0
+        torch.save(held, checkpoint)
+        before, now = "0.0", "0.1"
+    with pytest.raises(CheckpointError) as refusal:
+        require_resumable(checkpoint, changed(override))
+    said = str(refusal.value)
+    assert said.startswith(f"{checkpoint} was trained with ")
+    assert f"weights={checkpoint} in its place begins a new training" in said
+    if before:
+        key = override.lstrip("+").partition("=")[0]
+        assert f"{key}={before}, now {now}" in said
+
+
+def test_a_refusal_names_all_that_differs(checkpoint: Path) -> None:
+    with pytest.raises(CheckpointError) as refusal:
+        require_resumable(checkpoint, changed("trainer.max_epochs=4", "optimizer.lr=5e-4"))
+    said = "optimizer.lr=0.001, now 0.0005; trainer.max_epochs=2, now 4. Its learning rate comes"
+    assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["dataset.root=elsewhere", "paths.cache_dir=/other", "paths.data_dir=/other"],
+        ["logger=none", "callbacks=debug", "callbacks.checkpoint.every_minutes=1"],
+        ["data.threads=8", "dataset.cache=ram", "dataset.on_error=skip"],
+        ["trainer.accelerator=cpu", "trainer.log_every_n_steps=1", "+trainer.max_time=01:00:00:00"],
+        ["trainer=ddp", "trainer.max_epochs=2"],
+        ["compile=true", "optimizer.fused=false"],
+        ["guard.threshold=0.5", "guard.scope=video", "scoring=patch", "test=false"],
+        ["+trainer.accumulate_grad_batches=1", "+trainer.limit_test_batches=2"],
+        ["optimized_metric=test/auroc"],
+    ],
+)
+def test_the_rest_may_differ(checkpoint: Path, overrides: list[str]) -> None:
+    require_resumable(checkpoint, changed(*overrides))
+
+
+def test_an_option_that_a_training_had_may_not_be_left_out() -> None:
+    trained = {"trainer": {"gradient_clip_val": 1.0}, "model": {"depth": 3, "extra": None}}
+    now: dict[str, Any] = {"trainer": {}, "model": {}}
+    found = [("model.depth", 3, "not set"), ("trainer.gradient_clip_val", 1.0, None)]
+    assert differences(trained, now) == found
+
+
+def test_settings_that_an_older_checkpoint_lacks_refuse_nothing() -> None:
+    trained = {"data": {"seed": "${seed}", "past": "???"}, "loss": {"margin": 1}}
+    now = {"data": {"seed": 3, "past": 4, "stretch": 1}, "loss": {"margin": 1.0}, "compile": True}
+    assert differences(trained, now) == []
+
+
+def test_a_key_that_begins_like_one_that_decides_nothing_is_compared() -> None:
+    assert differences({"data": {"cached": 1}}, {"data": {"cached": 2}}) == [("data.cached", 1, 2)]
+    assert differences({"guards": 1}, {"guards": 2}) == [("guards", 1, 2)]
+
+
+def test_checkpoint_and_weights_exclude_each_other() -> None:
+    with pytest.raises(ConfigError, match="checkpoint and weights cannot be set together"):
+        validate_training(changed("checkpoint=a.ckpt", "weights=b.ckpt"))
+
+
+def loaded(processes: int, checkpoint: dict[str, Any]) -> None:
+    trainer: Any = SimpleNamespace(ckpt_path="last.ckpt", world_size=processes)
+    RememberConfig(OmegaConf.create()).on_load_checkpoint(trainer, trainer, checkpoint)
+
+
+def test_as_many_processes_have_to_go_on_as_began() -> None:
+    loaded(2, {PROCESSES_KEY: 2})
+    loaded(2, {})  # older
+    with pytest.raises(CheckpointError, match="trained by 4 processes, but this command runs as 2"):
+        loaded(2, {PROCESSES_KEY: 4})
+
+
+def test_a_finished_training_says_so() -> None:
+    schedule = {"T_max": 8, "last_epoch": 8}
+    assert is_finished({"lr_schedulers": [schedule]})
+    assert not is_finished({"lr_schedulers": [schedule | {"last_epoch": 7}]})
+    assert not is_finished({})
+    with pytest.warns(UserWarning, match="The training of last.ckpt is finished"):
+        loaded(1, {"lr_schedulers": [schedule]})
