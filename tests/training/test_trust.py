@@ -149,15 +149,15 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "an instruction": (value("guard", "_convert_", "all"), r"guard\._convert_ is all"),
     "a module reached through memguard": (
         named("guard", "memguard.files.os.system", command="true"),
-        r"guard\._target_ is memguard\.data\.cache\.os\.system",
+        r"guard\._target_ is memguard\.files\.os\.system",
     ),
     "another function of memguard": (
         named("dataset", "memguard.data.datasets.download.download", dataset="ped2", root="x"),
-        r"dataset\._target_ is memguard\.data\.download\.download",
+        r"dataset\._target_ is memguard\.data\.datasets\.download\.download",
     ),
     "another's class of memguard": (
         named("guard", "memguard.data.datasets.layouts.street", root="x"),
-        r"guard\._target_ is memguard\.data\.layouts\.street",
+        r"guard\._target_ is memguard\.data\.datasets\.layouts\.street",
     ),
     "Hydra's own": (
         named("model", "hydra.utils.get_method", path="os.system"),
