@@ -2,8 +2,8 @@
 
 From a batch of windows on the device to scores and written items, side by side:
 
-- ``plain``: one frame after the other is encoded, read, painted, scored and maybe written, by the
-  same model in 32 bits, eager, channels outermost, with torch's own convolutions,
+- ``plain``: one frame after the other is encoded, read, predicted, scored and maybe written, by
+  the same model in 32 bits, eager, channels outermost,
 - ``dataset`` and ``video``: memguard's test with ``guard.scope`` of that name; the second takes
   several videos side by side.
 
@@ -24,11 +24,10 @@ from lightning_fabric import Fabric
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 
 from memguard.data.clips.windows import ClipBatch, OrderedWindows
 from memguard.detection.detector import Detector
-from memguard.model.convolution import Conv3x3
 from memguard.model.losses import nearest_items
 from memguard.model.memory.mnad import read, write
 from memguard.scoring import functional as scoring
@@ -44,9 +43,6 @@ def plain(detector: Detector, device: torch.device) -> Detector:
     """A copy without any of what makes memguard's fast."""
     slow = copy.deepcopy(detector).to(device, memory_format=torch.contiguous_format)
     slow.layout = torch.contiguous_format
-    for module in slow.modules():
-        if isinstance(module, Conv3x3):
-            module.__class__ = nn.Conv2d  # type: ignore[assignment]
     return slow
 
 

@@ -7,8 +7,6 @@ section 3.1 and its supplement.
 import torch
 from torch import Tensor, nn
 
-from memguard.model.convolution import Conv3x3
-
 
 def normed(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
     """A convolution, batch norm and ReLU.
@@ -20,9 +18,14 @@ def normed(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
     return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True)]
 
 
+def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3×3 convolution that keeps the picture's size."""
+    return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
+
+
 def conv_block(inputs: int, outputs: int) -> nn.Sequential:
     """Two rounds of 3×3 convolution, batch norm and ReLU, the picture's size kept."""
-    return nn.Sequential(*normed(Conv3x3(inputs, outputs)), *normed(Conv3x3(outputs, outputs)))
+    return nn.Sequential(*normed(conv3x3(inputs, outputs)), *normed(conv3x3(outputs, outputs)))
 
 
 def up_block(inputs: int, outputs: int) -> nn.Sequential:
@@ -52,7 +55,7 @@ class Encoder(nn.Module):
         self.pool = nn.MaxPool2d(2)
         # No norm or activation at the end: queries are directions, and half of them point below 0.
         self.head = nn.Sequential(
-            *normed(Conv3x3(4 * width, features)), Conv3x3(features, features)
+            *normed(conv3x3(4 * width, features)), conv3x3(features, features)
         )
 
     def forward(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -101,7 +104,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(
             conv_block(inputs, outputs) for inputs, outputs in zip(joined, scales, strict=True)
         )
-        self.head = nn.Sequential(Conv3x3(width, outputs), nn.Tanh())
+        self.head = nn.Sequential(conv3x3(width, outputs), nn.Tanh())
 
     def forward(self, fused: Tensor, skips: list[Tensor]) -> Tensor:
         """Paint a frame.
