@@ -85,7 +85,7 @@ def validated_and_tested(device: torch.device) -> tuple[dict[str, Any], Detector
     on_device = [ClipBatch(*(value.to(device) for value in batch)) for batch in batches()]
     with gathering(detector.autoencoder):
         for batch in on_device:
-            detector.paint(batch.frames)
+            detector.predict(batch.frames)
     for number, batch in enumerate(on_device):
         detector.validation_step(batch, number)
     detector.on_validation_epoch_end()

@@ -56,7 +56,7 @@ class Record(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, *_: Any) -> None:
         self.losses.append(float(trainer.callback_metrics["train/loss"]))
         self.items.append(module.memory.items.clone())
-        self.used.append(int(module.asked.gt(0).sum()))
+        self.used.append(int(module.item_counts.gt(0).sum()))
 
 
 class Spoil(pl.Callback):

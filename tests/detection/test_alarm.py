@@ -1,4 +1,4 @@
-"""What is normal, held against numbers worked out by hand."""
+"""The alarm against values computed by hand."""
 
 from math import exp, log
 
@@ -34,7 +34,7 @@ def test_peaks_a_second_apart_are_one_and_no_event_crosses_from_video_to_video()
     assert alarm.tail.tolist() == pytest.approx([2, 500, 0.9 + 0.6])
 
 
-def test_the_level_is_that_of_the_exponential_tail() -> None:
+def test_the_level_follows_the_exponential_tail() -> None:
     # 30 events of one frame, half of them 0.2 and half 0.4 high, in 900 calm frames
     series = torch.zeros(930)
     series[::31] = torch.tensor([0.2, 0.4]).repeat(15)
@@ -55,14 +55,14 @@ def test_level_and_rate_are_each_others_inverse() -> None:
 
 
 def bursts(count: int, seed: int) -> torch.Tensor:
-    """Calm video in which something is in the picture for 15 of 115 frames."""
+    """Calm video with an object in 15 of 115 frames."""
     generator = torch.Generator().manual_seed(seed)
     heights = torch.empty(count, 1).exponential_(generator=generator)
     return torch.cat([torch.zeros(count, 100), heights.expand(-1, 15)], dim=1).flatten()
 
 
-def test_normal_video_alarms_about_as_often_as_asked() -> None:
-    """The level that some minutes of held-out video give for an hour holds for a hundred hours."""
+def test_normal_video_alarms_about_as_often_as_requested() -> None:
+    """The level for an hour, from minutes of held-out video, holds for a hundred hours."""
     alarm = Alarm()
     alarm.calibrate([bursts(50, seed=0)])
     fresh = bursts(3130, seed=1)  # 100 hours at a frame a second
@@ -72,14 +72,14 @@ def test_normal_video_alarms_about_as_often_as_asked() -> None:
     assert 50 < sum(alarm is not None for alarm in alarms) < 200
 
 
-def test_video_in_which_nothing_changes_can_be_calibrated_on() -> None:
+def test_an_alarm_calibrates_on_constant_video() -> None:
     alarm = fitted([torch.ones(50)])
     assert alarm.calibrated
     assert float(alarm.score(torch.tensor(0.001))) == 0
     assert alarm.level(1, fps=25) > 0
 
 
-def test_a_checkpoint_carries_it_and_an_old_one_loads_as_not_calibrated() -> None:
+def test_a_checkpoint_stores_the_calibration_and_an_old_one_loads_as_not_calibrated() -> None:
     alarm, again = fitted([torch.arange(100)]), Alarm()
     again.load_state_dict(alarm.state_dict())
     assert again.level(1, fps=25) == alarm.level(1, fps=25)
@@ -95,7 +95,7 @@ def test_peaks_are_counted_above_the_90th_percentile_and_the_level_never_lies_be
     assert alarm.level(1e9, fps=25) == pytest.approx((0.9 - 0.5) / 0.49, rel=1e-4)
 
 
-def test_without_a_peak_the_level_is_that_of_one_as_high_as_a_unit() -> None:
+def test_without_a_peak_the_level_follows_one_event_of_a_unit() -> None:
     alarm = fitted([torch.zeros(50)])
     assert alarm.rests_on == (50, 0)
     assert alarm.level(2, fps=25) == pytest.approx(log(3600 * 25 / 50 / 2))

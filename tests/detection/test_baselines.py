@@ -1,4 +1,4 @@
-"""The baselines against numbers worked out by hand."""
+"""The baselines against values computed by hand."""
 
 import math
 
@@ -9,9 +9,9 @@ from memguard.detection.baselines import PreviousFrame
 from memguard.scoring.protocols import Scoring
 
 
-def test_each_frame_is_held_against_the_one_before_it() -> None:
+def test_each_frame_is_compared_with_the_one_before() -> None:
     clips = torch.zeros(2, 5, 1, 2, 2, dtype=torch.uint8)
-    clips[0, :3] = 255  # what lies further back does not count
+    clips[0, :3] = 255  # earlier frames do not count
     clips[1, 4, 0, 0, 0] = 51  # one value of four changes by a fifth of the range
     baseline = PreviousFrame(Scoring("published", 0.5, (1, 1), smoothing=0, causal=False))
     scored = baseline.score_frames(clips, torch.zeros(2))
@@ -22,7 +22,7 @@ def test_each_frame_is_held_against_the_one_before_it() -> None:
     assert not scored["written"].any()
 
 
-def test_the_regular_score_and_the_patches_are_those_of_the_difference() -> None:
+def test_regular_score_and_patches_are_computed_from_the_difference() -> None:
     clips = torch.zeros(1, 2, 1, 8, 8, dtype=torch.uint8)
     clips[0, 1, 0, :2, :4] = 51  # one patch changes by a fifth of the range
     clips[0, 1, 0, 7, 7] = 255

@@ -1,6 +1,5 @@
-"""The detector: its test against a plain loop, and its step without waiting for the device."""
+"""The detector: its training step, its losses and its validation."""
 
-from collections.abc import Iterator
 from math import cos, exp, pi
 from typing import Any, Literal
 
@@ -15,58 +14,14 @@ from torch.utils.data import DataLoader
 from memguard.data.clips.windows import ClipBatch
 from memguard.detection.alarm import Alarm
 from memguard.detection.detector import Detector
-from memguard.detection.lookahead import Lookahead
-from memguard.model.losses import nearest_items
-from memguard.model.memory.mnad import read, write
+from memguard.model.memory.mnad import write
 from memguard.scoring import functional as scoring
 from memguard.scoring.protocols import Scoring
 from tests.conftest import small_detector
-
-NAMES = ("psnr", "distance", "regular", "written")
-
-
-def videos(*lengths: int) -> list[Tensor]:
-    """Windows of videos that grow brighter, so that frames are painted well and badly by turns."""
-    torch.manual_seed(1)
-    return [
-        torch.randint(0, 256, (length, 5, 1, 16, 16), dtype=torch.uint8)
-        .mul(torch.rand(length, 1, 1, 1, 1))
-        .byte()
-        for length in lengths
-    ]
+from tests.detection.conftest import videos
 
 
-@torch.no_grad()
-def plain_loop(under_test: Detector, clips: list[Tensor]) -> Iterator[list[tuple[float, ...]]]:
-    """The test as the paper has it: one frame after the other, everything by itself."""
-    trained = items = under_test.memory.items
-    for video in clips:
-        items = trained if under_test.guard.scope == "video" else items
-        rows = []
-        for clip in video.split(1):
-            frames, target = under_test.split(clip)
-            features, skips = under_test.autoencoder.encoder(frames)
-            recalled = read(features, items)
-            output = under_test.autoencoder.decoder(recalled.fused, skips)
-            regular = scoring.regular_score(output, target)
-            nearest = nearest_items(recalled.query, items, 1)[:, :, 0]
-            distance = scoring.feature_distance(recalled.query, nearest)
-            written = regular < under_test.guard.threshold
-            if written:
-                items = write(recalled.query[0], items)
-            found = (scoring.psnr(output, target), distance, regular, written)
-            rows.append(tuple(float(value) for value in found))
-        yield rows
-
-
-def between_regular(clips: list[Tensor]) -> float:
-    """A threshold that half of the frames are below, and none is at."""
-    rows = [row for video in plain_loop(small_detector(), clips) for row in video]
-    ordered = torch.tensor(rows)[:, 2].sort().values
-    return float(ordered[len(rows) // 2 - 1 : len(rows) // 2 + 1].mean())
-
-
-def test_what_was_normal_for_other_weights_is_not_taken_over() -> None:
+def test_the_calibration_of_other_weights_is_not_loaded() -> None:
     learned, begun = small_detector(), small_detector()
     with torch.no_grad():
         for value in (*learned.autoencoder.parameters(), learned.memory.items):
@@ -82,68 +37,31 @@ def test_what_was_normal_for_other_weights_is_not_taken_over() -> None:
     assert differing == {"guard.normal_scores", *(f"alarm.{n}" for n in begun.alarm.state_dict())}
 
 
-@pytest.mark.parametrize("scope", ["dataset", "video"])
-@pytest.mark.parametrize("ahead", [1, 3, 16])
-@torch.no_grad()
-def test_scores_are_those_of_a_plain_loop_however_many_are_painted_at_once(
-    scope: Literal["dataset", "video"], ahead: int
-) -> None:
-    clips = videos(13, 6, 9)
-    under_test = small_detector(scope, between_regular(clips))
-    expected = list(plain_loop(under_test, clips))
-    under_test.begin_test()
-    under_test.lookahead = Lookahead(ahead)
-    for number, video in enumerate(clips):
-        batches = [
-            under_test.score_frames(c, torch.full((len(c),), number)) for c in video.split(7)
-        ]
-        found = [torch.cat([batch[name].double() for batch in batches]) for name in NAMES]
-        truth = torch.tensor(expected[number], dtype=torch.float64)
-        assert 0 < found[3].sum() < len(found[3])
-        assert torch.equal(found[3], truth[:, 3])
-        torch.testing.assert_close(torch.stack(found, dim=1), truth, rtol=1e-6, atol=1e-6)
-
-
-@torch.no_grad()
-def test_videos_side_by_side_are_scored_as_if_one_by_one() -> None:
-    clips = videos(8, 8, 8)
-    under_test = small_detector("video", between_regular(clips))
-    expected = torch.tensor(list(plain_loop(under_test, clips)), dtype=torch.float64)
-    under_test.begin_test()
-    under_test.lookahead = Lookahead(6)
-    number = torch.arange(3)
-    for first in range(0, 8, 4):
-        batch = torch.stack([video[first : first + 4] for video in clips]).flatten(0, 1)
-        scored = under_test.score_frames(batch, number.repeat_interleave(4))
-        found = torch.stack([scored[name].double().unflatten(0, (3, 4)) for name in NAMES], dim=2)
-        torch.testing.assert_close(found, expected[:, first : first + 4], rtol=1e-6, atol=1e-6)
-
-
-def test_a_training_step_asks_nothing_of_the_device_but_to_go_on() -> None:
+def test_a_training_step_never_waits_for_the_device() -> None:
     under_test = small_detector().train()
     with FakeTensorMode(allow_non_fake_inputs=True):
-        # A fake tensor has no values: whatever waits for one fails.
+        # A fake tensor has no values: code that waits for one fails.
         with pytest.raises(DataDependentOutputException):
             float(under_test.memory.items.sum())
         items = under_test.memory.items
         step = under_test.learn(torch.zeros(2, 5, 1, 16, 16, dtype=torch.uint8))
         step.loss.backward()
         assert under_test.memory.items is not items
-        assert {"train/loss", "train/psnr", "memory/used"} <= step.found.keys()
+        assert {"train/loss", "train/psnr", "memory/used"} <= step.metrics.keys()
 
 
-def test_a_compiled_step_is_one_graph_and_finds_what_an_eager_one_does(
+def test_a_compiled_step_is_one_graph_and_equals_an_eager_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def traced(function: Any, *, fullgraph: bool, mode: str) -> Any:
-        """As torch.compile, without a compiler for the machine's own code, which takes a minute."""
+        """Trace as torch.compile does, but skip the generation of machine code (a minute)."""
         return compile_(function, fullgraph=fullgraph, backend="aot_eager")
 
     compile_ = torch.compile
     monkeypatch.setattr("torch.compile", traced)
     clips = videos(4)[0]
     eager, compiled = small_detector().train(), small_detector(compiled=True).train()
-    for _ in range(2):  # the second meets the items that the first has written
+    for _ in range(2):  # the second step reads the items that the first updated
         expected, found = eager.learn(clips), compiled.learn(clips)
         expected.loss.backward()
         found.loss.backward()
@@ -156,12 +74,12 @@ def test_a_compiled_step_is_one_graph_and_finds_what_an_eager_one_does(
 @pytest.mark.parametrize(
     ("threshold", "written", "sentence"),
     [
-        (0.01, 0, r"no frame .*: γ = 0\.01 does not part .* go from 0\.02 to 0\.5: "),
-        (0.9, 2, r"all 2 frames .*: γ = 0\.9 does not part .* or to auto with another"),
+        (0.01, 0, r"no frame .*: γ = 0\.01 does not separate .* go from 0\.02 to 0\.5: "),
+        (0.9, 2, r"all 2 frames .*: γ = 0\.9 does not separate .* or to auto with another"),
         ("auto", 0, r"no frame .* in a validation, and there was none\. .* to a number between\."),
     ],
 )
-def test_a_guard_that_lets_all_or_nothing_pass_is_told_of(
+def test_a_guard_that_passes_all_or_no_frames_is_reported(
     threshold: float | Literal["auto"], written: int, sentence: str
 ) -> None:
     under_test = small_detector(threshold=threshold)
@@ -171,7 +89,7 @@ def test_a_guard_that_lets_all_or_nothing_pass_is_told_of(
 
 
 class Loss(Logger):
-    """Notes the losses that a training logs, by step."""
+    """Record the logged loss of each step."""
 
     name, version = "loss", 0
 
@@ -188,7 +106,7 @@ class Loss(Logger):
 
 
 class Losses(pl.Callback):
-    """Notes the loss of every step."""
+    """Record the loss of every step."""
 
     def __init__(self) -> None:
         self.of_step: list[float] = []
@@ -197,7 +115,7 @@ class Losses(pl.Callback):
         self.of_step.append(float(outputs["loss"]))
 
 
-def test_what_is_logged_are_the_numbers_of_the_step_itself() -> None:
+def test_the_logged_values_are_those_of_the_same_step() -> None:
     number = torch.zeros(4, dtype=torch.long)
     batches = [ClipBatch(video, number, number, number) for video in videos(4, 4, 4, 4, 4)]
     loss, losses = Loss(), Losses()
@@ -207,12 +125,12 @@ def test_what_is_logged_are_the_numbers_of_the_step_itself() -> None:
     )  # fmt: skip
     trainer.fit(small_detector().train(), DataLoader(batches, batch_size=None))
     assert loss.of_step == {1: losses.of_step[1], 3: losses.of_step[3]}
-    # The line that each epoch ends with tells of its last step.
+    # The line at the end of an epoch shows its last step.
     assert trainer.callback_metrics["train/loss"] == losses.of_step[4]
 
 
 class Constant(nn.Module):
-    """A network with one query, (0.6, 0.8), and a picture of 0.5, whatever is put in."""
+    """A network with the constant query (0.6, 0.8) and the constant frame 0.5."""
 
     def encoder(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
         return torch.tensor([3.0, 4.0]).expand(len(frames), 2).view(-1, 2, 1, 1), []
@@ -221,7 +139,7 @@ class Constant(nn.Module):
         return torch.full((len(fused), 1, 4, 4), 0.5)
 
 
-def test_each_loss_has_its_own_weight_and_the_margin_is_the_one_that_was_set() -> None:
+def test_each_loss_has_its_own_weight_and_the_margin_is_used() -> None:
     under_test = small_detector()
     under_test.autoencoder = Constant()  # type: ignore[assignment]
     under_test.compactness, under_test.separateness, under_test.margin = 2.0, 5.0, 0.3
@@ -230,15 +148,15 @@ def test_each_loss_has_its_own_weight_and_the_margin_is_the_one_that_was_set() -
     pixel = (0.5 + 1) ** 2
     compactness = (0.6**2 + 0.2**2) / 2
     separateness = (0.6**2 + 0.2**2) ** 0.5 - (0.4**2 + 0.8**2) ** 0.5 + 0.3
-    assert float(step.found["train/pixel"]) == pytest.approx(pixel)
-    assert float(step.found["train/compactness"]) == pytest.approx(compactness)
-    assert float(step.found["train/separateness"]) == pytest.approx(separateness, abs=1e-5)
+    assert float(step.metrics["train/pixel"]) == pytest.approx(pixel)
+    assert float(step.metrics["train/compactness"]) == pytest.approx(compactness)
+    assert float(step.metrics["train/separateness"]) == pytest.approx(separateness, abs=1e-5)
     expected = pixel + 2 * compactness + 5 * separateness
     assert float(step.loss) == pytest.approx(expected, abs=1e-5)
-    assert float(step.found["train/loss"]) == float(step.loss)
+    assert float(step.metrics["train/loss"]) == float(step.loss)
 
 
-def test_a_window_is_parted_into_its_past_and_its_last_frame() -> None:
+def test_a_window_is_split_into_its_past_and_its_last_frame() -> None:
     window = torch.tensor([0, 51, 102, 153, 255], dtype=torch.uint8).view(1, 5, 1, 1, 1)
     past, target = small_detector().split(window.expand(1, 5, 1, 8, 8))
     assert past[0, :, 3, 5].tolist() == pytest.approx([-1, -0.6, -0.2, 0.2])
@@ -260,7 +178,7 @@ def batches_of(*clips: Tensor) -> list[ClipBatch]:
 
 
 class Rates(pl.Callback):
-    """Notes the learning rate that each step is taken with, and the one that is left."""
+    """Record the learning rate of each step, and the last one."""
 
     def __init__(self) -> None:
         self.of_step: list[float] = []
@@ -273,7 +191,7 @@ class Rates(pl.Callback):
         self.left = trainer.optimizers[0].param_groups[0]["lr"]
 
 
-def test_the_learning_rate_goes_down_a_cosine_with_every_step() -> None:
+def test_the_learning_rate_follows_a_cosine_step_by_step() -> None:
     rates = Rates()
     fit(small_detector(), batches_of(*videos(2, 2, 2)), rates, epochs=2)
     expected = [1e-3 * (1 + cos(pi * step / 6)) / 2 for step in range(6)]
@@ -281,11 +199,11 @@ def test_the_learning_rate_goes_down_a_cosine_with_every_step() -> None:
     assert rates.left == pytest.approx(0, abs=1e-12)
 
 
-LIVELY = Scoring("published", 0.6, (0.25, 0.5), smoothing=1.0, causal=False)
+SMOOTHED = Scoring("published", 0.6, (0.25, 0.5), smoothing=1.0, causal=False)
 
 
 def smoothed_over_the_past(errors: Tensor) -> Tensor:
-    """The worst of patches (T, rows, columns), each the mean of its past by a Gaussian of 1."""
+    """Smooth patches (T, rows, columns) over the past with σ = 1, and take each frame's worst."""
     weights = torch.tensor([exp(-(lag**2) / 2) for lag in range(5)])
     worst = []
     for now in range(len(errors)):
@@ -316,15 +234,15 @@ def validate(module: Detector, clips: list[Tensor]) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def test_a_validation_tells_the_guard_regular_scores_and_the_alarm_patches_over_the_past() -> None:
-    under_test, clips = small_detector(threshold="auto", scoring=LIVELY), videos(13, 6)
-    for brighter in (0.0, 0.5):  # the second validation knows nothing of the first
+def test_a_validation_calibrates_guard_and_alarm() -> None:
+    under_test, clips = small_detector(threshold="auto", scoring=SMOOTHED), videos(13, 6)
+    for brighter in (0.0, 0.5):  # the second validation is independent of the first
         under_test.autoencoder.decoder.get_parameter("head.0.bias").add_(brighter)
         metrics = validate(under_test, clips)
-        painted = [under_test.paint(video) for video in clips]
-        regular = torch.cat([scoring.regular_score(*pair) for pair in painted])
-        psnr = torch.cat([scoring.psnr(*pair) for pair in painted])
-        patches = [scoring.patch_error(*pair, (0.25, 0.5)) for pair in painted]
+        predicted = [under_test.predict(video) for video in clips]
+        regular = torch.cat([scoring.regular_score(*pair) for pair in predicted])
+        psnr = torch.cat([scoring.psnr(*pair) for pair in predicted])
+        patches = [scoring.patch_error(*pair, (0.25, 0.5)) for pair in predicted]
         grid = torch.linspace(0, 1, 101)
         torch.testing.assert_close(under_test.guard.normal_scores, regular.quantile(grid))
         expected = Alarm()
@@ -333,28 +251,7 @@ def test_a_validation_tells_the_guard_regular_scores_and_the_alarm_patches_over_
         assert float(metrics["val/psnr"]) == pytest.approx(float(psnr.mean()))
 
 
-@torch.no_grad()
-def test_patches_have_the_height_and_width_that_were_set() -> None:
-    under_test, (clips,) = small_detector(scoring=LIVELY), videos(3)
-    under_test.begin_test()
-    found = under_test.score_frames(clips, torch.zeros(3, dtype=torch.long))
-    assert found["patch"].shape == (3, 13, 5)  # of 4 × 8 pixels, one and two pixels apart
-    expected = scoring.patch_error(found["output"], found["target"], (0.25, 0.5))
-    assert torch.equal(found["patch"], expected)
-
-
-@torch.no_grad()
-def test_the_items_that_are_shown_are_those_of_the_last_frames_memory() -> None:
-    clips = videos(2, 2)
-    under_test = small_detector("video", threshold=9.0)  # writes every frame
-    under_test.begin_test()
-    found = under_test.score_frames(torch.cat(clips), torch.tensor([0, 0, 1, 1]))
-    first, last = under_test.guard.items([0, 1])
-    assert not torch.equal(first, last)
-    assert torch.equal(found["items"], last)
-
-
-def test_a_step_writes_what_it_read_by_into_the_items() -> None:
+def test_a_training_step_updates_the_items_with_its_queries() -> None:
     under_test, (clips,) = small_detector().train(), videos(4)
     before = under_test.memory.items
     step = under_test.learn(clips)

@@ -1,10 +1,10 @@
-"""Events of scores that were made by hand."""
+"""Events of hand-made scores."""
 
 from memguard.detection.events import Event, EventStream, Moment
 
 
 def events(scores: dict[int, float], frames: int = 200) -> list[Event]:
-    """Those of a video at 25 frames a second that scores 0 but where it is said."""
+    """The events of a video at 25 frames a second; frames not listed score 0."""
     stream = EventStream(level=1)
     ended = [
         stream.add(Moment(n, n / 25), scores.get(n, 0), (n, 0, n + 1, 1)) for n in range(frames)
@@ -23,14 +23,14 @@ def test_up_to_a_second_below_the_level_is_bridged_and_no_more() -> None:
     assert [(e.start.frame, e.end.frame) for e in events({10: 2, 36: 2})] == [(10, 10), (36, 36)]
 
 
-def test_what_reaches_the_level_only_is_no_event() -> None:
+def test_a_score_equal_to_the_level_is_no_event() -> None:
     assert events({10: 1.0}) == []
 
 
-def test_an_event_that_lasts_to_the_end_is_told() -> None:
+def test_an_event_at_the_end_of_the_video_is_returned() -> None:
     assert [(e.start.frame, e.end.frame) for e in events({199: 2})] == [(199, 199)]
 
 
-def test_of_equal_scores_the_first_is_the_peak() -> None:
+def test_the_first_of_equal_scores_is_the_peak() -> None:
     (event,) = events({50: 2.0, 51: 3.0, 52: 3.0})
     assert (event.peak.frame, event.box) == (51, (51, 0, 52, 1))

@@ -1,4 +1,4 @@
-"""What a test gathers, whatever batches the frames come in."""
+"""The columns of a test do not depend on its batches."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def video(frames: int, seed: int) -> Tensor:
 
 
 def batch(*parts: tuple[int, Tensor, int]) -> ClipBatch:
-    """Windows of videos side by side: the number, the windows and the first frame of each."""
+    """A batch with windows of several videos: each video's number, windows and first frame."""
     return ClipBatch(
         torch.cat([windows for _, windows, _ in parts]),
         video=torch.cat([torch.full((len(w),), number) for number, w, _ in parts]),
@@ -29,20 +29,20 @@ def batch(*parts: tuple[int, Tensor, int]) -> ClipBatch:
     )
 
 
-def gathered(scorer: PreviousFrame, batches: Sequence[ClipBatch]) -> dict[str, Tensor]:
+def columns_of(scorer: PreviousFrame, batches: Sequence[ClipBatch]) -> dict[str, Tensor]:
     scorer.on_test_epoch_start()
     for number, each in enumerate(batches):
         scorer.test_step(each, number)
     return scorer.joined_frames()
 
 
-def test_how_frames_come_in_batches_makes_no_difference() -> None:
+def test_the_columns_do_not_depend_on_the_batches() -> None:
     one, other = video(9, seed=0), video(7, seed=1)
-    whole = gathered(PreviousFrame(PATCH), [batch((4, one, 1)), batch((7, other, 1))])
+    whole = columns_of(PreviousFrame(PATCH), [batch((4, one, 1)), batch((7, other, 1))])
     parts = [batch((4, one[:5], 1)), batch((4, one[5:], 6)), batch((7, other, 1))]
     beside = [batch((4, one[:5], 1), (7, other[:3], 1)), batch((4, one[5:], 6), (7, other[3:], 4))]
     for batches in (parts, beside):
-        found = gathered(PreviousFrame(PATCH), batches)
+        found = columns_of(PreviousFrame(PATCH), batches)
         for name, column in whole.items():
             torch.testing.assert_close(found[name], column, msg=name)
     assert whole["video"].tolist() == [4] * 9 + [7] * 7
@@ -50,21 +50,21 @@ def test_how_frames_come_in_batches_makes_no_difference() -> None:
     assert whole["label"].tolist() == [0] * 9 + [1] * 7
 
 
-def test_the_score_is_the_one_that_was_chosen() -> None:
-    frames = gathered(PreviousFrame(PATCH), [batch((0, video(9, seed=0), 1))])
+def test_the_score_is_the_configured_one() -> None:
+    frames = columns_of(PreviousFrame(PATCH), [batch((0, video(9, seed=0), 1))])
     assert torch.equal(frames["score"], frames["patch"])
     assert not torch.equal(frames["score"], PATCH.scores(frames)["published"])
 
 
-def test_a_test_knows_nothing_of_the_one_before_be_it_whole_or_broken_off() -> None:
+def test_tests_are_independent_also_after_an_interrupted_one() -> None:
     scorer = PreviousFrame(PATCH)
-    gathered(scorer, [batch((0, video(9, seed=0), 1))])
+    columns_of(scorer, [batch((0, video(9, seed=0), 1))])
     scorer.on_test_epoch_start()
     scorer.test_step(batch((1, video(9, seed=0), 1)), 0)
-    frames = gathered(scorer, [batch((2, video(3, seed=0), 1))])
+    frames = columns_of(scorer, [batch((2, video(3, seed=0), 1))])
     assert frames["video"].tolist() == [2, 2, 2]
 
 
-def test_a_test_of_one_frame_is_a_test() -> None:
-    frames = gathered(PreviousFrame(PATCH), [batch((3, video(1, seed=0), 1))])
+def test_a_test_of_one_frame_works() -> None:
+    frames = columns_of(PreviousFrame(PATCH), [batch((3, video(1, seed=0), 1))])
     assert all(column.shape == (1,) for column in frames.values())

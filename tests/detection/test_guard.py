@@ -1,4 +1,4 @@
-"""The guard: what it writes, and what it leaves alone."""
+"""The guard: which frames pass, and which items they update."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def guard(**settings: object) -> MemoryGuard:
     ("enabled", "expected"),
     [(True, [True, False, True, False, True]), (False, [False] * 5)],
 )
-def test_what_is_below_the_threshold_passes(
+def test_scores_below_the_threshold_pass(
     enabled: bool, expected: list[bool], items: Tensor
 ) -> None:
     under_test = guard(enabled=enabled)
@@ -44,15 +44,15 @@ def test_scope_dataset_has_one_memory_and_scope_video_one_for_each() -> None:
     assert guard(scope="video").memories(videos) == [3, 3, 5]
 
 
-def test_each_memory_is_written_by_itself_and_the_trained_items_stay(
+def test_each_memory_is_updated_separately_and_the_trained_items_stay(
     items: Tensor, queries: Tensor
 ) -> None:
     trained = items.clone()
     under_test = guard()
     under_test.begin(items)
-    under_test.write(queries[:2], [3, 5])
-    under_test.write(queries[2:3], [5])
-    under_test.write(queries[:0], [])
+    under_test.update(queries[:2], [3, 5])
+    under_test.update(queries[2:3], [5])
+    under_test.update(queries[:0], [])
     after = under_test.items([3, 5, 7])
     assert torch.allclose(after[0], write(queries[0], trained), atol=1e-6)
     assert torch.allclose(after[1], write(queries[2], write(queries[1], trained)), atol=1e-6)
@@ -64,12 +64,12 @@ def test_each_memory_is_written_by_itself_and_the_trained_items_stay(
 
 def test_auto_takes_the_quantile_of_normal_scores() -> None:
     under_test = guard(threshold="auto", quantile=0.25)
-    assert under_test.threshold != under_test.threshold  # NaN: nothing is known yet
+    assert under_test.threshold != under_test.threshold  # NaN: not calibrated
     under_test.calibrate(torch.linspace(0, 1, 401)[torch.randperm(401)])
     assert under_test.threshold == pytest.approx(0.25)
 
 
-def test_what_auto_learned_travels_with_the_checkpoint() -> None:
+def test_a_checkpoint_stores_the_calibration_of_auto() -> None:
     first, second = guard(threshold="auto"), guard(threshold="auto")
     first.calibrate(torch.tensor([0.1, 0.2, 0.4]))
     second.load_state_dict(first.state_dict())

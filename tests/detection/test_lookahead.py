@@ -1,4 +1,4 @@
-"""Looking ahead: nothing is left out, nothing comes out of order, and no write is overtaken."""
+"""Looking ahead: each frame is accepted once, in order, and after the updates before it."""
 
 import torch
 from hypothesis import given
@@ -13,26 +13,26 @@ from memguard.detection.lookahead import Lookahead, most_at_once
     ),
     most=st.integers(1, 9),
 )
-def test_each_frame_is_kept_once_in_order_and_painted_after_every_write_before_it(
+def test_each_frame_is_accepted_once_in_order_and_decoded_after_every_earlier_update(
     batches: list[list[tuple[int, bool]]], most: int
 ) -> None:
     ahead = Lookahead(most)
     for frames in batches:
         memories = [memory for memory, _ in frames]
-        writes_before = [
-            sum(wrote for other, wrote in frames[:place] if other == memory)
+        updates_before = [
+            sum(updated for other, updated in frames[:place] if other == memory)
             for place, memory in enumerate(memories)
         ]
-        writes = dict.fromkeys(memories, 0)
+        updates = dict.fromkeys(memories, 0)
         order = []
         ahead.begin(memories)
-        while places := ahead.next():
+        while places := ahead.choose():
             assert len(places) <= max(most, len(set(memories)))
-            painted_after = [writes[memories[place]] for place in places]
-            for position in ahead.keep([frames[place][1] for place in places]):
+            decoded_after = [updates[memories[place]] for place in places]
+            for position in ahead.accept([frames[place][1] for place in places]):
                 place = places[position]
-                assert painted_after[position] == writes_before[place]
-                writes[memories[place]] += frames[place][1]
+                assert decoded_after[position] == updates_before[place]
+                updates[memories[place]] += frames[place][1]
                 order.append(place)
         assert sorted(order) == list(range(len(frames)))
         for memory in set(memories):
@@ -40,38 +40,38 @@ def test_each_frame_is_kept_once_in_order_and_painted_after_every_write_before_i
             assert of_memory == sorted(of_memory)
 
 
-def test_where_nothing_is_written_a_batch_is_soon_painted_at_once() -> None:
+def test_without_updates_a_whole_batch_is_soon_decoded_at_once() -> None:
     ahead = Lookahead(16)
     rounds = []
     for _batch in range(4):
         ahead.begin([0] * 16)
-        painted = 0
-        while places := ahead.next():
-            ahead.keep([False] * len(places))
-            painted += 1
-        rounds.append(painted)
+        decoded = 0
+        while places := ahead.choose():
+            ahead.accept([False] * len(places))
+            decoded += 1
+        rounds.append(decoded)
     assert rounds == [5, 1, 1, 1]
 
 
-def test_where_every_frame_is_written_none_is_painted_in_vain() -> None:
+def test_no_frame_is_decoded_twice_if_every_frame_updates_the_memory() -> None:
     ahead = Lookahead(16)
     ahead.begin([0] * 16)
-    painted = 0
-    while places := ahead.next():
-        ahead.keep([True] * len(places))
-        painted += len(places)
-    assert painted == 16
+    decoded = 0
+    while places := ahead.choose():
+        ahead.accept([True] * len(places))
+        decoded += len(places)
+    assert decoded == 16
 
 
 def test_each_memory_has_a_guess_of_its_own() -> None:
     ahead = Lookahead(16)
-    painted = []
-    for frames in (8, 16):  # the last round of the first batch has but one frame left
+    decoded = []
+    for frames in (8, 16):  # the last round of the first batch has one frame
         ahead.begin([3] * frames)
-        while places := ahead.next():
-            ahead.keep([False] * len(places))
-            painted.append(len(places))
-    assert painted == [1, 2, 4, 1, 8, 8]
+        while places := ahead.choose():
+            ahead.accept([False] * len(places))
+            decoded.append(len(places))
+    assert decoded == [1, 2, 4, 1, 8, 8]
 
 
 def test_a_gpu_looks_ahead_and_a_cpu_does_not() -> None:

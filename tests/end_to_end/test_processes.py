@@ -143,7 +143,7 @@ def test_batch_norm_is_measured_over_the_windows_of_all_processes(run: Path) -> 
         data.trainer = SimpleNamespace(current_epoch=1, global_rank=rank, world_size=2)  # type: ignore[assignment]
         with gathering(detector.autoencoder):
             for batch in data.all_training_windows():
-                detector.paint(batch.frames)
+                detector.predict(batch.frames)
         means.append(layer.get_buffer("running_mean").clone())
         variances.append(layer.get_buffer("running_var").clone())
     assert not torch.allclose(*means)

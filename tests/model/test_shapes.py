@@ -111,7 +111,7 @@ def test_a_read_refuses_what_it_does_not_mean(
 def test_the_use_of_items_is_counted_over_a_batch() -> None:
     with pytest.raises(ValueError, match=r"^similarity "):
         queries_per_item(torch.rand(K, M))
-    with pytest.raises(ValueError, match=r"^asked "):
+    with pytest.raises(ValueError, match=r"^item_counts "):
         item_use(torch.rand(B, M))
 
 

@@ -1,1 +1,1 @@
-"""Detection: a detector that trains, and the test loop that thresholds, then writes."""
+"""Detection: the detector, its test loop that updates the memory, alarms and events."""

@@ -1,7 +1,7 @@
-"""The alarm: what a patch error means, and from where on it is worth somebody's attention.
+"""The alarm: a scale for patch errors, and the score that raises an alarm.
 
-Both are learned from held-out normal video, so that neither needs the end of the video that is
-watched, and scores of different videos by one model compare.
+Both are learned from held-out normal video. Neither needs the end of the watched video, and the
+scores of different videos by one model are comparable.
 """
 
 from collections.abc import Sequence
@@ -13,31 +13,41 @@ from torch import Tensor, nn
 from memguard.detection.events import EventStream, Moment
 
 QUANTILES = 101
-TYPICAL, HIGH = 0.5, 0.99  # quantiles that the score is 0 and 1 at
-TAIL = 0.9  # the quantile that peaks are counted over
-SMALLEST_UNIT = 1e-8  # as a patch error, below what 8-bit video can hold
+TYPICAL, HIGH = 0.5, 0.99  # the quantiles with score 0 and 1
+TAIL = 0.9  # the quantile above which peaks are counted
+SMALLEST_UNIT = 1e-8  # a patch error below the precision of 8-bit video
 
 
 class Alarm(nn.Module):
-    """Knows how badly normal video is painted at its worst patch, and how often worse.
+    """Turn patch errors into scores, and false alarms per hour into a level.
 
-    **Score.** 0 is the median held-out normal frame, 1 is what one of a hundred exceeds; between
-    and beyond, the score goes on in proportion to the squared error.
+    **Score.** The score is linear in the squared error: 0 is the median held-out normal frame, and
+    one of a hundred normal frames exceeds 1.
 
-    **Level.** One false alarm an hour is far rarer than the minutes of held-out video can show, so
-    their tail is extrapolated (peaks over threshold). Frames above the 90th percentile are joined
-    to events as alarms are, and how far an event's peak goes beyond is taken to be exponential:
-    normal video exceeds the threshold by x at r·exp(−x/β) events per frame, where r is the events
-    per held-out frame. β is the mean excess of these events and of one more, whose excess is the
-    score's unit: with few events the level is on the careful side, with many it changes nothing.
+    **Level.** One false alarm an hour is far rarer than a few minutes of held-out video can show.
+    Their tail is extrapolated (peaks over threshold): frames above the 90th percentile are joined
+    to events, and the excess of an event's peak is modelled as exponential. Normal video exceeds
+    the threshold by x at r·exp(−x/β) events per frame, with r events per held-out frame. β is the
+    mean excess of these events and of one more, whose excess is the score's unit. The extra event
+    raises the level if events are few, and hardly changes it if they are many.
 
-    A checkpoint made before there were alarms loads as one that is not calibrated.
+    A checkpoint of a version without alarms loads as not calibrated.
 
     Attributes:
         normal_scores: (101,), the percentiles of the patch error over held-out normal frames, NaN
-            before :meth:`calibrate`. A buffer, so that a checkpoint carries it.
-        tail: (3,), events above the 90th percentile, held-out frames, and the sum of the events'
-            excess as patch errors.
+            before :meth:`calibrate`. It is a buffer, because checkpoints store it.
+        tail: (3,), the number of events above the 90th percentile, the number of held-out frames,
+            and the sum of the events' excess in patch errors.
+
+    Example:
+        >>> alarm = Alarm()
+        >>> alarm.calibrate([torch.linspace(0, 1, 101)])
+        >>> alarm.score(torch.tensor([0.5, 0.99]))
+        tensor([0., 1.])
+        >>> round(alarm.error(score=1.0), 2)
+        0.99
+        >>> alarm.level(per_hour=1, fps=25) > alarm.level(per_hour=60, fps=25)
+        True
     """
 
     normal_scores: Tensor
@@ -47,15 +57,15 @@ class Alarm(nn.Module):
         super().__init__()
         self.register_buffer("normal_scores", torch.full((QUANTILES,), torch.nan))
         self.register_buffer("tail", torch.full((3,), torch.nan))
-        self.register_load_state_dict_pre_hook(_take_as_not_calibrated)
+        self.register_load_state_dict_pre_hook(_add_missing_buffers)
 
     @torch.no_grad()
     def calibrate(self, videos: Sequence[Tensor]) -> None:
-        """Learn which patch errors are normal.
+        """Learn the distribution of normal patch errors.
 
         Args:
-            videos: Of each held-out normal video, (frames,), the error of the worst patch, smoothed
-                over the past, in order.
+            videos: For each held-out normal video, (frames,), the error of the worst patch of each
+                frame, in order, smoothed over the past.
         """
         errors = torch.cat(list(videos)).float()
         grid = torch.linspace(0, 1, QUANTILES, device=errors.device)
@@ -67,12 +77,12 @@ class Alarm(nn.Module):
 
     @property
     def calibrated(self) -> bool:
-        """Whether it knows what is normal."""
+        """Whether :meth:`calibrate` has run."""
         return not bool(self.normal_scores.isnan().any())
 
     @property
     def rests_on(self) -> tuple[int, int]:
-        """How many held-out frames the level rests on, and how many events among them."""
+        """The numbers of held-out frames and of their events, which the level is estimated from."""
         events, frames, _ = self.tail.tolist()
         return int(frames), int(events)
 
@@ -81,14 +91,14 @@ class Alarm(nn.Module):
         return (error - self._typical) / self._unit
 
     def error(self, score: float) -> float:
-        """Turn a score back into the patch error."""
+        """Turn a score into its patch error."""
         return self._typical + score * self._unit
 
     def level(self, per_hour: float, fps: float) -> float:
-        """Find the score that normal video exceeds so many times an hour.
+        """Estimate the score that normal video exceeds at a given rate.
 
         Args:
-            per_hour: Expected events of normal video in an hour, above 0.
+            per_hour: Expected events of normal video per hour, above 0.
             fps: Frames per second of the video.
         """
         events, frames, _ = self.tail.tolist()
@@ -96,7 +106,7 @@ class Alarm(nn.Module):
         return self._threshold + self._mean_excess * max(log(often / per_hour), 0)
 
     def per_hour(self, score: float, fps: float) -> float:
-        """Tell how many times an hour normal video exceeds a score, as :meth:`level` counts.
+        """Estimate how often per hour normal video exceeds a score; the inverse of :meth:`level`.
 
         Args:
             score: At least as high as the 90th percentile of normal frames.
@@ -125,15 +135,15 @@ class Alarm(nn.Module):
 
 
 def _peaks(scores: Sequence[float], threshold: float) -> list[float]:
-    """The highest score of each event of a video."""
+    """Return the highest score of each event of a video."""
     stream = EventStream(threshold)
     ended = [stream.add(Moment(frame, frame), score) for frame, score in enumerate(scores)]
     return [event.score for event in (*ended, stream.finish()) if event]
 
 
-def _take_as_not_calibrated(
+def _add_missing_buffers(
     module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object
 ) -> None:
-    """Let checkpoints load that were made before there were alarms."""
+    """Load checkpoints of versions without alarms as not calibrated."""
     for name, buffer in module.named_buffers():
         state.setdefault(prefix + name, torch.full_like(buffer, torch.nan))

@@ -1,4 +1,4 @@
-"""Baselines: what a test gives without any model, to hold every model against."""
+"""Baselines: frame scorers without a trained model, to compare models with."""
 
 import torch
 from torch import Tensor
@@ -8,33 +8,46 @@ from memguard.scoring import functional as scoring
 
 
 class PreviousFrame(FrameScorer):
-    """Expects each frame to be as the one before it.
+    """Predict each frame as the frame before it.
 
-    Its PSNR term is that of a prediction which is the previous frame, its distance the mean squared
-    difference of the two; which of them counts is the scoring's weight. Nothing is learnt, and
-    nothing is written.
+    PSNR compares the frame with the one before; the distance is their mean squared difference.
+    It learns nothing, and has no memory to update.
+
+    Args:
+        scoring: Turns the values of a test into scores.
+
+    Example:
+        >>> from memguard.scoring.protocols import Scoring
+        >>> baseline = PreviousFrame(Scoring("published", 1.0, (0.5, 0.5), 1.0, causal=False))
+        >>> clips = torch.tensor([0, 255], dtype=torch.uint8).view(1, 2, 1, 1, 1)
+        >>> output, target = baseline.predict(clips)
+        >>> output.item(), target.item()
+        (-1.0, 1.0)
     """
 
     def begin_test(self) -> None:
-        """Nothing is carried from test to test."""
+        """Do nothing: tests share no state."""
 
-    def paint(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the last frame but one of each window, and the last.
+    def predict(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the last frame but one of each window, and the last.
 
         Args:
             clips: uint8 (B, T, C, H, W), T ≥ 2.
+
+        Returns:
+            Both frames, (B, C, H, W) each, values in [−1, 1].
         """
         output, target = (clips[:, -2:].float() / 127.5 - 1).unbind(dim=1)
         return output, target
 
     def score_frames(self, clips: Tensor, videos: Tensor) -> ScoredFrames:
-        """Hold the last frame of each window against the last but one.
+        """Compare the last frame of each window with the last but one.
 
         Args:
             clips: uint8 (B, T, C, H, W), T ≥ 2.
-            videos: (B,); it makes no difference.
+            videos: (B,); not used.
         """
-        output, target = self.paint(clips)
+        output, target = self.predict(clips)
         return ScoredFrames(
             output=output,
             target=target,

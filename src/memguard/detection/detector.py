@@ -1,6 +1,6 @@
-"""The detector: encoder, memory and decoder trained together, and tested frame by frame."""
+"""The detector: train encoder, memory and decoder together, and validate them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from math import isnan
@@ -20,9 +20,10 @@ from memguard.data.clips.windows import ClipBatch
 from memguard.detection.alarm import Alarm
 from memguard.detection.frame_scorer import FrameScorer, RememberedFrames
 from memguard.detection.guard import MemoryGuard
+from memguard.detection.guarded_scoring import GuardedScoring
 from memguard.detection.lookahead import Lookahead, most_at_once
 from memguard.model.autoencoder import Autoencoder
-from memguard.model.losses import compactness_loss, nearest_items, separateness_loss
+from memguard.model.losses import compactness_loss, separateness_loss
 from memguard.model.memory.mnad import Memory, MemoryRead, item_use, queries_per_item, read
 from memguard.model.shapes import require_shapes
 from memguard.scoring import functional as scoring
@@ -31,30 +32,49 @@ from memguard.scoring.protocols import Scoring
 
 
 class Detector(FrameScorer):
-    """Learns what is normal from normal video, and scores frames by what the memory cannot explain.
+    """Learn normal video, and score frames by what the memory cannot explain.
 
-    Source: Park, Noh, Ham, CVPR 2020. A window of one frame is reconstructed; of a longer one the
-    last frame is predicted from those before it.
+    A window of one frame is reconstructed; the last frame of a longer window is predicted from the
+    frames before it. :mod:`memguard.detection.guarded_scoring` has the test loop.
+
+    Source: Park, Noh, Ham, CVPR 2020.
 
     Args:
         autoencoder: Encoder and decoder.
         memory: The items between them.
-        guard: Decides which test frames are written into the items.
+        guard: Decides which test frames update the items.
         compactness: Weight λc of the compactness loss.
         separateness: Weight λs of the separateness loss.
-        margin: Of the separateness loss.
-        optimizer: Makes the optimiser from the parameters.
-        scoring: How scores are made of what a test finds.
-        channels_last: Whether weights and frames lie in memory with the channels innermost, which
-            convolutions in bf16 need to be fast.
-        compiled: Whether training steps are compiled, and on a GPU replayed as one graph.
+        margin: Margin of the separateness loss.
+        optimizer: Builds the optimizer from the parameters.
+        scoring: Turns the values of a test into scores.
+        channels_last: Store weights and frames with the channels innermost, which convolutions in
+            bf16 need to be fast.
+        compiled: Compile training steps, and on a GPU replay them as one graph.
 
     Attributes:
-        begun_from_weights: Whether another training's weights were taken over.
-        asked: (M,), how many queries of the last training step each item was the nearest to.
-        alarm: What the errors of normal video are like; learned in each validation.
-        lookahead: How many frames of a test are painted at once; chosen when the test begins.
+        begun_from_weights: Whether the weights of another training were loaded.
+        item_counts: (M,), the number of queries nearest to each item in the last training step.
+        alarm: The distribution of errors of normal video; each validation learns it again.
+        guarded_scoring: The test loop; :meth:`begin_test` builds it.
+
+    Example:
+        >>> detector = Detector(
+        ...     Autoencoder(channels=1, width=4, features=8, past=4, skip_connections=True),
+        ...     Memory(size=5, dim=8),
+        ...     MemoryGuard(threshold=0.01, quantile=0.5, scope="dataset", enabled=True),
+        ...     compactness=0.1, separateness=0.1, margin=1.0, optimizer=torch.optim.Adam,
+        ...     scoring=Scoring("published", 0.6, (0.25, 0.25), smoothing=1.0, causal=False),
+        ...     channels_last=False, compiled=False,
+        ... )
+        >>> clips = torch.randint(0, 256, (2, 5, 1, 16, 16), dtype=torch.uint8)
+        >>> detector.learn(clips).loss.backward()
+        >>> output, target = detector.predict(clips)
+        >>> output.shape, target.shape
+        (torch.Size([2, 1, 16, 16]), torch.Size([2, 1, 16, 16]))
     """
+
+    guarded_scoring: GuardedScoring
 
     def __init__(
         self,
@@ -76,32 +96,31 @@ class Detector(FrameScorer):
         self.memory = memory
         self.guard = guard
         self.alarm = Alarm()
-        self.lookahead = Lookahead(frames=1)
         self.compactness = compactness
         self.separateness = separateness
         self.margin = margin
         self.layout = layout
         self.compiled = compiled
         self.begun_from_weights = False
-        self.asked = torch.zeros(0)
+        self.item_counts = torch.zeros(0)
         self._make_optimizer = optimizer
         self._held_out = FrameTable(["psnr", "regular", "patch"])
 
     def begin_from(self, learned: Mapping[str, Tensor]) -> None:
-        """Take over the weights and items of another training.
+        """Load the weights and items of another training.
 
-        What its guard and alarm found normal was so for those weights, and is left out.
+        Its guard and alarm are left out, because they describe the errors of those weights.
 
         Args:
-            learned: Its ``state_dict``.
+            learned: The ``state_dict`` of the other training.
         """
         parts = ("autoencoder.", "memory.")
-        kept = {name: value for name, value in learned.items() if name.startswith(parts)}
-        self.load_state_dict(self.state_dict() | kept)
+        weights = {name: value for name, value in learned.items() if name.startswith(parts)}
+        self.load_state_dict(self.state_dict() | weights)
         self.begun_from_weights = True
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam, or what was asked for, with a cosine from the learning rate to 0 over all steps."""
+        """Build the optimizer, with a cosine from the learning rate to 0 over all steps."""
         optimizer = self._make_optimizer(self.autoencoder.parameters())
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = CosineAnnealingLR(optimizer, T_max=max(steps, 1))
@@ -116,9 +135,10 @@ class Detector(FrameScorer):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip gradients; those of bf16 have no scale, so that a fused optimiser may have them.
+        """Clip gradients, also for a fused optimizer with bf16.
 
-        Lightning refuses a fused optimiser under any mixed precision, as it unscales by itself.
+        A fused optimizer unscales gradients itself, so Lightning rejects it with any mixed
+        precision. Gradients of bf16 have no scale, so they can be clipped.
         """
         precision = self.trainer.precision_plugin
         if isinstance(precision, MixedPrecision) and precision.scaler is None:
@@ -128,17 +148,17 @@ class Detector(FrameScorer):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def split(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        """Part windows into what goes in and what should come out.
+        """Split windows into the input and the target of the network.
 
         Args:
             clips: uint8 (B, T, C, H, W).
 
         Returns:
-            The input (B, (T−1)·C, H, W), or (B, C, H, W) where T is 1, and the target
-            (B, C, H, W), both with values in [−1, 1].
+            The input (B, (T−1)·C, H, W), or (B, C, H, W) for T = 1, and the target (B, C, H, W),
+            both with values in [−1, 1].
 
         Raises:
-            ValueError: The shape is another one.
+            ValueError: If ``clips`` has another shape.
         """
         require_shapes(clips=(clips, "B T C H W"))
         signal = clips.float() / 127.5 - 1
@@ -146,34 +166,37 @@ class Detector(FrameScorer):
         return past.flatten(1, 2).contiguous(memory_format=self.layout), signal[:, -1]
 
     def forward(self, frames: Tensor, items: Tensor | None = None) -> tuple[Tensor, MemoryRead]:
-        """Paint frames.
+        """Predict or reconstruct frames.
 
         Args:
-            frames: As :meth:`split` gives its input.
-            items: (M, C), what to recall from; by default the trained ones.
+            frames: The input, as :meth:`split` returns it.
+            items: (M, C), the items to read; by default the trained ones.
 
         Returns:
-            The painted frames (B, C, H, W), values in [−1, 1], and what was read for them.
+            The frames (B, C, H, W), values in [−1, 1], and the result of reading the memory.
         """
         features, skips = self.autoencoder.encoder(frames)
         recalled = read(features, self.memory.items if items is None else items)
         return self.autoencoder.decoder(recalled.fused, skips), recalled
 
-    def paint(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        """Paint the last frame of windows from the trained items.
+    def predict(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict or reconstruct the last frame of windows from the trained items.
 
         Args:
             clips: uint8 (B, T, C, H, W).
+
+        Returns:
+            The frames and the targets, (B, C, H, W) each, values in [−1, 1].
         """
         frames, target = self.split(clips)
-        output, _recalled = self(frames)
+        output, _read = self(frames)
         return output, target
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
-        """One step: read, paint, three losses, then the write."""
+        """Predict, compute the losses, and update the memory."""
         step = self.learn(batch.frames)
-        self.asked = step.asked
-        # Between these steps Lightning would take milliseconds to note what it does not log.
+        self.item_counts = step.item_counts
+        # On other steps Lightning would spend milliseconds on values that it does not log.
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         step_number = self.global_step + 1
         last = self.trainer.is_last_batch or step_number == self.trainer.max_steps
@@ -182,39 +205,39 @@ class Detector(FrameScorer):
         return step.loss
 
     def _log(self, step: "Step") -> None:
-        shown = {"loss": step.loss, "psnr": step.found["train/psnr"]}
+        shown = {"loss": step.loss, "psnr": step.metrics["train/psnr"]}
         self.log_dict(shown, prog_bar=True, logger=False)
-        self.log_dict(step.found, sync_dist=True)
-        # A number would be taken to the device, and waited for.
+        self.log_dict(step.metrics, sync_dist=True)
+        # Lightning would copy a number to the device, and wait for it.
         self.log("train/lr", torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"]))
 
     def learn(self, clips: Tensor) -> "Step":
-        """Weigh windows, and write what was read by into the items; the backward pass is left.
+        """Compute the losses of windows, and update the memory; the caller runs the backward pass.
 
-        Nothing in here waits for the device, so that a GPU is never idle.
+        No line waits for the device, which keeps a GPU busy.
 
         Args:
             clips: uint8 (B, T, C, H, W).
         """
-        step = self._weigh(clips, self.memory.items)
+        step = self._losses(clips, self.memory.items)
         self.memory.update(step.query, step.similarity)
         return step
 
     @cached_property
-    def _weigh(self) -> Callable[[Tensor, Tensor], "Step"]:
+    def _losses(self) -> Callable[[Tensor, Tensor], "Step"]:
         if not self.compiled:
             return self.losses
         losses = torch.compile(self.losses, fullgraph=True, mode="reduce-overhead")
-        # The graph that a GPU replays is made for items at one address.
+        # A GPU replays the graph with items at a fixed address.
         items_read = self.memory.items.clone()
         return lambda clips, items: losses(clips, items_read.copy_(items))
 
     def losses(self, clips: Tensor, items: Tensor) -> "Step":
-        """Read, paint and weigh.
+        """Predict the last frame of windows, and compute the losses.
 
         Args:
             clips: uint8 (B, T, C, H, W).
-            items: (M, C).
+            items: (M, C), the items to read.
         """
         frames, target = self.split(clips)
         output, recalled = self(frames, items)
@@ -223,20 +246,20 @@ class Detector(FrameScorer):
         compactness = compactness_loss(query, items, similarity)
         separateness = separateness_loss(query, items, self.margin, similarity)
         loss = pixel + self.compactness * compactness + self.separateness * separateness
-        found = {
+        metrics = {
             "train/loss": loss,
             "train/pixel": pixel,
             "train/compactness": compactness,
             "train/separateness": separateness,
             "train/psnr": scoring.psnr(output, target).mean(),
         }
-        detached = {name: value.detach() for name, value in found.items()}
-        asked = queries_per_item(similarity)
-        return Step(loss, detached | item_use(asked), query.detach(), similarity, asked)
+        detached = {name: value.detach() for name, value in metrics.items()}
+        counts = queries_per_item(similarity)
+        return Step(loss, detached | item_use(counts), query.detach(), similarity, counts)
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
-        """Score held-out normal windows, with the items as trained."""
-        output, target = self.paint(batch.frames)
+        """Score held-out normal windows with the trained items."""
+        output, target = self.predict(batch.frames)
         self._held_out.update(
             video=batch.video,
             frame=batch.frame,
@@ -246,7 +269,7 @@ class Detector(FrameScorer):
         )
 
     def on_validation_epoch_end(self) -> None:
-        """Tell the guard and the alarm what is normal for the model as it is now."""
+        """Calibrate the guard and the alarm for the present weights."""
         frames = self._held_out.rows()  # of all processes, each frame once
         self._held_out.reset()
         self.log("val/psnr", float(frames["psnr"].mean()), prog_bar=True)
@@ -256,90 +279,28 @@ class Detector(FrameScorer):
         self.alarm.calibrate([live.worst_patch(of_video.float()) for of_video in patches])
 
     def begin_test(self) -> None:
-        """Hand the guard the trained items."""
+        """Start from the trained items."""
         self.guard.begin(self.memory.items)
-        self.lookahead = Lookahead(most_at_once(self.device))
+        self.guarded_scoring = GuardedScoring(
+            self.autoencoder,
+            self.guard,
+            Lookahead(most_at_once(self.device)),
+            self.scoring.patch,
+        )
 
     def score_frames(self, clips: Tensor, videos: Tensor) -> RememberedFrames:
-        """Score windows as if one by one: read, painted, scored and shown to the guard in order.
+        """Score windows and update the memory; see :mod:`memguard.detection.guarded_scoring`.
 
         Args:
-            clips: uint8 (B, T, C, H, W); the windows of one video in order, those that follow on
-                them at the next call.
+            clips: uint8 (B, T, C, H, W). The windows of one video are in order, and the next call
+                continues them.
             videos: (B,), the number of each window's video.
         """
-        at_once = self.lookahead.frames
-        parts = [
-            self._score_together(*part)
-            for part in zip(clips.split(at_once), videos.split(at_once), strict=True)
-        ]
-        found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        return {
-            "output": found["output"],
-            "target": found["target"],
-            "psnr": found["psnr"],
-            "distance": found["distance"],
-            "regular": found["regular"],
-            "written": found["written"],
-            "patch": scoring.patch_error(found["output"], found["target"], self.scoring.patch),
-            "query": found["query"],
-            "similarity": found["similarity"],
-            "items": self.guard.items(self.guard.memories(videos[-1:]))[0],
-        }
-
-    def _score_together(self, clips: Tensor, videos: Tensor) -> dict[str, Tensor]:
-        """Score few enough windows to be encoded at once, which does not touch the memory."""
         frames, target = self.split(clips)
-        features, skips = self.autoencoder.encoder(frames)
-        rounds = list(self._rounds(_Encoded(features, skips, target), self.guard.memories(videos)))
-        in_order = torch.tensor([place for places, _ in rounds for place in places]).argsort()
-        found = {
-            name: _at(torch.cat([part[name] for _, part in rounds]), in_order.tolist())
-            for name in rounds[0][1]
-        }
-        for name in ("query", "similarity"):
-            found[name] = found[name].unflatten(1, features.shape[-2:])
-        return found | {"target": target}
-
-    def _rounds(
-        self, encoded: "_Encoded", memories: Sequence[int]
-    ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
-        """Paint a batch's frames, some at once, and write those that the guard lets pass.
-
-        Args:
-            encoded: All frames.
-            memories: The number of each frame's memory.
-
-        Yields:
-            The places of the frames that are done, and what was found of them.
-        """
-        self.lookahead.begin(memories)
-        while places := self.lookahead.next():
-            now = [memories[place] for place in places]
-            found = self._painted(encoded.at(places), self.guard.items(now))
-            written = found["written"].tolist()
-            kept = self.lookahead.keep(written)
-            writers = [i for i in kept if written[i]]
-            self.guard.write(_at(found["query"], writers), [now[i] for i in writers])
-            yield [places[i] for i in kept], {k: _at(value, kept) for k, value in found.items()}
-
-    def _painted(self, encoded: "_Encoded", items: Tensor) -> dict[str, Tensor]:
-        """Read, paint and score frames, each from a memory of its own: items (B, M, C)."""
-        recalled = read(encoded.features, items)
-        output = self.autoencoder.decoder(recalled.fused, encoded.skips)
-        regular = scoring.regular_score(output, encoded.target)
-        return {
-            "output": output,
-            "psnr": scoring.psnr(output, encoded.target),
-            "distance": _distance(recalled, items),
-            "regular": regular,
-            "written": self.guard.passes(regular),
-            "query": recalled.query,
-            "similarity": recalled.similarity,
-        }
+        return self.guarded_scoring.score(frames, target, videos)
 
     def on_test_epoch_end(self) -> None:
-        """Join the frames of all processes, and say how well the scores tell them apart."""
+        """Join the frames of all processes, and log the metrics and γ."""
         super().on_test_epoch_end()
         self._warn_of_idle_guard(int(self.frames["written"].sum()), len(self.frames["frame"]))
         self.log("guard/threshold", self.guard.threshold)
@@ -352,7 +313,7 @@ class Detector(FrameScorer):
             why = "guard.threshold=auto finds γ in a validation, and there was none"
             remedy = "a number between"
         else:
-            why = f"γ = {self.guard.threshold:.4g} does not part normal from anomalous here"
+            why = f"γ = {self.guard.threshold:.4g} does not separate normal from anomalous here"
             remedy = "a number between, or to auto with another guard.quantile"
         regular = self.frames["regular"]
         pl.utilities.rank_zero_warn(
@@ -362,46 +323,18 @@ class Detector(FrameScorer):
 
 
 class Step(NamedTuple):
-    """What a training step finds.
+    """The result of a training step.
 
     Attributes:
-        loss: The total to descend on.
-        found: What there is to log: numbers on the device.
+        loss: The total loss.
+        metrics: The values to log, tensors on the device.
         query: (B, K, C), unit rows, without gradient.
         similarity: (B, K, M), the cosine of each query with each item.
-        asked: (M,), how many queries each item is the nearest to.
+        item_counts: (M,), the number of queries nearest to each item.
     """
 
     loss: Tensor
-    found: dict[str, Tensor]
+    metrics: dict[str, Tensor]
     query: Tensor
     similarity: Tensor
-    asked: Tensor
-
-
-class _Encoded(NamedTuple):
-    """Frames as the encoder leaves them: what there is before the memory is looked into."""
-
-    features: Tensor
-    skips: list[Tensor]
-    target: Tensor
-
-    def at(self, places: Sequence[int]) -> "_Encoded":
-        """Those at these places."""
-        skips = [_at(skip, places) for skip in self.skips]
-        return _Encoded(_at(self.features, places), skips, _at(self.target, places))
-
-
-def _distance(recalled: MemoryRead, items: Tensor) -> Tensor:
-    """How far each frame is from its memory, (B,); 0 where there is none."""
-    query, similarity = recalled.query, recalled.similarity
-    if items.shape[-2] == 0:
-        return query.new_zeros(len(query))
-    return scoring.feature_distance(query, nearest_items(query, items, 1, similarity)[:, :, 0])
-
-
-def _at(values: Tensor, places: Sequence[int]) -> Tensor:
-    """The rows at these places; where they lie side by side, without a copy."""
-    if places and list(places) == list(range(places[0], places[0] + len(places))):
-        return values[places[0] : places[0] + len(places)]
-    return values[list(places)]
+    item_counts: Tensor

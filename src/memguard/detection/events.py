@@ -1,11 +1,11 @@
-"""What is found of a stream: its pictures one by one, and the events among them."""
+"""The results of a stream: scored pictures, and the events among them."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from torch import Tensor
 
-# Stretches with fewer frames than this between them are one event, a second at 25 frames a second:
+# Events at most this many frames apart are one, a second at 25 frames a second: a person
 # who walks behind a tree is still there.
 BRIDGED_FRAMES = 25
 
@@ -19,11 +19,11 @@ Box = tuple[int, int, int, int]
 
 
 class Moment(NamedTuple):
-    """A place in a video.
+    """A moment of a video.
 
     Attributes:
-        frame: Its number, from 0.
-        seconds: Since the beginning of the video.
+        frame: The number of the frame, from 0.
+        seconds: The time since the beginning of the video.
     """
 
     frame: int
@@ -31,16 +31,16 @@ class Moment(NamedTuple):
 
 
 class ScoredPicture(NamedTuple):
-    """What was found of one picture.
+    """A picture with its scores.
 
     Attributes:
-        moment: When it was.
-        score: How anomalous it is, in units of :class:`memguard.detection.alarm.Alarm`.
+        moment: Its moment in the video.
+        score: The anomaly score, in units of :class:`memguard.detection.alarm.Alarm`.
         psnr: dB.
-        distance: How far it is from the memory's items.
-        regular: What the guard compares with γ.
-        written: Whether the guard wrote it into the memory.
-        box: Where the worst patch is.
+        distance: The distance of its queries from the memory's items.
+        regular: The regular score, which the guard compares with γ.
+        written: Whether the picture updated the memory.
+        box: The box of the worst patch.
         rgb: uint8 (3, H, W), the picture.
         error: (S, S), the squared error of each pixel of the network's frame, in [0, 1].
     """
@@ -56,21 +56,21 @@ class ScoredPicture(NamedTuple):
     error: Tensor
 
     def row(self) -> tuple[float | int, ...]:
-        """Its values by :data:`COLUMNS`."""
+        """Return the values of :data:`COLUMNS`."""
         values = (self.score, self.psnr, self.distance, self.regular, int(self.written))
         return (*self.moment, *values, *self.box)
 
 
 @dataclass(frozen=True)
 class Event:
-    """A stretch of a video whose score lies above the level.
+    """An interval of a video with scores above the level.
 
     Attributes:
-        start: Its first frame above the level.
-        end: Its last one.
+        start: The first frame above the level.
+        end: The last frame above the level.
         peak: The frame with the highest score.
         score: The highest score.
-        box: Where in the picture the worst patch of that frame is.
+        box: The box of the worst patch of the peak.
     """
 
     start: Moment
@@ -81,13 +81,20 @@ class Event:
 
 
 class EventStream:
-    """Joins the frames of a video above a level into events, frame by frame.
+    """Join the frames of a video above a level to events, frame by frame.
 
     Args:
-        level: Scores above it belong to an event.
+        level: Frames with a score above it belong to an event.
 
     Attributes:
-        open: The event that the last frame belongs to, or that the next may still be joined to.
+        open: The event that the next frame may still belong to.
+
+    Example:
+        >>> stream = EventStream(level=1)
+        >>> series = (7, 3.0), (8, 4.0), (99, 0.0)
+        >>> ended = [stream.add(Moment(frame, frame / 25), score) for frame, score in series]
+        >>> ended[2].start.frame, ended[2].end.frame, ended[2].peak.frame, stream.open
+        (7, 8, 8, None)
     """
 
     def __init__(self, level: float) -> None:
@@ -95,15 +102,7 @@ class EventStream:
         self.open: Event | None = None
 
     def add(self, moment: Moment, score: float, box: Box = (0, 0, 0, 0)) -> Event | None:
-        """Take the next frame; return the event that it ends, as it comes too late for it.
-
-        Example:
-            >>> stream = EventStream(level=1)
-            >>> series = (7, 3.0), (8, 4.0), (99, 0.0)
-            >>> ended = [stream.add(Moment(frame, frame / 25), score) for frame, score in series]
-            >>> ended[2].start.frame, ended[2].end.frame, ended[2].peak.frame, stream.open
-            (7, 8, 8, None)
-        """
+        """Add the next frame, and return the event that has ended before it, if any."""
         ended = None
         if self.open and moment.frame - self.open.end.frame > BRIDGED_FRAMES:
             ended = self.finish()
@@ -117,6 +116,6 @@ class EventStream:
         return ended
 
     def finish(self) -> Event | None:
-        """End the open event, if there is one, and return it."""
+        """End the open event, and return it, if any."""
         ended, self.open = self.open, None
         return ended

@@ -1,4 +1,4 @@
-"""What scores the frames of test videos, be it a trained detector or a baseline."""
+"""Frame scorers: the interface that trained detectors and baselines share in a test."""
 
 from abc import abstractmethod
 from typing import TypedDict
@@ -15,16 +15,16 @@ COLUMNS = ["psnr", "distance", "regular", "written", "patch", "patch_row", "patc
 
 
 class ScoredFrames(TypedDict):
-    """What was found of successive frames of one video.
+    """Values of successive frames of a video.
 
     Attributes:
-        output: (B, C, H, W), the frames as they were expected, values in [−1, 1].
-        target: (B, C, H, W), the frames as they were.
-        psnr: (B,), dB; see :func:`memguard.scoring.functional.psnr`.
-        distance: (B,), how far they are from what is known; the second term of the score.
-        regular: (B,), see :func:`memguard.scoring.functional.regular_score`.
-        written: (B,), whether the guard wrote them into the memory.
-        patch: (B, rows, columns); see :func:`memguard.scoring.functional.patch_error`.
+        output: (B, C, H, W), the predicted or reconstructed frames, values in [−1, 1].
+        target: (B, C, H, W), the true frames.
+        psnr: (B,), dB; see :func:`memguard.scoring.psnr`.
+        distance: (B,), the second term of the score; see :func:`memguard.scoring.feature_distance`.
+        regular: (B,), see :func:`memguard.scoring.regular_score`.
+        written: (B,), whether the frame updated the memory.
+        patch: (B, rows, columns); see :func:`memguard.scoring.patch_error`.
     """
 
     output: Tensor
@@ -37,12 +37,12 @@ class ScoredFrames(TypedDict):
 
 
 class RememberedFrames(ScoredFrames):
-    """What was found with a memory.
+    """Values of successive frames, and of the memory that scored them.
 
     Attributes:
         query: (B, H, W, C), the encoder's map, unit rows.
-        similarity: (B, H, W, M), the cosine of each query with each item as it was then.
-        items: (M, C), the items of the last frame's memory as the guard left them.
+        similarity: (B, H, W, M), the cosine of each query with each item before the update.
+        items: (M, C), the items of the last frame's memory, after the update.
     """
 
     query: Tensor
@@ -51,15 +51,15 @@ class RememberedFrames(ScoredFrames):
 
 
 class FrameScorer(pl.LightningModule):
-    """Scores test videos frame by frame, in order, and counts by every protocol.
+    """Score test videos frame by frame, in order, and log the metrics of each protocol.
 
     Args:
-        scoring: How scores are made.
+        scoring: Turns the values of a test into scores.
 
     Attributes:
-        frames: After a test: its columns ``video``, ``frame``, ``psnr``, ``distance``, ``regular``,
-            ``written``, ``patch``, ``patch_row`` and ``patch_column`` (of the patch that the score
-            is made of), ``label`` (−1 unknown) and ``score``, each (frames,), ordered.
+        frames: The result of a test: ``video``, ``frame``, ``psnr``, ``distance``, ``regular``,
+            ``written``, ``patch``, ``patch_row`` and ``patch_column`` (of the patch that decides
+            the score), ``label`` (−1 unknown) and ``score``, each (frames,), in order.
         frame_shape: Height and width of the tested frames in pixels, (0, 0) before a test.
     """
 
@@ -69,44 +69,44 @@ class FrameScorer(pl.LightningModule):
         self.frames: dict[str, Tensor] = {}
         self.frame_shape = (0, 0)
         self._table = FrameTable(COLUMNS)
-        self._found: dict[int, list[dict[str, Tensor]]] = {}
+        self._unfinished: dict[int, list[dict[str, Tensor]]] = {}
 
     @abstractmethod
     def begin_test(self) -> None:
-        """Forget the last test."""
+        """Discard the state of the last test."""
 
     @abstractmethod
     def score_frames(self, clips: Tensor, videos: Tensor) -> ScoredFrames:
         """Score the last frame of each window.
 
         Args:
-            clips: uint8 (B, T, C, H, W); the windows of one video in order, those that follow on
-                them at the next call.
+            clips: uint8 (B, T, C, H, W). The windows of one video are in order, and the next call
+                continues them.
             videos: (B,), the number of each window's video.
         """
 
     @abstractmethod
-    def paint(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        """Paint the last frame of loose windows, with everything as trained and no guard.
+    def predict(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict or reconstruct the last frame of separate windows, without memory updates.
 
         Args:
             clips: uint8 (B, T, C, H, W), of any videos.
 
         Returns:
-            The frames as they were expected and as they were, (B, C, H, W) each, values in [−1, 1].
+            The frames and the targets, (B, C, H, W) each, values in [−1, 1].
         """
 
     def on_test_epoch_start(self) -> None:
-        """Begin with nothing found."""
+        """Start with an empty table."""
         self.begin_test()
         self._table.reset()
-        self._found = {}
+        self._unfinished = {}
 
     def test_step(self, batch: ClipBatch, batch_idx: int) -> ScoredFrames:
-        """Score successive windows of one video, or of several side by side."""
+        """Score successive windows of one or several videos."""
         scored = self.score_frames(batch.frames, batch.video)
         self.frame_shape = (batch.frames.shape[-2], batch.frames.shape[-1])
-        found = {
+        values = {
             "video": batch.video,
             "frame": batch.frame,
             "label": batch.label,
@@ -117,30 +117,30 @@ class FrameScorer(pl.LightningModule):
             "patch": scored["patch"],
         }
         present = set(batch.video.tolist())
-        for video in self._found.keys() - present:
+        for video in self._unfinished.keys() - present:
             self._finish_video(video)
         for video in present:
             rows = batch.video == video
-            part = {name: column[rows] for name, column in found.items()}
-            self._found.setdefault(video, []).append(part)
+            part = {name: column[rows] for name, column in values.items()}
+            self._unfinished.setdefault(video, []).append(part)
         return scored
 
     def on_test_epoch_end(self) -> None:
-        """Join the frames of all processes, and say how well the scores tell them apart."""
+        """Join the frames of all processes, and log the metrics."""
         self.frames = self.joined_frames()
         self.log_dict(frame_metrics(self.frames, self.scoring))
 
     def joined_frames(self) -> dict[str, Tensor]:
-        """Join what the test steps of all processes found; columns as in ``frames``."""
-        for video in list(self._found):
+        """Join the frames of all processes and test steps; columns as in ``frames``."""
+        for video in list(self._unfinished):
             self._finish_video(video)
         frames = self._table.rows()
         frames["score"] = self.scoring.scores(frames)[self.scoring.name]
         return frames
 
     def _finish_video(self, video: int) -> None:
-        """Put a video into the table, now that its patches can be smoothed over all of it."""
-        parts = self._found.pop(video)
+        """Smooth the patches of a whole video, and add it to the table."""
+        parts = self._unfinished.pop(video)
         columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         errors = columns["patch"]
         columns["patch"] = self.scoring.worst_patch(errors)

@@ -1,4 +1,4 @@
-"""The guard: which frames of a test may write into the memory.
+"""The guard: decide at test time which frames update the memory.
 
 Source: Park, Noh, Ham, "Learning Memory-guided Normality for Anomaly Detection", CVPR 2020,
 section 3.2, equation 8 and the paragraph around it.
@@ -16,23 +16,33 @@ QUANTILES = 101
 
 
 class MemoryGuard(nn.Module):
-    """Holds the test-time items; writes a frame's queries into them only if it looks normal.
+    """Hold the items of a test, and update them with the frames that look normal.
 
-    A frame looks normal when its regular score is below γ. What is written serves the *next* frame.
-    The trained items are copied, never touched.
+    A frame looks normal if its regular score is below γ. Its update serves the *next* frame. The
+    trained items never change.
 
     Args:
         threshold: γ, or ``auto``: a quantile of the regular score over held-out normal frames. The
-            published values belong to the published size of network and its error level; under
-            a smaller one they let no frame through.
-        quantile: Which quantile ``auto`` takes, in [0, 1]; 0.5 is the median.
+            published values fit the error of the published network; a smaller network has larger
+            errors, and no frame passes.
+        quantile: The quantile that ``auto`` takes, in [0, 1]; 0.5 is the median.
         scope: ``dataset`` carries the items from video to video, as published; ``video`` starts
-            afresh from the trained items in each.
-        enabled: False leaves the items as they were trained.
+            each video from the trained items.
+        enabled: False leaves the items as trained.
 
     Attributes:
         normal_scores: (101,), the percentiles of the regular score over held-out normal frames;
-            NaN before :meth:`calibrate`. A buffer, so that a checkpoint carries it.
+            NaN before :meth:`calibrate`. It is a buffer, because checkpoints store it.
+
+    Example:
+        >>> guard = MemoryGuard(threshold=0.01, quantile=0.5, scope="dataset", enabled=True)
+        >>> guard.begin(torch.eye(2))
+        >>> guard.passes(torch.tensor([0.002, 0.3]))
+        tensor([ True, False])
+        >>> guard.update(torch.tensor([[[0.6, 0.8]]]), [0])
+        >>> guard.items([0])
+        tensor([[[1.0000, 0.0000],
+                 [0.3162, 0.9487]]])
     """
 
     normal_scores: Tensor
@@ -54,7 +64,7 @@ class MemoryGuard(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, regular: Tensor) -> None:
-        """Learn which regular scores are normal.
+        """Learn the distribution of normal regular scores.
 
         Args:
             regular: (N,), the regular scores of held-out normal frames.
@@ -64,19 +74,19 @@ class MemoryGuard(nn.Module):
 
     @property
     def threshold(self) -> float:
-        """The γ in force; NaN where it is ``auto`` and nothing was calibrated."""
+        """The γ in force; NaN for ``auto`` before :meth:`calibrate`."""
         if self._threshold == "auto":
             return float(self.normal_scores.quantile(self.quantile))
         return float(self._threshold)
 
     def begin(self, items: Tensor) -> None:
-        """Start a test from the trained items, (M, C), with the γ then in force."""
+        """Start a test from the trained items, (M, C), with the present γ."""
         self._limit = self.threshold  # once: it waits for the device
         self._trained = items
         self._items: dict[int, Tensor] = {}
 
     def memories(self, videos: Tensor) -> list[int]:
-        """Number the memory that each frame belongs to: its video's own, or the one for all.
+        """Number the memory of each frame: one for each video, or one for all.
 
         Args:
             videos: (B,), the number of each frame's video.
@@ -84,23 +94,26 @@ class MemoryGuard(nn.Module):
         return videos.tolist() if self.scope == "video" else [0] * len(videos)
 
     def items(self, memories: Sequence[int]) -> Tensor:
-        """Give the items in force of each of these memories, (B, M, C)."""
+        """Return the present items of each of these memories, (B, M, C)."""
         return torch.stack([self._items.get(memory, self._trained) for memory in memories])
 
     def passes(self, regular: Tensor) -> Tensor:
-        """Say which frames look normal, so that they are to be written; (B,).
+        """Compare regular scores with γ.
 
         Args:
-            regular: (B,), their regular scores.
+            regular: (B,), the regular scores of frames.
+
+        Returns:
+            (B,), True for the frames that update the memory.
         """
         return (regular < self._limit) & self.enabled
 
-    def write(self, query: Tensor, memories: Sequence[int]) -> None:
-        """Write frames into their memories.
+    def update(self, query: Tensor, memories: Sequence[int]) -> None:
+        """Write the queries of frames into their memories.
 
         Args:
             query: (B, K, C), the queries of one frame for each memory.
-            memories: Which, each once.
+            memories: The numbers of the memories, without repetition.
         """
         if memories:
             self._items.update(zip(memories, write(query, self.items(memories)), strict=True))

@@ -1,8 +1,8 @@
-"""Looking ahead: which frames of a test can be painted at once, though each may change the memory.
+"""Looking ahead: decode several test frames at once, though each may update the memory.
 
-Frames depend on one another through the items alone. So frames of different memories can be painted
-together, and of one memory several can be painted with the items as they are: up to and with the
-first that the guard writes they are right, and those after it are painted again.
+Frames depend on one another through the items alone. Frames of different memories can be decoded
+together. Frames of one memory can be decoded together with the present items; they are valid up to
+and including the first frame that updates the memory, and the frames after it are decoded again.
 """
 
 from collections import deque
@@ -12,23 +12,23 @@ import torch
 
 
 class Lookahead:
-    """Chooses the frames to paint next, and keeps those that no write has overtaken.
+    """Choose the frames to decode next, and accept those that no memory update precedes.
 
-    A memory whose frames went unwritten is given twice as many the next time, one that was written
-    as many as it took: where writes are rare a whole batch is painted at once, and where they are
-    frequent little is painted in vain.
+    A memory without an update is given twice as many frames the next time; a memory with an update
+    is given as many as were valid. Where updates are rare, a whole batch is decoded at once; where
+    they are frequent, few frames are decoded twice.
 
     Args:
-        frames: How many to paint at once at most, over all memories. Each memory gets one at least.
+        frames: The most frames to decode at once, over all memories. Each memory gets at least one.
 
     Example:
         >>> ahead = Lookahead(frames=4)
         >>> ahead.begin([0, 0, 0, 0, 0])
-        >>> ahead.next(), ahead.keep([False])
+        >>> ahead.choose(), ahead.accept([False])
         ([0], [0])
-        >>> ahead.next(), ahead.keep([True, False])  # the second was painted in vain
+        >>> ahead.choose(), ahead.accept([True, False])  # an update precedes the second frame
         ([1, 2], [0])
-        >>> ahead.next()
+        >>> ahead.choose()
         [2]
     """
 
@@ -39,17 +39,17 @@ class Lookahead:
         self._chosen: list[tuple[int, list[int]]] = []
 
     def begin(self, memories: Sequence[int]) -> None:
-        """Take up a batch.
+        """Start a batch.
 
         Args:
-            memories: For each frame the number of its memory; those of one memory in order.
+            memories: The number of each frame's memory; the frames of one memory are in order.
         """
         self._waiting = {memory: deque() for memory in memories}
         for place, memory in enumerate(memories):
             self._waiting[memory].append(place)
 
-    def next(self) -> list[int]:
-        """Choose frames to paint, by their places in the batch; none when all are kept."""
+    def choose(self) -> list[int]:
+        """Choose frames to decode, by their places in the batch; none when all are accepted."""
         self._waiting = {memory: places for memory, places in self._waiting.items() if places}
         most = max(self.frames // max(len(self._waiting), 1), 1)
         self._chosen = [
@@ -58,33 +58,37 @@ class Lookahead:
         ]
         return [place for _, places in self._chosen for place in places]
 
-    def keep(self, written: Sequence[bool]) -> list[int]:
-        """Say which of the frames just painted are right: up to each memory's first write.
+    def accept(self, updates: Sequence[bool]) -> list[int]:
+        """Accept the chosen frames up to each memory's first update.
 
         Args:
-            written: For each frame that :meth:`next` gave, whether it is to be written.
+            updates: For each frame that :meth:`choose` returned, whether it updates the memory.
 
         Returns:
-            Their positions among what :meth:`next` gave.
+            The positions of the accepted frames among those that :meth:`choose` returned.
         """
-        kept: list[int] = []
+        accepted: list[int] = []
         start = 0
         for memory, places in self._chosen:
-            flags = list(written[start : start + len(places)])
-            right = flags.index(True) + 1 if True in flags else len(flags)
+            flags = list(updates[start : start + len(places)])
+            valid = flags.index(True) + 1 if True in flags else len(flags)
             known = self._guess.get(memory, 1)
-            self._guess[memory] = right if True in flags else max(known, 2 * right)
-            kept += range(start, start + right)
-            for _ in range(right):
+            self._guess[memory] = valid if True in flags else max(known, 2 * valid)
+            accepted += range(start, start + valid)
+            for _ in range(valid):
                 self._waiting[memory].popleft()
             start += len(places)
-        return kept
+        return accepted
 
 
 def most_at_once(device: torch.device) -> int:
-    """How many frames are encoded and painted at once with profit.
+    """Return how many frames to encode and decode at once.
 
-    A GPU does sixteen in little more time than one. A CPU is busy with one, whose maps then stay in
-    its cache, and would lose what is painted in vain.
+    A GPU takes little more time for sixteen frames than for one. On a CPU one frame uses all cores
+    and its maps stay in the cache, and frames decoded twice cost time.
+
+    Example:
+        >>> most_at_once(torch.device("cuda")), most_at_once(torch.device("cpu"))
+        (16, 1)
     """
     return 16 if device.type == "cuda" else 1

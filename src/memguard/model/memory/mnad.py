@@ -143,11 +143,11 @@ def queries_per_item(similarity: Tensor) -> Tensor:
     return F.one_hot(similarity.argmax(dim=-1), similarity.shape[-1]).float().sum(dim=(0, 1))
 
 
-def item_use(asked: Tensor) -> dict[str, Tensor]:
+def item_use(item_counts: Tensor) -> dict[str, Tensor]:
     """How queries share the items.
 
     Args:
-        asked: (M,), how many each item is the nearest to.
+        item_counts: (M,), the number of queries nearest to each item.
 
     Returns:
         ``memory/used``, the share of items that any query is nearest to, and ``memory/perplexity``,
@@ -157,10 +157,10 @@ def item_use(asked: Tensor) -> dict[str, Tensor]:
     Raises:
         ValueError: The shape is another one.
     """
-    require_shapes(asked=(asked, "M"))
-    if len(asked) == 0:
+    require_shapes(item_counts=(item_counts, "M"))
+    if len(item_counts) == 0:
         return {}
-    share = asked / asked.sum()
+    share = item_counts / item_counts.sum()
     return {
         "memory/used": share.gt(0).float().mean(),
         "memory/perplexity": torch.special.entr(share).sum().exp(),

@@ -39,7 +39,7 @@ class HeldOutClips(pl.Callback):
         if self._batch is None or not trainer.is_global_zero:
             return
         with trainer.precision_plugin.forward_context():
-            output, target = cast(FrameScorer, pl_module).paint(
+            output, target = cast(FrameScorer, pl_module).predict(
                 self._batch.frames.to(pl_module.device)
             )
         places = zip(self._batch.video.tolist(), self._batch.frame.tolist(), strict=True)

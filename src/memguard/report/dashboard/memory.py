@@ -51,7 +51,7 @@ class MemoryWatch(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
     ) -> None:
         """Count what the memory was asked."""
-        self._counts += cast(Detector, pl_module).asked
+        self._counts += cast(Detector, pl_module).item_counts
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say what became of the items."""

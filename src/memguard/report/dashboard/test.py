@@ -96,7 +96,7 @@ class TestFindings(pl.Callback):
             frame = int(video.frame[place])
             window = data.test_window(number, frame).to(scorer.device)
             with trainer.precision_plugin.forward_context():
-                output, target = scorer.paint(window[None])
+                output, target = scorer.predict(window[None])
             title = f"{video.name}, frame {frame}\nscore {video.score[place]:.3g}"
             box = _box(scorer, number, frame)
             rows.append(PaintedFrame(title, levels(target[0]), levels(output[0]), box))

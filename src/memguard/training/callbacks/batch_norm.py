@@ -208,7 +208,7 @@ class MeasuredNorm(pl.Callback):
         detector = cast(Detector, pl_module)
         with gathering(detector.autoencoder), trainer.precision_plugin.forward_context():
             for found in _epoch_again(trainer):
-                detector.paint(trainer.strategy.batch_to_device(found.frames))
+                detector.predict(trainer.strategy.batch_to_device(found.frames))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Warn where something ended the training early, which was not known at its last step."""

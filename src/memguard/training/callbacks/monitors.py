@@ -110,7 +110,7 @@ def pseudo_auroc(scorer: FrameScorer, sample: PseudoSample) -> dict[str, float]:
 def _worst_patch(scorer: FrameScorer, windows: Tensor) -> Tensor:
     """The error of each window's worst painted patch, (N,)."""
     parts = [
-        patch_error(*scorer.paint(part.to(scorer.device)), scorer.scoring.patch)
+        patch_error(*scorer.predict(part.to(scorer.device)), scorer.scoring.patch)
         for part in windows.split(BATCH)
     ]
     return torch.cat(parts).flatten(1).amax(dim=1)
