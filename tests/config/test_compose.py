@@ -172,4 +172,4 @@ def test_experiments_on_ped2_differ_in_size_alone(name: str, task: str) -> None:
     assert (config.task.name, config.data.frame_size, config.trainer.max_epochs) == (
         task, size, epochs,
     )  # fmt: skip
-    assert config.dataset._target_ == "memguard.data.datasets.layouts.ped2"
+    assert config.dataset._target_ == "memguard.data.datasets.ucsd.ped2"

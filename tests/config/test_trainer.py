@@ -19,7 +19,7 @@ from memguard.config.trainer import (
     validate_trainer,
 )
 from memguard.data.clips.datamodule import ClipDataModule
-from memguard.data.datasets.layouts import folder
+from memguard.data.datasets.folder import folder
 from memguard.errors import ConfigError
 from memguard.training.callbacks.preemption import SafeCheckpoints
 from memguard.training.checkpoints import CONFIG_KEY

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from memguard.config.compose import config_folder, register_resolvers
-from memguard.data.datasets.layouts import folder
+from memguard.data.datasets.folder import folder
 from memguard.detection.detector import Detector
 from memguard.training.build import OWN, build_datamodule, build_detector, require_buildable
 from memguard.training.trust import NOBODY, NotTrustedError

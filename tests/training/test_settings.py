@@ -85,7 +85,7 @@ def test_committed_checkpoints_load(name: str) -> None:
     detector, config = restore(WEIGHTS / f"{name}.ckpt")
     width = 64 if name == "pred_seed0" else 32
     assert (config.model.width, config.model.past, config.guard.scope) == (width, 4, "dataset")
-    assert config.dataset._target_ == "memguard.data.datasets.layouts.ped2"
+    assert config.dataset._target_ == "memguard.data.datasets.ucsd.ped2"
     lengths = detector.memory.items.norm(dim=1)
     torch.testing.assert_close(lengths, torch.ones(10))
     assert "${" not in OmegaConf.to_yaml(config, resolve=True)
@@ -108,12 +108,12 @@ def test_a_request_goes_before_what_was_trained_and_null_leaves_it() -> None:
 
 
 def test_another_dataset_takes_no_setting_of_the_trained_one() -> None:
-    dataset = {"_target_": "memguard.data.datasets.layouts.avenue", "root": "/a", "labels": "masks"}
+    dataset = {"_target_": "memguard.data.datasets.avenue.avenue", "root": "/a", "labels": "masks"}
     for asked, expected in (
         ({"root": "/b"}, dataset | {"root": "/b"}),
         (
-            {"_target_": "memguard.data.datasets.layouts.folder", "root": "/b"},
-            {"_target_": "memguard.data.datasets.layouts.folder", "root": "/b"},
+            {"_target_": "memguard.data.datasets.folder.folder", "root": "/b"},
+            {"_target_": "memguard.data.datasets.folder.folder", "root": "/b"},
         ),
     ):
         request = OmegaConf.create({"dataset": asked})

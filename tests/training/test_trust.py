@@ -156,8 +156,8 @@ HOSTILE: dict[str, tuple[Change, str]] = {
         r"dataset\._target_ is memguard\.data\.datasets\.download\.download",
     ),
     "another's class of memguard": (
-        named("guard", "memguard.data.datasets.layouts.street", root="x"),
-        r"guard\._target_ is memguard\.data\.datasets\.layouts\.street",
+        named("guard", "memguard.data.datasets.street.street", root="x"),
+        r"guard\._target_ is memguard\.data\.datasets\.street\.street",
     ),
     "Hydra's own": (
         named("model", "hydra.utils.get_method", path="os.system"),
@@ -394,7 +394,7 @@ def test_in_ones_own_class_nothing_is_built_but_trusted_classes_and_parts(
     checkpoint = torch.load(own, weights_only=True)
     for part in (
         touch(tmp_path / "pwned"),
-        {"_target_": "memguard.data.datasets.layouts.street", "root": "x"},
+        {"_target_": "memguard.data.datasets.street.street", "root": "x"},
     ):
         checkpoint[CONFIG_KEY]["model"]["part"] = part
         torch.save(checkpoint, own)
@@ -440,7 +440,7 @@ def test_a_file_does_not_choose_where_the_street_is_generated(
     monkeypatch.chdir(tmp_path)
     for place in ({"root": str(tmp_path / "home")}, {"root_in_data_dir": "../home"}):
         config = copy.deepcopy(honest[CONFIG_KEY])
-        config["dataset"] = {"_target_": "memguard.data.datasets.layouts.street", **place}
+        config["dataset"] = {"_target_": "memguard.data.datasets.street.street", **place}
         path = tmp_path / "hostile.ckpt"
         torch.save(honest | {CONFIG_KEY: config}, path)
         with pytest.raises(CheckpointError, match=r"add dataset=street to the command"):

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from memguard.config.compose import validate_score
-from memguard.data.datasets.layouts import named_videos
+from memguard.data.datasets.layout import named_videos
 from memguard.data.video.camera import Camera, is_live
 from memguard.data.video.frame_folders import as_video
 from memguard.data.video.sources import true_source

@@ -17,8 +17,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from memguard.data.clips.datamodule import ClipDataModule
-from memguard.data.datasets import layouts
-from memguard.data.datasets.layouts import Benchmark, LabelsMissingError
+from memguard.data.datasets.avenue import avenue
+from memguard.data.datasets.benchmark import Benchmark, LabelsMissingError
+from memguard.data.datasets.folder import folder
+from memguard.data.datasets.shanghaitech import shanghaitech
+from memguard.data.datasets.street import street
+from memguard.data.datasets.ucsd import ped1, ped2
 from memguard.detection.detector import Detector
 from memguard.detection.guard import MemoryGuard
 from memguard.errors import CheckpointError, ConfigError, UserError
@@ -61,8 +65,12 @@ OWN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "scoring": {"memguard.scoring.protocols.Scoring": Scoring},
     "data": {"memguard.data.clips.datamodule.ClipDataModule": ClipDataModule},
     "dataset": {
-        f"memguard.data.datasets.layouts.{name}": getattr(layouts, name)
-        for name in ("avenue", "folder", "ped1", "ped2", "shanghaitech", "street")
+        "memguard.data.datasets.avenue.avenue": avenue,
+        "memguard.data.datasets.folder.folder": folder,
+        "memguard.data.datasets.shanghaitech.shanghaitech": shanghaitech,
+        "memguard.data.datasets.street.street": street,
+        "memguard.data.datasets.ucsd.ped1": ped1,
+        "memguard.data.datasets.ucsd.ped2": ped2,
     },
     "optimizer": {f"torch.optim.{name}": getattr(torch.optim, name) for name in OPTIMIZERS},
 }

@@ -32,8 +32,8 @@ from memguard.config.trainer import (
     switched_off,
 )
 from memguard.data.clips.datamodule import ClipDataModule
+from memguard.data.datasets.benchmark import Benchmark
 from memguard.data.datasets.download import download
-from memguard.data.datasets.layouts import Benchmark
 from memguard.data.datasets.preparation import Preparation
 from memguard.data.datasets.preparation import prepare as prepare_benchmark
 from memguard.detection.baselines import PreviousFrame

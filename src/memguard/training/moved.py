@@ -4,8 +4,6 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-_DATASETS = ("avenue", "folder", "ped1", "ped2", "shanghaitech", "street")
-
 # Earlier places and present ones.
 MOVED = {
     "memguard.model.memory.Memory": "memguard.model.memory.mnad.Memory",
@@ -24,10 +22,12 @@ MOVED = {
     "memguard.report.dashboard.curves_log.ContinuedCSVLogger": (
         "memguard.report.dashboard.csv_log.ContinuedCSVLogger"
     ),
-    **{
-        f"memguard.data.layouts.{name}": f"memguard.data.datasets.layouts.{name}"
-        for name in _DATASETS
-    },
+    "memguard.data.layouts.avenue": "memguard.data.datasets.avenue.avenue",
+    "memguard.data.layouts.folder": "memguard.data.datasets.folder.folder",
+    "memguard.data.layouts.ped1": "memguard.data.datasets.ucsd.ped1",
+    "memguard.data.layouts.ped2": "memguard.data.datasets.ucsd.ped2",
+    "memguard.data.layouts.shanghaitech": "memguard.data.datasets.shanghaitech.shanghaitech",
+    "memguard.data.layouts.street": "memguard.data.datasets.street.street",
 }
 
 

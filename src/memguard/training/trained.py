@@ -18,6 +18,8 @@ from memguard.training.trust import NOBODY, PARTS, TARGET, Trust
 # All that is taken from a training's trainer. Devices, limits and folders are the reader's own.
 TAKEN_OF_TRAINER = ("accelerator", "precision", "max_epochs", "deterministic")
 
+STREET = "memguard.data.datasets.street.street"
+
 # The groups that a detector is made from.
 NEEDED = ("task", *PARTS, "loss", "optimizer")
 
@@ -162,7 +164,7 @@ def _require_scene(path: Path, config: DictConfig) -> None:
     """Refuse to generate the street scene in a folder that a file chooses."""
     dataset = config.dataset
     root = dataset.get("root")
-    if not str(dataset.get(TARGET)).endswith("layouts.street") or root is None:
+    if dataset.get(TARGET) != STREET or root is None:
         return
     inside = Path(os.path.abspath(root)).is_relative_to(os.path.abspath(config.paths.data_dir))
     if not inside and not is_complete(Path(root)):

@@ -12,8 +12,9 @@ import torch
 
 from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.clips.windows import ClipBatch
+from memguard.data.datasets.benchmark import Benchmark, VideoRecord
+from memguard.data.datasets.folder import folder
 from memguard.data.datasets.labels import FrameLabels
-from memguard.data.datasets.layouts import Benchmark, VideoRecord, folder
 from memguard.errors import DataError
 from tests.conftest import moving_square, write_video
 

@@ -135,7 +135,7 @@ def test_a_file_that_is_gone_is_told_at_once(server: Server, tmp_path: Path) -> 
     assert len(server.asked) == 1
 
 
-def test_a_server_that_cannot_be_reached_is_told(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_cannot_be_reached_is_reported(server: Server, tmp_path: Path) -> None:
     archive = server.archive()
     server.shutdown()
     server.server_close()
@@ -238,7 +238,7 @@ def test_a_zip_archive_cannot_reach_out(tmp_path: Path, name: str, kind: int) ->
     [b"", b"no archive", zipped(a="a")[:40], tarred()[:20]],
     ids=["empty", "text", "zip cut off", "tar cut off"],  # archives hold the time of their making
 )
-def test_a_damaged_archive_is_told(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_archive_is_reported(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "set.zip"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"set\.zip: this archive cannot be unpacked"):

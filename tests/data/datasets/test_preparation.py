@@ -19,8 +19,8 @@ from PIL import Image
 from rich.console import Console
 
 from memguard.data.datasets import preparation
+from memguard.data.datasets.benchmark import Benchmark, VideoRecord
 from memguard.data.datasets.labels import FrameLabels
-from memguard.data.datasets.layouts import Benchmark, VideoRecord
 from memguard.data.datasets.preparation import Footage, PreparedVideo, inspect, prepare
 from memguard.data.video.frame_folders import frame_images
 from memguard.data.video.reader import Video
@@ -453,7 +453,7 @@ AFTER_COMPUTING = """
 import sys
 from pathlib import Path
 import torch
-from memguard.data.datasets.layouts import Benchmark, VideoRecord
+from memguard.data.datasets.benchmark import Benchmark, VideoRecord
 from memguard.data.datasets.preparation import prepare
 
 torch.ones(2**22).mul(2).sum()  # by several threads

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, distributed, multiprocessing, nn
 
 from memguard.data.clips.datamodule import ClipDataModule
-from memguard.data.datasets.layouts import folder
+from memguard.data.datasets.folder import folder
 from memguard.detection.detector import Detector
 from memguard.model.autoencoder import Autoencoder
 from memguard.training.callbacks.batch_norm import (

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from memguard.data.clips.datamodule import ClipDataModule
-from memguard.data.datasets.layouts import folder
+from memguard.data.datasets.folder import folder
 from memguard.detection.detector import Detector
 from memguard.training.callbacks.batch_norm import MeasuredNorm
 from memguard.training.callbacks.ending import WholeEnd, ends_here, planned_epochs

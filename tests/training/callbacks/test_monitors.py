@@ -13,7 +13,7 @@ from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.clips.frame_cache import FramesInMemory
 from memguard.data.clips.pseudo_anomalies import PseudoSample
 from memguard.data.clips.windows import Segment
-from memguard.data.datasets.layouts import folder
+from memguard.data.datasets.folder import folder
 from memguard.detection.baselines import PreviousFrame
 from memguard.scoring.protocols import Scoring
 from memguard.training.callbacks.monitors import PseudoAUROC, TestEachEpoch, pseudo_auroc

@@ -20,7 +20,7 @@ from memguard.data.clips.windows import (
     Segment,
     ShuffledWindows,
 )
-from memguard.data.datasets.layouts import Benchmark
+from memguard.data.datasets.benchmark import Benchmark
 from memguard.data.datasets.preparation import Footage, Preparation, PreparedVideo, prepare
 from memguard.data.video.reader import Video
 from memguard.distributed import deal

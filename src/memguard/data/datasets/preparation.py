@@ -20,7 +20,7 @@ import numpy as np
 from pebble import ProcessExpired, ProcessPool
 from rich.progress import track
 
-from memguard.data.datasets.layouts import Benchmark, VideoRecord
+from memguard.data.datasets.benchmark import Benchmark, VideoRecord
 from memguard.data.video.conversion import fit_for_random_access, survey
 from memguard.data.video.frame_folders import as_video, fingerprint, frame_images
 from memguard.data.video.reader import Video

@@ -13,6 +13,7 @@ and someone who walks across the lawn. `generate` writes::
         street.json         seed, version, lengths and kinds of event; written last
 """
 
+from memguard.data.datasets.street.dataset import street
 from memguard.data.datasets.street.film import STREET, Plan, Video, generate, is_complete
 
-__all__ = ["STREET", "Plan", "Video", "generate", "is_complete"]
+__all__ = ["STREET", "Plan", "Video", "generate", "is_complete", "street"]
