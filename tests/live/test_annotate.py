@@ -1,4 +1,4 @@
-"""The annotated video and the timeline of a stream."""
+"""The annotated video of a stream."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ import torch
 
 from memguard.detection.events import Moment, ScoredPicture
 from memguard.live.annotate import SMALLEST_WIDTH, AnnotatedVideo
-from memguard.report.plots import watched_timeline
 
 YELLOW = (240, 228, 66)
 
@@ -37,12 +36,3 @@ def test_the_box_of_an_alarm_ends_with_the_last_pixels_of_its_patch(tmp_path: Pa
 
 def test_without_an_alarm_there_is_no_box(tmp_path: Path) -> None:
     assert not (drawn(tmp_path, score=2) == YELLOW).all(axis=2).any()
-
-
-def test_an_event_of_one_frame_is_seen_on_the_timeline() -> None:
-    seconds = np.arange(100) / 10
-    score = np.where(seconds == 5, 3.0, 0.0)
-    axes = watched_timeline("v", seconds, score, 2, [(5.0, 5.0)]).axes[0]
-    (span,) = axes.patches
-    assert (span.get_x(), span.get_x() + span.get_width()) == (5, 5)
-    assert span.get_linewidth() > 0

@@ -1,4 +1,4 @@
-"""What the callbacks sum up, by hand."""
+"""The statistics, tables and figures of the callbacks, by hand."""
 
 import csv
 from math import log
@@ -6,23 +6,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from memguard.report.dashboard.figure_sink import Board
+from memguard.report.dashboard.figure_sink import FigureSink
 from memguard.report.dashboard.memory import item_statistics
-from memguard.report.dashboard.test import VIDEO_COLUMNS, TestFindings, video_row
-from memguard.report.plots import (
-    MemoryHistory,
-    PaintedFrame,
-    VideoScores,
-    memory_history,
-    painted_frames,
-)
+from memguard.report.dashboard.test import TestFigures
+from memguard.report.table import Table
 from memguard.scoring.protocols import Scoring
 
 
@@ -43,59 +36,10 @@ def test_a_single_item_is_compared_with_none() -> None:
     assert float(found["memory/entropy"]) == 0
 
 
-@pytest.mark.parametrize("size", [1, 4, 40])
-@pytest.mark.parametrize("dead", [True, False])
-@pytest.mark.filterwarnings("error")
-def test_a_memory_of_any_size_is_drawn(size: int, dead: bool, tmp_path: Path) -> None:
-    share = np.full((2, size), 1 / size)
-    if dead:
-        share[:, 0] = 0
-    figure = memory_history(MemoryHistory(1, share, np.zeros((2, size)), np.eye(size)))
-    figure.savefig(tmp_path / "memory.png")
-    assert (tmp_path / "memory.png").stat().st_size > 0
-    now = figure.axes[1]
-    assert now.get_title(loc="left").startswith(f"{int(dead)} of {size} dead")
-    assert [bar.get_height() for bar in now.patches] == share[-1].tolist()
-    crosses = [line for line in now.lines if line.get_marker() == "x"]
-    assert [float(line.get_xdata()[0]) for line in crosses] == ([0] if dead else [])
-
-
-def video(label: list[int]) -> VideoScores:
-    return VideoScores(
-        "v", np.array([4, 5, 6, 7]), np.array([0.1, 0.4, 0.35, 0.8]), np.array(label),
-        np.array([1, 1, 1, 0]),
-    )  # fmt: skip
-
-
-def test_a_videos_row_by_hand() -> None:
-    row = dict(zip(VIDEO_COLUMNS, video_row(video([0, 0, 1, 1])), strict=True))
-    assert row == {
-        "video": "v", "frames": 4, "anomalous": 2, "auroc": 0.75, "peak_score": 0.8,
-        "peak_frame": 7, "written": 3, "written_anomalous": 1,
-    }  # fmt: skip
-
-
-def test_written_frames_that_are_anomalous_are_told_from_those_that_are_normal() -> None:
-    scores = VideoScores(
-        "v", np.arange(4, 9), np.array([0.3, 0.9, 0.1, 0.2, 0.4]), np.array([0, 1, 1, 1, 0]),
-        np.array([1, 1, 0, 1, 0]),
-    )  # fmt: skip
-    row = dict(zip(VIDEO_COLUMNS, video_row(scores), strict=True))
-    assert (row["anomalous"], row["written"], row["written_anomalous"]) == (3, 3, 2)
-    assert (row["peak_frame"], row["peak_score"]) == (5, 0.9)
-
-
-def test_a_video_without_both_classes_has_no_area() -> None:
-    normal = dict(zip(VIDEO_COLUMNS, video_row(video([0, 0, 0, 0])), strict=True))
-    assert normal["auroc"] is None
-    assert normal["anomalous"] == 0
-    unknown = dict(zip(VIDEO_COLUMNS, video_row(video([-1, -1, -1, -1])), strict=True))
-    assert unknown["auroc"] is unknown["anomalous"] is unknown["written_anomalous"] is None
-
-
 def test_a_table_is_a_file_with_empty_cells(tmp_path: Path) -> None:
     trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    Board(tmp_path).table(trainer, "test/videos", ["video", "auroc"], [["a, b", None], ["c", 0.5]])
+    table = Table(["video", "auroc"], [["a, b", None], ["c", 0.5]])
+    FigureSink(tmp_path).table(trainer, "test/videos", table)
     with (tmp_path / "tables" / "videos.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [["video", "auroc"], ["a, b", ""], ["c", "0.5"]]
 
@@ -109,10 +53,10 @@ def shown_of(
     """
     figures: dict[str, Figure] = {}
 
-    def keep(self: Board, trainer: Any, name: str, figure: Figure, *, file: str) -> None:
+    def keep(self: FigureSink, trainer: Any, name: str, figure: Figure, *, file: str) -> None:
         figures[file] = figure
 
-    monkeypatch.setattr(Board, "figure", keep)
+    monkeypatch.setattr(FigureSink, "figure", keep)
     first, second = [0, 0, 1, 0, 0, 0], [1, 1, 1, 1, 0, 1]
     columns = {
         "video": torch.arange(12) // 6,
@@ -146,7 +90,7 @@ def shown_of(
         is_global_zero=True, datamodule=data, loggers=[], global_step=0,
         precision_plugin=pl.plugins.Precision(),
     )  # fmt: skip
-    TestFindings(str(tmp_path)).on_test_end(trainer, scorer)
+    TestFigures(str(tmp_path)).on_test_end(trainer, scorer)
     return figures
 
 
@@ -169,9 +113,11 @@ def test_the_truth_that_is_shown_is_that_of_each_frame(
         for axes in figures["written_frames.png"].axes
     ]
     assert sheet == [
-        ("two, frame 8\nregular 1", False, 108), ("two, frame 7\nregular 0.9", True, 107),
-        ("one, frame 6\nregular 0.2", True, 6), ("one, frame 5\nregular 0.1", False, 5),
-    ]  # fmt: skip
+        ("two, frame 8\nregular score 1", False, 108),
+        ("two, frame 7\nregular score 0.9", True, 107),
+        ("one, frame 6\nregular score 0.2", True, 6),
+        ("one, frame 5\nregular score 0.1", False, 5),
+    ]
     with (tmp_path / "tables" / "videos.csv").open(newline="") as file:
         rows = {row["video"]: row for row in csv.DictReader(file)}
     assert [rows[name]["peak_frame"] for name in ("one", "two")] == ["6", "8"]
@@ -192,21 +138,6 @@ def test_the_worst_frames_have_the_box_of_their_own_worst_patch(
         assert (*box.get_xy(), box.get_width(), box.get_height()) == (
             2 * column - 0.5, row - 0.5, 8, 4,
         )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("predicted", "titles"),
-    [
-        (True, ["target: frame t", "prediction of frame t", "absolute error"]),
-        (False, ["input and target: frame t", "reconstruction of frame t", "absolute error"]),
-    ],
-)
-def test_columns_are_named_as_what_they_show(predicted: bool, titles: list[str]) -> None:
-    frame = PaintedFrame("v", np.zeros((1, 8, 8), np.uint8), np.full((1, 8, 8), 51, np.uint8))
-    figure = painted_frames([frame], predicted=predicted)
-    assert [axes.get_title() for axes in figure.axes[:3]] == titles
-    assert figure.axes[2].images[0].get_array().max() == pytest.approx(51 / 255)
-    assert figure.axes[3].get_ylabel() == "absolute error (1: black against white)"
 
 
 @pytest.mark.parametrize("length", [1, 5])

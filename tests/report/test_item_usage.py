@@ -1,4 +1,6 @@
-"""What is told of the memory."""
+"""The gathered use of the memory."""
+
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from memguard.report import item_usage as memory
-from memguard.report.item_usage import ItemUse, cut_patch, far_region, flatten_to_plane
+from memguard.report.item_usage import ItemUse, cut_patch, far_region, project_to_plane
 
 
 def observe(use: ItemUse, query: Tensor, items: Tensor, video: int, first: int = 0) -> Tensor:
@@ -92,17 +94,27 @@ def test_a_region_is_far_for_its_place() -> None:
     assert region.distance == pytest.approx(0.7)
 
 
-@pytest.mark.parametrize("without", [False, True])
-def test_groups_stay_groups_on_the_plane(without: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if without:
-        monkeypatch.setattr("memguard.report.item_usage.find_spec", lambda name: None)
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+def test_groups_stay_groups_on_the_plane(method: Literal["pca", "tsne"]) -> None:
     rng = np.random.default_rng(0)
     group = np.repeat([0, 1], 20)
     points = rng.normal(0, 0.05, (40, 6)) + np.where(group[:, None], 1.0, -1.0)
-    plane, way = flatten_to_plane(points.astype(np.float32))
-    assert way == ("PCA" if without else "t-SNE")
+    plane = project_to_plane(points.astype(np.float32), method)
     assert plane.min() == 0
     assert plane.max() == pytest.approx(1)
     distance = np.linalg.norm(plane[:, None] - plane[None], axis=2)
     np.fill_diagonal(distance, np.inf)
     assert np.array_equal(group[distance.argmin(axis=1)], group)
+
+
+def test_the_plane_is_that_of_principal_components_whatever_is_installed() -> None:
+    across, down = (side.flatten() for side in np.meshgrid(np.arange(6.0), np.arange(4.0)))
+    plane = project_to_plane(np.stack([np.zeros(24), down, 2 * across], axis=1))
+    for place, coordinate in zip(plane.T, (across / 5, down / 3), strict=True):
+        assert np.allclose(place, coordinate) or np.allclose(place, 1 - coordinate)
+
+
+def test_tsne_names_the_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memguard.report.item_usage.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="needs the package scikit-learn"):
+        project_to_plane(np.eye(5), "tsne")

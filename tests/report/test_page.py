@@ -7,16 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from memguard.data.clips.windows import ClipBatch
-from memguard.report.page import FinishedTest, write_report
-from memguard.report.recorder import Evidence, Thumbnails, candidates
-from memguard.scoring.functional import anomaly_score
+from memguard.report.page import write_report
+from memguard.report.recorder import TestRecorder
+from memguard.report.tested import FinishedTest
 from memguard.scoring.protocols import Scoring, frame_metrics
 
 # The next patch begins 2 pixels further.
@@ -35,7 +34,7 @@ def a_test(
     length: int = 5,
     anomalous: torch.Tensor | None = None,
 ) -> FinishedTest:
-    """Two videos in which frame 16 has the largest error; what a test gathers of them.
+    """A test of two videos, in each of which frame 16 has the largest error.
 
     Args:
         scoring: How scores are made.
@@ -45,14 +44,14 @@ def a_test(
         anomalous: (40,), labels of their own.
     """
     torch.manual_seed(0)
-    evidence = Evidence()
+    recorder = TestRecorder()
     footage = SimpleNamespace(width=64, height=48, fps=10)
     own = [SimpleNamespace(number=0), SimpleNamespace(number=1)]
     trainer: Any = SimpleNamespace(
         datamodule=SimpleNamespace(tested={0: footage, 1: footage}, own_tests=own)
     )
     module: Any = SimpleNamespace()
-    evidence.on_test_epoch_start(trainer, module)
+    recorder.on_test_epoch_start(trainer, module)
     memory = F.normalize(torch.rand(items, 6), dim=1)
     error = torch.full((FRAMES,), 0.05)
     error[12] = 0.4
@@ -61,7 +60,7 @@ def a_test(
         # The worst of frame 16, where the whole frame is brighter than it should be by 0.4.
         worst[12] = 0
         worst[12, :, top : top + 8, left : left + 8] = 0.1
-        _show(evidence, trainer, video, error, worst, memory, length)
+        _show(recorder, trainer, video, error, worst, memory, length)
     place = torch.arange(2 * FRAMES) % FRAMES
     columns = {
         "video": torch.arange(2 * FRAMES) // FRAMES,
@@ -80,11 +79,11 @@ def a_test(
     frames = {name: column.double() for name, column in columns.items()}
     frames["score"] = scoring.scores(frames)[scoring.name]
     names = ["first", "<second>"]
-    return FinishedTest(frames, names, scoring, (32, 32), evidence, fps={0: 10, 1: None})
+    return FinishedTest(frames, names, scoring, (32, 32), recorder, fps={0: 10, 1: None})
 
 
 def _show(
-    evidence: Evidence,
+    recorder: TestRecorder,
     trainer: Any,
     video: int,
     error: torch.Tensor,
@@ -110,7 +109,7 @@ def _show(
     }
     if len(memory):
         outputs |= {"query": query, "similarity": query @ memory.T, "items": memory}
-    evidence.on_test_batch_end(trainer, SimpleNamespace(), outputs, batch, video)  # type: ignore[arg-type]
+    recorder.on_test_batch_end(trainer, SimpleNamespace(), outputs, batch, video)  # type: ignore[arg-type]
 
 
 def report(folder: Path, test: FinishedTest | None) -> Path:
@@ -173,7 +172,7 @@ def test_every_protocol_is_listed_the_published_one_first(tmp_path: Path) -> Non
     assert '<tr class="own"><th scope="row">patch</th>' in table
 
 
-def test_an_alarm_is_the_frame_that_is_painted_worst(tmp_path: Path) -> None:
+def test_an_alarm_is_the_frame_with_the_largest_error(tmp_path: Path) -> None:
     text = report(tmp_path, a_test()).read_text()
     assert re.findall(r"<h3>Video (.*), frame (\d+)", text) == [
         ("first", "16"), ("&lt;second&gt;", "16"),
@@ -181,14 +180,14 @@ def test_an_alarm_is_the_frame_that_is_painted_worst(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("at_peaks", "elsewhere", "told"),
+    ("at_peaks", "elsewhere", "shown"),
     [
         ((0, 1), (1, 0), ["normal", "anomalous"]),
         ((1, -1), (0, 1), ["anomalous", "not labelled"]),
     ],
 )
 def test_the_label_beside_a_peak_is_that_of_its_own_frame(
-    at_peaks: tuple[int, int], elsewhere: tuple[int, int], told: list[str], tmp_path: Path
+    at_peaks: tuple[int, int], elsewhere: tuple[int, int], shown: list[str], tmp_path: Path
 ) -> None:
     test = a_test(items=0)
     video, peak = test.frames["video"].long(), test.frames["frame"] == 16
@@ -198,7 +197,7 @@ def test_the_label_beside_a_peak_is_that_of_its_own_frame(
     of_alarms = re.findall(r"<h3>Video .*?, frame 16.*?dB, ([a-z ]+)\.", text, re.DOTALL)
     table = text[text.index('id="videos"') :]
     of_videos = re.findall(r"<tr><th scope=\"row\">.*<td>([a-z ]+)</td>", table)
-    assert of_alarms == of_videos == told
+    assert of_alarms == of_videos == shown
 
 
 @pytest.mark.parametrize(
@@ -222,18 +221,6 @@ def test_what_a_run_has_not_got_is_left_out(
     assert page.complaints == []
 
 
-def test_thumbnails_keep_within_their_limit_and_stay_spread_over_the_frames() -> None:
-    thumbnails = Thumbnails(limit=20_000)
-    picture = np.zeros((1, 32, 32), dtype=np.uint8)
-    for frame in range(400):
-        if thumbnails.wants(frame):
-            thumbnails.add(0, frame, picture, (32, 32))
-    kept = thumbnails.of_video(0)
-    assert sum(map(len, kept.values())) <= 20_000
-    assert list(kept) == list(range(0, 400, thumbnails.step))
-    assert len(kept) > 8
-
-
 def test_a_long_video_makes_no_large_page(tmp_path: Path) -> None:
     test = a_test()
     short = report(tmp_path, test).stat().st_size
@@ -244,7 +231,7 @@ def test_a_long_video_makes_no_large_page(tmp_path: Path) -> None:
     assert len(text) < short + 20 * 2 * count
     hover = re.search(r'type="application/json">(.*?)</script>', text, re.DOTALL)
     assert hover
-    assert len(json.loads(hover[1])["0"]["scores"]) == count  # pointing at it tells each frame
+    assert len(json.loads(hover[1])["0"]["scores"]) == count  # the pointer finds each frame
 
 
 BOXES = """[...document.querySelectorAll('.alarm')].map(alarm =>
@@ -365,11 +352,11 @@ def test_what_is_said_of_a_peak_is_of_its_frame_and_not_of_those_beside_it(
 @pytest.mark.parametrize("length", [1, 5])
 def test_an_items_patch_names_the_frame_that_it_is_cut_from(length: int, tmp_path: Path) -> None:
     test = a_test(length=length)
-    assert test.evidence.memory
+    assert test.recorder.memory
     text = report(tmp_path, test).read_text()
     for item in range(3):
         named = re.findall(r'title="video \S+, frame (\d+), cosine', _of_item(text, item))
-        scored = [patch.frame for patch in test.evidence.memory.gallery(item)]
+        scored = [patch.frame for patch in test.recorder.memory.gallery(item)]
         # The encoder of a prediction sees the frames up to the one before the scored frame.
         assert list(map(int, named)) == [frame - (length > 1) for frame in scored]
 
@@ -387,24 +374,13 @@ def test_small_scores_are_written_with_the_digits_that_count(tmp_path: Path) -> 
     assert '"scores": [0.000625,' in text
 
 
-def test_the_highest_published_score_is_always_among_the_candidates() -> None:
-    rng = np.random.default_rng(0)
-    for length in (1, 2, 3, 20, 300):
-        psnr, distance = rng.normal(30, 3, length).round(1), rng.exponential(1, length).round(1)
-        chosen = candidates(psnr, distance, patch=rng.random(length))
-        assert len(chosen) < 20
-        for weight in np.linspace(0, 1, 21):
-            score = anomaly_score(psnr, distance, ["a"] * length, weight)
-            assert score[chosen].max() == pytest.approx(score.max(), abs=1e-12)
-
-
 def test_an_alarm_is_the_peak_that_no_part_of_the_score_alone_would_name(tmp_path: Path) -> None:
     test = a_test()
     psnr, distance = torch.full((FRAMES,), 30.0), torch.full((FRAMES,), 0.1)
     psnr[3], distance[9] = 20, 0.3
     psnr[6], distance[6] = 21, 0.28
-    evidence = Evidence()
-    evidence.sizes = test.evidence.sizes
+    recorder = TestRecorder()
+    recorder.sizes = test.recorder.sizes
     frames = torch.zeros(FRAMES, 1, 8, 8)
     for number in (0, 1):
         for part in (range(4), range(4, 8), range(8, FRAMES)):
@@ -418,11 +394,11 @@ def test_an_alarm_is_the_peak_that_no_part_of_the_score_alone_would_name(tmp_pat
                 frames[rows, None], torch.full((len(rows),), number), torch.tensor(rows) + 4,
                 torch.zeros(len(rows)),
             )  # fmt: skip
-            evidence._keep_suspects(outputs, batch)
+            recorder._keep_candidates(outputs, batch)
     columns = test.frames | {
         "psnr": psnr.repeat(2).double(),
         "distance": distance.repeat(2).double(),
     }
     columns["score"] = PUBLISHED.scores(columns)["published"]
-    text = report(tmp_path, replace(test, frames=columns, evidence=evidence)).read_text()
+    text = report(tmp_path, replace(test, frames=columns, recorder=recorder)).read_text()
     assert re.findall(r"<h3>Video .*, frame (\d+)", text) == ["10", "10"]

@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from memguard.detection.events import ScoredPicture
-from memguard.report.plots import BLUE, VERMILION, clock
+from memguard.report.plots.stream import clock
+from memguard.report.plots.style import BLUE, VERMILION
 
 SMALLEST_WIDTH = 480  # of the picture; smaller ones are enlarged so that text has room
 STRIP = 96  # height of the score's chart

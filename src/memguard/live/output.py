@@ -16,7 +16,7 @@ from memguard.detection.events import COLUMNS, Event, EventStream, ScoredPicture
 from memguard.errors import DataError
 from memguard.files import written_whole
 from memguard.live.annotate import AnnotatedVideo
-from memguard.report.plots import watched_timeline
+from memguard.report.plots.stream import stream_timeline
 from memguard.report.results import write_json
 from memguard.report.rows import Rows, not_written
 
@@ -139,7 +139,7 @@ class Findings:
     def _draw_timeline(self) -> None:
         seconds, score = _highest_of_stretches(self._folder / "scores.csv", self._frames)
         spans = [(event.start.seconds, event.end.seconds) for event in self.events]
-        figure = watched_timeline(self._name, seconds, score, self._level, spans)
+        figure = stream_timeline(self._name, seconds, score, self._level, spans)
         with written_whole(self._folder / "timeline.png") as unfinished:
             figure.savefig(unfinished)
 

@@ -1,1 +1,1 @@
-"""What people look at: progress, figures, dashboards."""
+"""Reports: tables, figures, the report page, and what loggers show of a run."""

@@ -1,11 +1,11 @@
-"""The memory explained: what its items stand for, where they are used, and what lies far from them.
+"""Item usage: where each item of a memory is nearest, its patches, and regions far from all items.
 
-Arrays in, arrays out; nothing here draws.
+Arrays in, arrays out; drawing is in :mod:`memguard.report.plots`.
 """
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,23 +15,23 @@ from torch import Tensor
 
 # A patch shows the inner half of the 68 pixels that the encoder sees around a query.
 PATCH_SIDE = 32
-# Each item's nearest patch is kept in each part of the picture, or one place would fill a gallery.
+# A gallery has an item's nearest patch in each part of the picture, or one place would fill it.
 GALLERY_GRID = 4
 GALLERY_PATCHES = 8
-# Queries that stand for all in the map of the memory, and how many of a frame may be among them.
+# The sample of queries for the plane, and the most queries of one frame in it.
 SAMPLED_QUERIES = 400
 SAMPLED_OF_FRAME = 4
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A piece of a picture whose query lies near an item.
+    """A piece of a picture whose query is near an item.
 
     Attributes:
         similarity: The cosine of its query with the item.
         own: Whether no other item is nearer to the query.
-        video: Number of the video.
-        frame: 0-based number of the scored frame.
+        video: The number of the video.
+        frame: The 0-based number of the scored frame.
         picture: uint8 (C, h, w), cut around the query's place.
     """
 
@@ -47,8 +47,8 @@ class Region(NamedTuple):
 
     Attributes:
         mask: bool (H, W).
-        item: The item that most queries within are nearest to.
-        distance: The mean distance within, 1 − cosine to the nearest item.
+        item: The nearest item of most queries in it.
+        distance: Their mean distance to the nearest item, 1 − cosine.
     """
 
     mask: np.ndarray
@@ -57,17 +57,17 @@ class Region(NamedTuple):
 
 
 class ItemUse:
-    """Gathers what the items of a memory are used for, over any number of frames.
+    """Gather the use of a memory's items over any number of frames.
 
-    What it holds does not grow with them: counts, sixteen patches an item, and a sample of queries.
-    It is the same in whatever order the frames come.
+    It holds counts, sixteen patches an item, and a sample of queries, however many frames there
+    are. The order of the frames makes no difference.
 
     Args:
-        seed: Of the sample.
+        seed: The seed of the sample.
 
     Attributes:
-        counts: (M, H, W), how many queries at each place were nearest to each item.
-        frames: How many frames were seen.
+        counts: (M, H, W), the queries at each place whose nearest item is each.
+        frames: The number of observed frames.
 
     Example:
         >>> use = ItemUse()
@@ -93,12 +93,12 @@ class ItemUse:
     def observe(
         self, *, query: Tensor, similarity: Tensor, pictures: Tensor, video: Tensor, frame: Tensor
     ) -> None:
-        """Take in frames.
+        """Add frames.
 
         Args:
             query: (B, H, W, C), unit rows.
             similarity: (B, H, W, M), the cosine of each query with each item.
-            pictures: uint8 (B, C, h, w), the last frame that the encoder saw.
+            pictures: uint8 (B, C, h, w), the last frame that the encoder sees.
             video: (B,), the number of each frame's video.
             frame: (B,), each frame's number.
         """
@@ -112,7 +112,7 @@ class ItemUse:
         self._sample(query.flatten(1, 2), nearest.flatten(1), video, frame)
 
     def join(self, other: "ItemUse") -> None:
-        """Take in what another one has gathered over other frames."""
+        """Add the use that another process gathered over other frames."""
         self.counts = self.counts + other.counts
         self.frames += other.frames
         self._distance = self._distance + other._distance
@@ -124,7 +124,7 @@ class ItemUse:
 
     @property
     def share(self) -> np.ndarray:
-        """(M,), the share of all queries that each item is the nearest to."""
+        """(M,), the share of all queries whose nearest item is each."""
         total = self.counts.sum(dim=(1, 2)).double()
         return (total / total.sum()).numpy()
 
@@ -134,21 +134,21 @@ class ItemUse:
         return (self._distance / self.frames).numpy()
 
     def gallery(self, item: int) -> list[Patch]:
-        """Give the patches nearest to an item, its own before those nearer to another one."""
+        """List the patches nearest to an item: its own first, then those nearer to another item."""
         patches = [patch for key, patch in self._nearest_patches.items() if key[0] == item]
         patches.sort(key=lambda patch: (patch.own, patch.similarity), reverse=True)
         return patches[:GALLERY_PATCHES]
 
     def sample(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give queries drawn evenly from all frames, (N, C), and each one's nearest item, (N,)."""
+        """Return queries drawn evenly from all frames, (N, C), and their nearest items, (N,)."""
         return self._queries.numpy(), self._items.numpy()
 
     def _keep_nearest(
         self, similarity: Tensor, own: Tensor, pictures: Tensor, video: Tensor, frame: Tensor
     ) -> None:
-        """Keep the nearest patch of each item in each part of the picture."""
+        """Update the nearest patch of each item in each part of the picture."""
         parts = [min(GALLERY_GRID, side) for side in similarity.shape[-2:]]
-        rank = similarity.float() + 2 * own  # whatever is an item's own goes before all else
+        rank = similarity.float() + 2 * own  # an item's own patches come first
         highest, place = F.adaptive_max_pool2d(rank, parts, return_indices=True)
         highest, first = highest.max(dim=0)  # (M, rows, columns)
         highest, first, place = highest.cpu(), first.cpu(), place.cpu()
@@ -167,20 +167,20 @@ class ItemUse:
         self._best = torch.maximum(self._best, highest)
 
     def _sample(self, query: Tensor, nearest: Tensor, video: Tensor, frame: Tensor) -> None:
-        """Give every query a lot, and keep those with the highest: as good as drawn from all."""
+        """Draw a random number per query and keep the highest: a uniform sample of all queries."""
         count = min(SAMPLED_OF_FRAME, query.shape[1])
-        lots = [
+        draws = [
             np.random.default_rng([self._seed, *place]).random(query.shape[1])
             for place in zip(video.tolist(), frame.tolist(), strict=True)
         ]
-        keys, places = torch.from_numpy(np.stack(lots)).topk(count, dim=1)
+        keys, places = torch.from_numpy(np.stack(draws)).topk(count, dim=1)
         rows = torch.arange(len(query))[:, None]
         places = places.to(query.device)
         queries = query[rows, places].flatten(0, 1).float().cpu()
         self._keep_highest(keys.flatten(), queries, nearest[rows, places].flatten().cpu())
 
     def _keep_highest(self, keys: Tensor, queries: Tensor, items: Tensor) -> None:
-        """Keep the queries with the highest lots among these and those kept before."""
+        """Keep the queries with the highest numbers among these and the sample so far."""
         if len(self._keys):
             keys = torch.cat([self._keys, keys])
             queries, items = torch.cat([self._queries, queries]), torch.cat([self._items, items])
@@ -189,7 +189,7 @@ class ItemUse:
 
 
 def cut_patch(picture: Tensor, place: tuple[int, int], shape: tuple[int, ...]) -> np.ndarray:
-    """Cut out what a query stands for.
+    """Cut out the patch around a query.
 
     Args:
         picture: uint8 (C, h, w).
@@ -215,9 +215,9 @@ def cut_patch(picture: Tensor, place: tuple[int, int], shape: tuple[int, ...]) -
 def far_region(similarity: np.ndarray, usual: np.ndarray) -> Region:
     """Find the part of a frame that is far from every item, for its place.
 
-    Some places, such as the picture's borders, are always farther than others: what counts is by
-    how much more than usual. Around the query where that is most, it takes in whatever adjoins and
-    is closer to that than to the frame's median.
+    Some places, such as the picture's borders, are always farther than others, so the distance
+    beyond the usual one decides. The region contains the query with the largest excess and its
+    neighbours whose excess is closer to the largest than to the frame's median.
 
     Args:
         similarity: (H, W, M), the cosine of each query with each item.
@@ -240,26 +240,38 @@ def far_region(similarity: np.ndarray, usual: np.ndarray) -> Region:
     return Region(mask, int(item), float(distance[mask].mean()))
 
 
-def flatten_to_plane(points: np.ndarray) -> tuple[np.ndarray, str]:
-    """Lay points of many dimensions out on a plane.
+def project_to_plane(points: np.ndarray, method: Literal["pca", "tsne"] = "pca") -> np.ndarray:
+    """Project points of many dimensions to a plane.
 
     Args:
         points: (N, C), N ≥ 3.
+        method: ``pca``, the first two principal components, or ``tsne``, which starts from them
+            and needs scikit-learn.
 
     Returns:
-        (N, 2), each axis stretched to [0, 1], and the way: t-SNE where scikit-learn is installed,
-        else the first two principal components.
+        (N, 2), each axis min–max normalised to [0, 1].
+
+    Raises:
+        ModuleNotFoundError: scikit-learn is not installed.
     """
     centred = points - points.mean(axis=0)
     plane = centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
-    way = "PCA"
-    if find_spec("sklearn"):  # an extra: only this figure is the better for it
-        from sklearn.manifold import TSNE
-
-        perplexity = min(30.0, (len(points) - 1) / 3)
-        # A start of the size that scikit-learn's own has; all from one point would stay there.
-        start = 1e-4 * plane / max(float(plane[:, 0].std()), 1e-12)
-        plane = TSNE(init=start, perplexity=perplexity, random_state=0).fit_transform(points)
-        way = "t-SNE"
+    if method == "tsne":
+        plane = _tsne(points, plane)
     low, high = plane.min(axis=0), plane.max(axis=0)
-    return (plane - low) / np.maximum(high - low, 1e-12), way
+    return (plane - low) / np.maximum(high - low, 1e-12)
+
+
+def _tsne(points: np.ndarray, start: np.ndarray) -> np.ndarray:
+    if find_spec("sklearn") is None:
+        raise ModuleNotFoundError(
+            "method=tsne needs the package scikit-learn, which is not installed: install it with "
+            "pip install scikit-learn, or use method=pca.",
+            name="sklearn",
+        )
+    from sklearn.manifold import TSNE  # optional: nothing else needs it
+
+    perplexity = min(30.0, (len(points) - 1) / 3)
+    # A start of the size of scikit-learn's own; points that all start at one place stay there.
+    start = 1e-4 * start / max(float(start[:, 0].std()), 1e-12)
+    return TSNE(init=start, perplexity=perplexity, random_state=0).fit_transform(points)

@@ -1,4 +1,4 @@
-"""The table of what a preparation found."""
+"""The table of a preparation: videos, frames and labels of each split."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,11 +9,11 @@ from memguard.data.datasets.preparation import Footage, Preparation, PreparedVid
 
 
 def preparation_table(title: str, preparation: Preparation) -> Table:
-    """Lay out how many videos and frames each split has, of what kind, and how they are labelled.
+    """Tabulate the videos of each split: their number, problems, frames, size, rate and labels.
 
     Args:
-        title: What to write above it.
-        preparation: What was found. Videos that cannot be read count as videos alone.
+        title: The title above the table.
+        preparation: The inspected videos. One that cannot be read counts as a video without frames.
     """
     table = Table(
         title=title, title_justify="left", caption=_notes(preparation), caption_justify="left"
@@ -27,7 +27,7 @@ def preparation_table(title: str, preparation: Preparation) -> Table:
 
 
 def _notes(preparation: Preparation) -> str | None:
-    """Name the files that were passed over, and those that were converted."""
+    """List the files that are no videos, and the converted ones."""
     lines = [f"no video: {path}" for path in preparation.no_videos]
     for video in preparation.train + preparation.test:
         if video.footage and video.footage.converted:
@@ -54,5 +54,5 @@ def _rate(footage: Footage) -> str:
 
 
 def _distinct(values: Iterable[str]) -> str:
-    """What all have in common, or each different value."""
+    """Join the distinct values."""
     return ", ".join(sorted(set(values))) or "–"

@@ -1,4 +1,4 @@
-"""Evidence: what is kept of a test while it runs, for the report to show afterwards."""
+"""The recorder of a test: thumbnails, candidates for alarms, and the use of the memory."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -14,62 +14,64 @@ from memguard.data.clips.windows import ClipBatch
 from memguard.detection.frame_scorer import RememberedFrames, ScoredFrames
 from memguard.distributed import gathered
 from memguard.report.item_usage import ItemUse
-from memguard.report.pictures import Size, fitted, photograph
-from memguard.report.plots import levels
+from memguard.report.pictures import Size, fitted, levels, photograph
 
 THUMBNAIL_SIDE = 144
 THUMBNAILS_BYTES = 2_500_000
-SUSPECT_SIDE = 128
+CANDIDATE_SIDE = 128
 
 
 class Thumbnails:
-    """Small pictures of a test's frames, every so many of them, within a given size in all.
+    """Hold small pictures of every n-th frame of a test, within a total size.
 
-    Whenever they outgrow it, every other one goes: what is left is spread evenly over the frames,
-    however many there turn out to be.
+    Whenever they outgrow the size, n doubles and every other picture goes, so the pictures are
+    always spread evenly over the frames.
 
     Args:
-        limit: Bytes of all addresses together.
+        limit: Bytes of all pictures together, as data URLs.
+
+    Attributes:
+        step: n.
     """
 
     def __init__(self, limit: int = THUMBNAILS_BYTES) -> None:
         self.limit = limit
         self.step = 1
         self._bytes = 0
-        self._addresses: dict[tuple[int, int], str] = {}
+        self._urls: dict[tuple[int, int], str] = {}
 
     def wants(self, frame: int) -> bool:
-        """Whether a frame of this number is one of those that are kept."""
+        """Return whether a frame of this number is among those to hold."""
         return frame % self.step == 0
 
     def add(self, video: int, frame: int, picture: np.ndarray, size: Size) -> None:
-        """Keep a frame, uint8 (C, H, W), in this size."""
-        address = photograph(picture, size, quality=60)
-        self._addresses[video, frame] = address
-        self._bytes += len(address)
-        while self._bytes > self.limit and len(self._addresses) > 1:
+        """Add a frame, uint8 (C, H, W), in this size."""
+        url = photograph(picture, size, quality=60)
+        self._urls[video, frame] = url
+        self._bytes += len(url)
+        while self._bytes > self.limit and len(self._urls) > 1:
             self._thin_out(2 * self.step)
 
     def join(self, other: "Thumbnails") -> None:
-        """Take in those of other videos; what is left is as if one had kept all of them."""
-        self._addresses |= other._addresses
+        """Add those of other videos; the result is that of one object that has seen all of them."""
+        self._urls |= other._urls
         self._thin_out(max(self.step, other.step))
-        while self._bytes > self.limit and len(self._addresses) > 1:
+        while self._bytes > self.limit and len(self._urls) > 1:
             self._thin_out(2 * self.step)
 
     def _thin_out(self, step: int) -> None:
         self.step = step
-        self._addresses = {at: a for at, a in self._addresses.items() if self.wants(at[1])}
-        self._bytes = sum(map(len, self._addresses.values()))
+        self._urls = {at: url for at, url in self._urls.items() if self.wants(at[1])}
+        self._bytes = sum(map(len, self._urls.values()))
 
     def of_video(self, video: int) -> dict[int, str]:
-        """Addresses by frame number."""
-        return {frame: address for (of, frame), address in self._addresses.items() if of == video}
+        """Return a video's pictures as data URLs, by frame number."""
+        return {frame: url for (of, frame), url in self._urls.items() if of == video}
 
 
 @dataclass(frozen=True)
-class Suspect:
-    """A frame that stands out in its video.
+class Candidate:
+    """A frame that may have the highest score of its video.
 
     Attributes:
         frame: Its 0-based number.
@@ -90,21 +92,23 @@ class Suspect:
     similarity: np.ndarray | None
 
 
-class Evidence(pl.Callback):
-    """Keeps what a report shows of a test: thumbnails, the use of the memory, and suspects.
+class TestRecorder(pl.Callback):
+    """Record a test for the report: thumbnails, the use of the memory, and candidates for alarms.
 
-    No score is known before a video's end. So it keeps of each video the few frames that may turn
-    out to have the highest one: see :func:`candidates`. What it holds grows with the number of
-    videos, and not with their length. Where several processes test, the first one has what all of
-    them kept once the test has ended.
+    No score is known before the end of its video. The recorder therefore keeps the few frames of
+    each video that may have the highest one: see :func:`choose_candidates`. Its size grows with the
+    number of videos, not with their length. In a test by several processes, the first one joins the
+    records of all at the end.
 
     Attributes:
         thumbnails: Of frames, by video.
         sizes: The size of each video's thumbnails.
-        memory: What the items were used for; None without any.
-        items: (M, C), as the test left them.
-        predicts: Whether frames were predicted from those before them, and not reconstructed.
+        memory: The use of the items; None without a memory.
+        items: (M, C), at the end of the test.
+        predicts: Whether frames are predicted from those before them, and not reconstructed.
     """
+
+    __test__ = False  # pytest takes classes of this name for its own
 
     def __init__(self) -> None:
         self._forget()
@@ -116,10 +120,10 @@ class Evidence(pl.Callback):
         self.items = np.empty((0, 0))
         self._last_video = -1
         self.predicts = False
-        self._suspects: dict[int, list[Suspect]] = {}
+        self._candidates: dict[int, list[Candidate]] = {}
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget the last test, and note the shape of each video's pictures."""
+        """Forget the last test, and choose the size of each video's thumbnails."""
         self._forget()
         datamodule = cast(ClipDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         for number, footage in datamodule.tested.items():
@@ -134,7 +138,7 @@ class Evidence(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Take in successive frames of one video, or of several."""
+        """Record successive frames of one video, or of several."""
         datamodule = cast(ClipDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         self.predicts = batch.frames.shape[1] > 1
         if int(batch.video[0]) not in [segment.number for segment in datamodule.own_tests]:
@@ -146,16 +150,16 @@ class Evidence(pl.Callback):
                 self.thumbnails.add(video, frame, picture, self.sizes[video])
         if _similarity(outputs) is not None:
             self._observe_memory(cast(RememberedFrames, outputs), batch)
-        self._keep_suspects(outputs, batch)
+        self._keep_candidates(outputs, batch)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Join what all processes kept, in the first."""
+        """Join the records of all processes in the first."""
         for other in gathered(self)[1:]:
             self._join(other)
 
-    def _join(self, other: "Evidence") -> None:
+    def _join(self, other: "TestRecorder") -> None:
         self.thumbnails.join(other.thumbnails)
-        self._suspects |= other._suspects
+        self._candidates |= other._candidates
         if other.memory is None:
             return
         if self.memory is None:
@@ -165,9 +169,9 @@ class Evidence(pl.Callback):
         if other._last_video > self._last_video:
             self._last_video, self.items = other._last_video, other.items
 
-    def suspects(self, video: int) -> list[Suspect]:
-        """Give a video's frames that stand out, each once."""
-        return self._suspects[video]
+    def candidates(self, video: int) -> list[Candidate]:
+        """Return the candidates of a video, each once."""
+        return self._candidates[video]
 
     def _observe_memory(self, outputs: RememberedFrames, batch: ClipBatch) -> None:
         self.memory = self.memory or ItemUse()
@@ -176,37 +180,37 @@ class Evidence(pl.Callback):
         self.memory.observe(
             query=outputs["query"],
             similarity=outputs["similarity"],
-            # A prediction is made from the frames before the one that is scored.
+            # The encoder of a prediction sees the frames before the scored one.
             pictures=batch.frames[:, -2 if batch.frames.shape[1] > 1 else -1],
             video=batch.video,
             frame=batch.frame,
         )
 
-    def _keep_suspects(self, outputs: ScoredFrames, batch: ClipBatch) -> None:
-        """Keep of each video the candidates among those known and those of this batch."""
+    def _keep_candidates(self, outputs: ScoredFrames, batch: ClipBatch) -> None:
+        """Choose each video's candidates among those known and the frames of this batch."""
         measured = torch.stack(
             [outputs["psnr"], outputs["distance"], outputs["patch"].flatten(1).amax(dim=1)], dim=1
         )
         measures = measured.double().cpu().numpy()
         for video in batch.video.unique().tolist():
-            known = self._suspects.get(video, [])
+            known = self._candidates.get(video, [])
             rows = (batch.video == video).nonzero().flatten().tolist()
             before = np.array([(s.psnr, s.distance, s.patch) for s in known]).reshape(-1, 3)
-            chosen = candidates(*np.concatenate([before, measures[rows]]).T)
-            self._suspects[video] = [
+            chosen = choose_candidates(*np.concatenate([before, measures[rows]]).T)
+            self._candidates[video] = [
                 known[place]
                 if place < len(known)
-                else _suspect(outputs, batch, rows[place - len(known)], measures)
+                else _candidate(outputs, batch, rows[place - len(known)], measures)
                 for place in chosen
             ]
 
 
-def candidates(psnr: np.ndarray, distance: np.ndarray, patch: np.ndarray) -> list[int]:
+def choose_candidates(psnr: np.ndarray, distance: np.ndarray, patch: np.ndarray) -> list[int]:
     """Choose the frames of a video that may have its highest score.
 
-    The published score is linear in PSNR and distance, but its weights follow from their ranges,
-    which are known only at the video's end. Whatever they are, the highest score lies on the convex
-    hull of all frames' values. The frame with the worst patch comes with them.
+    The published score is linear in PSNR and distance, with weights that follow from their ranges
+    over the whole video. For any weights, the highest score lies on the convex hull of all frames'
+    values. The frame with the worst patch is a candidate as well.
 
     Args:
         psnr: (N,), dB.
@@ -214,11 +218,11 @@ def candidates(psnr: np.ndarray, distance: np.ndarray, patch: np.ndarray) -> lis
         patch: (N,), the error of the worst patch.
 
     Returns:
-        Places among the N frames, ascending; the first of frames that are alike.
+        Places among the N frames, ascending; of equal frames the first.
 
     Example:
         >>> psnr, distance = np.array([30, 20, 21, 29]), np.array([0.1, 0.1, 0.4, 0.5])
-        >>> candidates(psnr, distance, np.array([7, 1, 1, 1]))  # 0 has the worst patch
+        >>> choose_candidates(psnr, distance, np.array([7, 1, 1, 1]))  # 0 has the worst patch
         [0, 1, 2, 3]
     """
     hull: list[int] = []
@@ -232,15 +236,17 @@ def candidates(psnr: np.ndarray, distance: np.ndarray, patch: np.ndarray) -> lis
 
 
 def _is_inside(first: int, middle: int, last: int, psnr: np.ndarray, distance: np.ndarray) -> bool:
-    """Whether no weights give the middle one of three frames the highest score."""
+    """Return whether no weights give the middle one of three frames the highest score."""
     rise = (distance[middle] - distance[first]) * (psnr[last] - psnr[first])
     return bool(rise <= (distance[last] - distance[first]) * (psnr[middle] - psnr[first]))
 
 
-def _suspect(outputs: ScoredFrames, batch: ClipBatch, index: int, measures: np.ndarray) -> Suspect:
+def _candidate(
+    outputs: ScoredFrames, batch: ClipBatch, index: int, measures: np.ndarray
+) -> Candidate:
     similarity = _similarity(outputs)
     psnr, distance, patch = measures[index].tolist()
-    return Suspect(
+    return Candidate(
         frame=int(batch.frame[index]),
         psnr=psnr,
         distance=distance,
@@ -252,12 +258,12 @@ def _suspect(outputs: ScoredFrames, batch: ClipBatch, index: int, measures: np.n
 
 
 def _similarity(outputs: ScoredFrames) -> Tensor | None:
-    """How alike queries and items are, where there are any."""
+    """Return the cosines of queries and items; None without a memory."""
     similarity = cast(dict[str, Tensor], outputs).get("similarity")
     return similarity if similarity is not None and similarity.shape[-1] > 0 else None
 
 
 def _small(signal: Tensor) -> np.ndarray:
-    """A picture with values in [−1, 1] as levels 0-255, no larger than it will be shown."""
-    height, width = (min(side, SUSPECT_SIDE) for side in signal.shape[-2:])
+    """Convert values in [−1, 1] to levels 0-255, no larger than the report shows them."""
+    height, width = (min(side, CANDIDATE_SIDE) for side in signal.shape[-2:])
     return levels(F.adaptive_avg_pool2d(signal.float(), (height, width)))

@@ -1,4 +1,4 @@
-"""What a run leaves beside its figures: numbers in files, and a summary on the screen."""
+"""The results of a run: metrics and scores in files, and a summary on the screen."""
 
 import csv
 import json
@@ -17,19 +17,19 @@ SCORE_COLUMNS = ("video", "frame", "psnr", "distance", "regular", "written", "sc
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file that people can read as well; it is there whole or not at all."""
+    """Write an indented JSON file, whole or not at all."""
     text = json.dumps(content, indent=2, ensure_ascii=False)
     with written_whole(path) as unfinished:
         unfinished.write_text(text + "\n", encoding="utf-8")
 
 
 def write_scores(path: Path, frames: dict[str, Tensor], names: Sequence[str]) -> None:
-    """Write a CSV with a row per scored frame; an unknown label is left empty.
+    """Write a CSV file with a row per scored frame; an unknown label is an empty cell.
 
     Args:
-        path: Of the file.
+        path: The file.
         frames: Columns as a :class:`memguard.detection.frame_scorer.FrameScorer` has them.
-        names: Of the videos, by their numbers.
+        names: The names of the videos, by their numbers.
     """
     columns = [frames[name].tolist() for name in SCORE_COLUMNS]
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -42,11 +42,11 @@ def write_scores(path: Path, frames: dict[str, Tensor], names: Sequence[str]) ->
 
 
 def read_scores(path: Path) -> tuple[dict[str, Tensor], list[str]]:
-    """Read such a CSV again.
+    """Read the CSV file that :func:`write_scores` writes.
 
     Returns:
-        The columns, (frames,) each, and the names of the videos by their numbers, which are dealt
-        out here: in the order of the file.
+        The columns, (frames,) each, and the names of the videos by their numbers, which count in
+        the order of the file.
     """
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -61,12 +61,12 @@ def read_scores(path: Path) -> tuple[dict[str, Tensor], list[str]]:
 def print_summary(
     title: str, metrics: dict[str, float], left_out: Sequence[str], folder: Path
 ) -> None:
-    """Print what a test found, and where its files are.
+    """Print the metrics of a run, and the paths of its files.
 
     Args:
-        title: Above the table.
+        title: The title above the table.
         metrics: By name.
-        left_out: Names of videos that the macro average leaves out.
+        left_out: The names of the videos that the macro average leaves out.
         folder: The run folder.
     """
     console = Console()
@@ -86,8 +86,7 @@ def print_summary(
             f"test/auroc_macro leaves out {', '.join(left_out)}: their frames are all of one class."
         )
     for path in sorted(folder.rglob("*")):
-        # W&B keeps copies in a folder of its own, and says itself where; an epoch's pictures are
-        # many.
-        told = not {"wandb", "epochs"} & set(path.relative_to(folder).parts)
-        if told and path.suffix in (".json", ".csv", ".html", ".png", ".ckpt"):
+        # W&B has copies in a folder of its own and names it; each epoch has pictures, too many.
+        listed = not {"wandb", "epochs"} & set(path.relative_to(folder).parts)
+        if listed and path.suffix in (".json", ".csv", ".html", ".png", ".ckpt"):
             console.print(str(path), soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""A CSV file that grows row by row, and has no torn row whatever befalls its disk."""
+"""A CSV file that grows row by row, without a torn row even on a full disk."""
 
 import csv
 import io
@@ -9,16 +9,16 @@ from pathlib import Path
 
 from memguard.errors import DataError
 
-# What is written at the end of a stream, its events and timeline, takes less.
+# The files at the end of a stream, events and timeline, are smaller.
 RESERVED_BYTES = 2**20
 
 
 def not_written(path: Path, error: OSError) -> DataError:
-    """Say that a file could not be written, and what helps.
+    """Make the error of a file that cannot be written, with its remedy.
 
     Args:
         path: The file.
-        error: What the system said.
+        error: The error of the system.
     """
     reason = error.strerror or str(error)
     return DataError(
@@ -28,16 +28,16 @@ def not_written(path: Path, error: OSError) -> DataError:
 
 
 class Rows:
-    """Writes a table's rows, each at once and whole.
+    """Write a table's rows, each at once and whole.
 
-    Space for what else is written at the end is kept free until :meth:`release`.
+    It reserves space for the files at the end until :meth:`release`.
 
     Args:
-        path: The file, which must not be there yet.
-        columns: What to call the columns.
+        path: The file, which must not exist yet.
+        columns: The names of the columns.
 
     Raises:
-        DataError: It is there, or cannot be written.
+        DataError: The file exists, or cannot be written.
     """
 
     def __init__(self, path: Path, columns: Iterable[str]) -> None:
@@ -61,7 +61,7 @@ class Rows:
         """Write a row.
 
         Raises:
-            DataError: The disk is full, or the file was taken away. All rows before are whole.
+            DataError: The disk is full, or the file is gone. All rows before are whole.
         """
         text = io.StringIO()
         csv.writer(text).writerow(values)
@@ -70,7 +70,7 @@ class Rows:
             if not os.path.samestat(os.fstat(self._file.fileno()), self._path.stat()):
                 raise FileNotFoundError
             written = self._file.write(row)
-            if written != len(row):  # the disk has become full within it
+            if written != len(row):  # the disk became full within the row
                 written += self._file.write(row[written:])
         except FileNotFoundError as error:
             raise DataError(
@@ -85,10 +85,10 @@ class Rows:
 
     @property
     def exists(self) -> bool:
-        """Whether the file is still where it was."""
+        """Whether the file still exists at its path."""
         return self._path.exists()
 
     def release(self) -> None:
-        """Give back the space that was kept free, and close the file."""
+        """Free the reserved space, and close the file."""
         for file in (self._reserve, self._file):
             file.close()

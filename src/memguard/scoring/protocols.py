@@ -16,6 +16,19 @@ from memguard.model.shapes import require_shapes
 from memguard.scoring import functional as scoring
 from memguard.scoring.metrics import FrameAP, FrameAUROC, FrameEER, FrameMetric
 
+MEANINGS = {
+    "published": "PSNR and distance, each min–max normalised over its video: the paper's",
+    "shared_range": "as published, but the distance in units of its widest range in any video",
+    "unnormalised": "PSNR and distance, min–max normalised over the whole set, not each video",
+    "smoothed": "as published, then smoothed over time",
+    "psnr": "PSNR alone, normalised over its video",
+    "distance": "distance alone, normalised over its video",
+    "patch": "the patch with the largest error, not normalised",
+    "patch_normalised": "the patch with the largest error, normalised over its video",
+    "patch_psnr": "the mean of patch_normalised and psnr, then smoothed over time",
+}
+"""Each score that :meth:`Scoring.scores` makes, and how."""
+
 
 @dataclass(frozen=True)
 class Scoring:
@@ -81,17 +94,8 @@ class Scoring:
             frames: Columns ``video``, ``psnr``, ``distance`` and ``patch``, each (frames,).
 
         Returns:
-            (frames,) each; a name is that of a protocol:
-
-            - ``published``: both terms, normalised per video,
-            - ``shared_range``: as published, but the distance in units of the widest range,
-            - ``unnormalised``: both terms, stretched over the whole set and not each video,
-            - ``smoothed``: as published, then smoothed over time,
-            - ``psnr`` and ``distance``: one term alone, normalised per video; the second only where
-              frames have a distance, which without a memory they do not,
-            - ``patch``: the worst patch, not normalised,
-            - ``patch_normalised``: the worst patch, normalised per video,
-            - ``patch_psnr``: the mean of it and the PSNR term, then smoothed over time.
+            (frames,) each, under the names of :data:`MEANINGS`; ``distance`` only where frames have
+            a distance, which they do not without a memory.
         """
         video, psnr, distance, patch = (
             frames[name] for name in ("video", "psnr", "distance", "patch")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from memguard.report.plots import BLUE, PAGE_WIDTH, STYLE, VERMILION
+from memguard.report.plots.style import BLUE, PAGE_WIDTH, STYLE, VERMILION
 
 Runs = Sequence[Mapping[str, float]]
 

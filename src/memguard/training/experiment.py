@@ -42,10 +42,11 @@ from memguard.detection.frame_scorer import FrameScorer
 from memguard.distributed import require_together
 from memguard.errors import ConfigError
 from memguard.report.dashboard.figure_sink import LoggedSettings, closing, keep_files
-from memguard.report.page import FinishedTest, write_report
+from memguard.report.page import write_report
 from memguard.report.preparation import preparation_table
-from memguard.report.recorder import Evidence
+from memguard.report.recorder import TestRecorder
 from memguard.report.results import print_summary, write_json, write_scores
+from memguard.report.tested import FinishedTest
 from memguard.scoring.protocols import one_class_videos
 from memguard.training.build import build, build_benchmark, build_datamodule, build_detector
 from memguard.training.callbacks.batch_norm import MeasuredNorm
@@ -290,12 +291,12 @@ def _tested(
             "Only a part of the test videos' frames is tested (trainer.limit_test_batches or "
             "trainer.fast_dev_run): these figures do not compare with those of a whole test."
         )
-    evidence = Evidence()
-    trainer.callbacks.append(evidence)  # type: ignore[attr-defined]
+    recorder = TestRecorder()
+    trainer.callbacks.append(recorder)  # type: ignore[attr-defined]
     trainer.test(scorer, datamodule, verbose=False)
     fps = {number: footage.fps for number, footage in datamodule.tested.items()}
     shape = scorer.frame_shape
-    return FinishedTest(scorer.frames, names, scorer.scoring, shape, evidence, fps)
+    return FinishedTest(scorer.frames, names, scorer.scoring, shape, recorder, fps)
 
 
 def _write_run_folder(

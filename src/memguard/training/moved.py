@@ -16,11 +16,12 @@ MOVED = {
     "memguard.monitors.TestEachEpoch": "memguard.training.callbacks.monitors.TestEachEpoch",
     "memguard.processes.SameItems": "memguard.training.callbacks.processes.SameItems",
     "memguard.report.progress.ProgressBar": "memguard.training.callbacks.progress.ProgressBar",
+    "memguard.report.dashboard.test.TestFindings": "memguard.report.dashboard.test.TestFigures",
     "memguard.report.dashboard.steady.SteadyWandbLogger": (
-        "memguard.report.dashboard.loggers.SteadyWandbLogger"
+        "memguard.report.dashboard.loggers.ResilientWandbLogger"
     ),
     "memguard.report.dashboard.curves_log.ContinuedCSVLogger": (
-        "memguard.report.dashboard.csv_log.ContinuedCSVLogger"
+        "memguard.report.dashboard.csv_log.ResumableCSVLogger"
     ),
     "memguard.data.layouts.avenue": "memguard.data.datasets.avenue.avenue",
     "memguard.data.layouts.folder": "memguard.data.datasets.folder.folder",

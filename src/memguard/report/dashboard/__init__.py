@@ -1,1 +1,1 @@
-"""The callbacks that show a run: to the loggers it has, and as files in its folder."""
+"""Callbacks and loggers that show a run: as files in its folder, and in its loggers."""

@@ -1,4 +1,4 @@
-"""How a few held-out clips are predicted or reconstructed, epoch by epoch."""
+"""Predictions or reconstructions of a few held-out clips, epoch by epoch."""
 
 from typing import cast
 
@@ -8,22 +8,23 @@ import torch
 from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.clips.windows import ClipBatch, sample_windows
 from memguard.detection.frame_scorer import FrameScorer
-from memguard.report.dashboard.figure_sink import Board
-from memguard.report.plots import PaintedFrame, levels, painted_frames
+from memguard.report.dashboard.figure_sink import FigureSink
+from memguard.report.pictures import levels
+from memguard.report.plots.frames import ComparedFrame, frame_comparison
 
 
 class HeldOutClips(pl.Callback):
-    """Shows target, prediction or reconstruction, and error of the same held-out clips each epoch.
+    """Show target, prediction or reconstruction, and error of the same held-out clips each epoch.
 
-    Nothing is shown where nothing is held out.
+    Without held-out clips it shows nothing.
 
     Args:
         folder: The run folder; a picture for each epoch goes to ``figures/epochs/``.
-        clips: How many.
+        clips: The number of clips.
     """
 
     def __init__(self, folder: str, clips: int) -> None:
-        self.board = Board(folder)
+        self.sink = FigureSink(folder)
         self.clips = clips
         self._batch: ClipBatch | None = None
 
@@ -35,7 +36,7 @@ class HeldOutClips(pl.Callback):
 
     @torch.no_grad()
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Paint them."""
+        """Predict or reconstruct the clips, and show them."""
         if self._batch is None or not trainer.is_global_zero:
             return
         with trainer.precision_plugin.forward_context():
@@ -44,13 +45,13 @@ class HeldOutClips(pl.Callback):
             )
         places = zip(self._batch.video.tolist(), self._batch.frame.tolist(), strict=True)
         frames = [
-            PaintedFrame(f"{self._names[video]}, frame {frame}", levels(was), levels(painted))
-            for (video, frame), was, painted in zip(places, target, output, strict=True)
+            ComparedFrame(f"{self._names[video]}, frame {frame}", levels(seen), levels(expected))
+            for (video, frame), seen, expected in zip(places, target, output, strict=True)
         ]
         epoch = trainer.current_epoch + 1
-        self.board.figure(
+        self.sink.figure(
             trainer,
             "val/held_out_clips",
-            painted_frames(frames, predicted=self._batch.frames.shape[1] > 1),
+            frame_comparison(frames, predicted=self._batch.frames.shape[1] > 1),
             file=f"epochs/held_out_clips_{epoch:03}.png",
         )

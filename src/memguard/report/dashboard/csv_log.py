@@ -1,4 +1,4 @@
-"""The curves of a run as a CSV file, which a resumed run goes on with."""
+"""The curves of a run in a CSV file that a resumed run continues."""
 
 import csv
 from pathlib import Path
@@ -11,13 +11,14 @@ from pytorch_lightning.loggers import CSVLogger
 from memguard.files import written_whole
 
 
-class ContinuedCSVLogger(CSVLogger):
-    """Lightning's CSV logger, which would delete what a run in this folder has logged before.
+class ResumableCSVLogger(CSVLogger):
+    """Log to a CSV file, and keep the rows of the run that a checkpoint resumes.
 
-    Rows up to the checkpoint's step stay; later ones are of steps that are taken again.
+    Lightning's logger deletes the file. Here the rows up to the checkpoint's step stay; the resumed
+    run takes later steps again.
 
     Args:
-        checkpoint: What the run goes on from; None starts anew.
+        checkpoint: The checkpoint that the run resumes; None starts a new file.
         settings: As Lightning's logger takes them.
     """
 
@@ -28,7 +29,7 @@ class ContinuedCSVLogger(CSVLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """What writes the file."""
+        """The writer of the file."""
         if self._experiment is not None:
             return self._experiment
         path = Path(self.log_dir) / "metrics.csv"

@@ -1,6 +1,5 @@
-"""The board: where findings are shown. It alone knows how each logger takes them."""
+"""The figure sink: it sends figures and tables to the run folder and to each kind of logger."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +11,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
-from memguard.report.dashboard.loggers import SteadyWandbLogger
+from memguard.report.dashboard.loggers import ResilientWandbLogger
+from memguard.report.table import Cell, Table
 
-Cell = str | int | float | None
 
-
-class Board:
-    """Shows figures, tables and histograms in the run folder and to every logger that can.
+class FigureSink:
+    """Show figures, tables and histograms in the run folder and in every logger that can.
 
     Args:
         folder: The run folder: figures go to ``figures/``, tables to ``tables/``.
@@ -31,60 +29,51 @@ class Board:
         """Show a figure.
 
         Args:
-            trainer: Whose loggers are asked.
-            name: For the loggers, such as ``test/scores``.
-            figure: What to show.
-            file: Below ``figures/``, such as ``scores.png``.
+            trainer: The trainer with the loggers.
+            name: The name in the loggers, such as ``test/scores``.
+            figure: The figure.
+            file: The file below ``figures/``, such as ``scores.png``.
         """
         path = self.folder / "figures" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
         step = trainer.global_step
         for logger in trainer.loggers:
-            if isinstance(logger, SteadyWandbLogger):
+            if isinstance(logger, ResilientWandbLogger):
                 logger.log_image(name, [str(path)], step=step)
             elif isinstance(logger, TensorBoardLogger):
                 picture = np.asarray(Image.open(path).convert("RGB"))
                 logger.experiment.add_image(name, picture, step, dataformats="HWC")
 
-    def table(
-        self,
-        trainer: pl.Trainer,
-        name: str,
-        columns: Sequence[str],
-        rows: Sequence[Sequence[Cell]],
-    ) -> None:
-        """Show a table; its file is named by what follows the last ``/`` of its name.
+    def table(self, trainer: pl.Trainer, name: str, table: Table) -> None:
+        """Show a table; its file has the last part of its name.
 
         Args:
-            trainer: Whose loggers are asked.
-            name: Such as ``test/videos``.
-            columns: Their names.
-            rows: A cell for each column; None leaves it empty.
+            trainer: The trainer with the loggers.
+            name: The name in the loggers, such as ``test/videos``.
+            table: The table.
         """
-        path = self.folder / "tables" / f"{name.split('/')[-1]}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([columns, *rows])
+        table.write_csv(self.folder / "tables" / f"{name.split('/')[-1]}.csv")
         step = trainer.global_step
         for logger in trainer.loggers:
-            if isinstance(logger, SteadyWandbLogger):
-                logger.log_table(name, list(columns), [list(row) for row in rows], step=step)
+            if isinstance(logger, ResilientWandbLogger):
+                rows = [list(row) for row in table.rows]
+                logger.log_table(name, list(table.columns), rows, step=step)
             elif isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_text(name, _markdown(columns, rows), step)
+                logger.experiment.add_text(name, _markdown(table), step)
 
     def histogram(self, trainer: pl.Trainer, name: str, counts: np.ndarray) -> None:
-        """Show how often each of several things was counted, from 0 on.
+        """Show a count for each number from 0.
 
         Args:
-            trainer: Whose loggers are asked.
-            name: Such as ``memory/use``.
+            trainer: The trainer with the loggers.
+            name: The name in the loggers, such as ``memory/use``.
             counts: (M,), of any unit.
         """
         edges = np.arange(len(counts) + 1) - 0.5
         for logger in trainer.loggers:
-            if isinstance(logger, SteadyWandbLogger):
-                from wandb import Histogram  # takes seconds, as in config.wandb_mode
+            if isinstance(logger, ResilientWandbLogger):
+                from wandb import Histogram  # takes seconds to import
 
                 histogram = Histogram(np_histogram=(counts, edges))
                 logger.log_metrics({name: histogram}, step=trainer.global_step)
@@ -103,42 +92,42 @@ class Board:
                 )
 
 
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(_written(cell) for cell in line)} |" for line in lines)
+def _markdown(table: Table) -> str:
+    lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+    return "\n".join(f"| {' | '.join(_text(cell) for cell in line)} |" for line in lines)
 
 
-def _written(cell: Cell) -> str:
+def _text(cell: Cell) -> str:
     if cell is None:
         return ""
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
 
 
 def keep_files(loggers: Sequence[Logger], files: Mapping[str, Path]) -> None:
-    """Give a run's files to the loggers that keep such, as artifacts named by kind and run.
+    """Send a run's files to the loggers that store artifacts, named by kind and run.
 
     Args:
-        loggers: The trainer's.
+        loggers: The trainer's loggers.
         files: By kind, such as ``checkpoint``.
     """
     for logger in loggers:
-        if isinstance(logger, SteadyWandbLogger):
+        if isinstance(logger, ResilientWandbLogger):
             for kind, path in files.items():
-                logger.keep(kind, path)
+                logger.log_file(kind, path)
 
 
 class LoggedSettings(pl.Callback):
-    """Gives the loggers a run's settings once it begins; what is refused before leaves no run.
+    """Log a run's settings once it begins; a configuration rejected before leaves no run.
 
     Args:
-        settings: Of the run.
+        settings: The settings.
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings: dict[str, Any] | None = settings
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give them, at the first stage of the run."""
+        """Log the settings at the first stage of the run."""
         settings, self._settings = self._settings, None
         if settings is not None:
             for logger in trainer.loggers:
@@ -147,7 +136,7 @@ class LoggedSettings(pl.Callback):
 
 @contextmanager
 def closing(loggers: Sequence[Logger]) -> Iterator[None]:
-    """End the loggers' runs, so that the next job of a sweep does not go on in this one's.
+    """End the loggers' runs, or the next job of a sweep would log into this one's.
 
     A run that raises is marked as failed.
     """
@@ -157,5 +146,5 @@ def closing(loggers: Sequence[Logger]) -> Iterator[None]:
         status = 0
     finally:
         for logger in loggers:
-            if isinstance(logger, SteadyWandbLogger):
+            if isinstance(logger, ResilientWandbLogger):
                 logger.end(status)

@@ -1,4 +1,4 @@
-"""Weights & Biases, without which a training goes on."""
+"""Weights & Biases; a training continues without it."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -12,24 +12,24 @@ from pytorch_lightning.loggers import WandbLogger
 log = logging.getLogger(__name__)
 
 
-class SteadyWandbLogger(WandbLogger):
-    """Goes offline where the server cannot be reached, and silent where W&B itself breaks down.
+class ResilientWandbLogger(WandbLogger):
+    """Log to Weights & Biases: offline without its server, and not at all once W&B itself fails.
 
     Args:
-        options: As :class:`WandbLogger` takes them.
+        options: As Lightning's ``WandbLogger`` takes them.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # Lightning hands it over though W&B has given it up, and warns of it.
+        # Lightning passes it, and W&B warns that it is deprecated.
         self._wandb_init.pop("anonymous", None)
         self._lost = False
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run; it is begun at the first call."""
-        import wandb  # takes seconds, as in config.wandb_mode
+        """The run; the first access begins it."""
+        import wandb  # takes seconds to import
 
         if self._experiment is None and self._wandb_init.get("mode") == "offline":
             return self._begin_offline()
@@ -37,7 +37,7 @@ class SteadyWandbLogger(WandbLogger):
             return super().experiment
         except wandb.Error as error:
             log.warning(
-                "W&B cannot be reached (%s), so that this run is kept on disk: send it later with "
+                "W&B cannot be reached (%s), so this run stays on disk: send it later with "
                 "wandb sync %s/wandb/offline-run-*.", str(error).splitlines()[0], self.save_dir,
             )  # fmt: skip
             self._wandb_init["mode"] = "offline"
@@ -45,7 +45,7 @@ class SteadyWandbLogger(WandbLogger):
             return super().experiment
 
     def _begin_offline(self) -> Any:
-        """Begin a run on disk, and say in one line where it is; W&B itself would take four."""
+        """Begin a run on disk, and log where it is in one line; W&B itself needs four."""
         self._be_silent()
         run = super().experiment
         log.info("W&B is offline: wandb sync %s sends this run.", Path(run.dir).parent)
@@ -59,36 +59,36 @@ class SteadyWandbLogger(WandbLogger):
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log numbers."""
-        self._try(lambda: super(SteadyWandbLogger, self).log_metrics(metrics, step))
+        self._try(lambda: super(ResilientWandbLogger, self).log_metrics(metrics, step))
 
     def log_image(self, key: str, images: list[Any], step: int | None = None, **kw: Any) -> None:
         """Log pictures."""
-        self._try(lambda: super(SteadyWandbLogger, self).log_image(key, images, step, **kw))
+        self._try(lambda: super(ResilientWandbLogger, self).log_image(key, images, step, **kw))
 
     def log_table(self, key: str, *given: Any, **named: Any) -> None:
         """Log a table."""
-        self._try(lambda: super(SteadyWandbLogger, self).log_table(key, *given, **named))
+        self._try(lambda: super(ResilientWandbLogger, self).log_table(key, *given, **named))
 
-    def keep(self, kind: str, path: Path) -> None:
-        """Keep a file of the run as an artifact, named by its kind and the run."""
+    def log_file(self, kind: str, path: Path) -> None:
+        """Log a file of the run as an artifact, named by its kind and the run."""
         from wandb import Artifact  # as above
 
         def send() -> None:
             artifact = Artifact(f"{kind}-{self.experiment.id}", type=kind)
-            # Read from where it lies once it is uploaded; a copy would fill the user's cache.
+            # W&B uploads the file from its place; a copy would fill the user's cache.
             artifact.add_file(str(path), policy="immutable")
             self.experiment.log_artifact(artifact)
 
         self._try(send)
 
     def end(self, status: int) -> None:
-        """End the run if there is one, marked as failed where the status is not 0."""
+        """End the run if there is one, marked as failed unless the status is 0."""
         if self._experiment is None:
             return
         self._try(lambda: self.experiment.finish(exit_code=status))
 
     def _try(self, send: Callable[[], None]) -> None:
-        """Do without W&B from here on if its process or the disk it writes to is gone."""
+        """Send something, and stop logging for good if W&B's process or its disk is gone."""
         if self._lost:
             return
         import wandb  # as above
@@ -98,9 +98,9 @@ class SteadyWandbLogger(WandbLogger):
         except (wandb.Error, OSError) as error:
             self._lost = True
             log.warning(
-                "W&B broke down (%s: %s). The run goes on without it; its curves, figures and "
+                "W&B broke down (%s: %s). The run continues without it; its curves, figures and "
                 "tables are in %s.", type(error).__name__, error, self.save_dir,
             )  # fmt: skip
-            # It would say so once more at the very end.
+            # W&B would report it again at the end.
             with suppress(wandb.Error, OSError):
                 wandb.teardown()

@@ -1,4 +1,4 @@
-"""What becomes of the memory's items as a training goes on."""
+"""The memory's items over a training: use, similarity and drift."""
 
 from typing import cast
 
@@ -8,39 +8,39 @@ import torch
 from torch import Tensor
 
 from memguard.detection.detector import Detector
-from memguard.report.dashboard.figure_sink import Board
-from memguard.report.plots import MemoryHistory, memory_history
+from memguard.report.dashboard.figure_sink import FigureSink
+from memguard.report.plots.memory import MemoryHistory, memory_history
 
 
 class MemoryWatch(pl.Callback):
-    """Shows after each epoch how the items are used, how alike they are, and how far they moved.
+    """Show after each epoch the use of the items, their similarity, and their drift.
 
     It logs, over the epoch's training queries and the items at its end:
 
-    - ``memory/dead``: items that no query was nearest to,
-    - ``memory/entropy``: of the items' shares of queries, nats; ln M where all are used alike,
+    - ``memory/dead``: the number of items that no query is nearest to,
+    - ``memory/entropy``: of the items' shares of queries, nats; ln M for equal use,
     - ``memory/cosine_mean``, ``memory/cosine_max``: between any two items,
     - ``memory/drift_mean``, ``memory/drift_max``: 1 − cosine of each item with itself at the end of
       the epoch before.
 
     Args:
         folder: The run folder; ``figures/memory.png`` shows all epochs so far.
-        figure_every: Epochs from one figure to the next, each of which takes half a second to draw;
-            the last epoch has one in any case.
+        figure_every: Epochs from one figure to the next. A figure takes half a second to draw; the
+            last epoch always has one.
     """
 
     def __init__(self, folder: str, figure_every: int) -> None:
-        self.board = Board(folder)
+        self.sink = FigureSink(folder)
         self.figure_every = figure_every
         self._shares: list[np.ndarray] = []
         self._drifts: list[np.ndarray] = []
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count anew."""
+        """Count from 0."""
         self._begin(pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count what is left of an epoch that goes on, too."""
+        """Count the rest of an epoch that a checkpoint resumes, too."""
         self._begin(pl_module)
 
     def _begin(self, pl_module: pl.LightningModule) -> None:
@@ -50,11 +50,11 @@ class MemoryWatch(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
     ) -> None:
-        """Count what the memory was asked."""
+        """Count the queries of each item."""
         self._counts += cast(Detector, pl_module).item_counts
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say what became of the items."""
+        """Log the statistics of the items, and draw them."""
         items = _items(pl_module)
         if len(items) == 0:
             return
@@ -74,8 +74,8 @@ class MemoryWatch(pl.Callback):
             drift=np.stack(self._drifts),
             cosine=(items @ items.T).cpu().numpy(),
         )
-        self.board.histogram(trainer, "memory/use", self._shares[-1])
-        self.board.figure(trainer, "memory/items", memory_history(history), file="memory.png")
+        self.sink.histogram(trainer, "memory/use", self._shares[-1])
+        self.sink.figure(trainer, "memory/items", memory_history(history), file="memory.png")
 
 
 def _items(pl_module: pl.LightningModule) -> Tensor:
@@ -83,11 +83,11 @@ def _items(pl_module: pl.LightningModule) -> Tensor:
 
 
 def item_statistics(share: Tensor, drift: Tensor, items: Tensor) -> dict[str, Tensor]:
-    """Sum up an epoch of a memory; the names are those of :class:`MemoryWatch`.
+    """Summarise an epoch of a memory under the names of :class:`MemoryWatch`.
 
     Args:
         share: (M,), each item's share of the queries.
-        drift: (M,), how far each moved.
+        drift: (M,), 1 − cosine of each with itself an epoch before.
         items: (M, C), unit rows.
     """
     statistics = {

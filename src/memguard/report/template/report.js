@@ -1,5 +1,5 @@
 "use strict";
-// Shows the frame that a chart is pointed at; everything else on the page is there without this.
+// Shows the frame under the pointer; the rest of the page works without this script.
 const videos = JSON.parse(document.getElementById("videos-data").textContent);
 const popup = document.getElementById("frame");
 
@@ -9,17 +9,17 @@ function nearestPicture(pictures, frame) {
   const numbers = Object.keys(pictures).map(Number);
   if (!numbers.length) return null;
   const number = numbers.reduce((a, b) => (Math.abs(b - frame) < Math.abs(a - frame) ? b : a));
-  return { number, address: pictures[number] };
+  return { number, url: pictures[number] };
 }
 
 function describe(video, frame, shown) {
-  const words = [`frame ${frame}`];
-  if (video.fps) words.push(`${(frame / video.fps).toFixed(1)} s`);
-  words.push(`score ${video.scores[frame - video.first]}`);
-  if (video.truth) words.push(within(video.truth, frame) ? "anomalous" : "normal");
-  if (within(video.writes, frame)) words.push("written into the memory");
-  if (shown && shown.number !== frame) words.push(`picture of frame ${shown.number}`);
-  return words.join(" · ");
+  const parts = [`frame ${frame}`];
+  if (video.fps) parts.push(`${(frame / video.fps).toFixed(1)} s`);
+  parts.push(`score ${video.scores[frame - video.first]}`);
+  if (video.truth) parts.push(within(video.truth, frame) ? "anomalous" : "normal");
+  if (within(video.updates, frame)) parts.push("memory update");
+  if (shown && shown.number !== frame) parts.push(`picture of frame ${shown.number}`);
+  return parts.join(" · ");
 }
 
 for (const chart of document.querySelectorAll(".chart")) {
@@ -37,13 +37,13 @@ for (const chart of document.querySelectorAll(".chart")) {
     cursor.style.visibility = "visible";
     const image = popup.querySelector("img");
     image.hidden = !shown;
-    if (shown) image.src = shown.address;
+    if (shown) image.src = shown.url;
     popup.querySelector("p").textContent = describe(video, frame, shown);
     popup.hidden = false;
     place();
   }
 
-  // Beside the line, and above the chart or below it, wherever there is room.
+  // Centred on the cursor, below the chart if there is room, else above it.
   function place() {
     const box = plot.getBoundingClientRect();
     const at = box.left + (box.width * (frame - video.first + 0.5)) / video.scores.length;
@@ -77,7 +77,7 @@ for (const chart of document.querySelectorAll(".chart")) {
   });
 }
 
-// An item that is pointed at stands out on the plane.
+// Pointing at an item highlights its queries on the plane.
 const onPlane = document.querySelectorAll(".plane [data-item]");
 for (const item of document.querySelectorAll(".items li, .plane [data-item]")) {
   const only = (number) =>
