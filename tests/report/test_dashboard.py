@@ -78,7 +78,7 @@ def shown_of(
         scoring=Scoring(name, weight=0.6, patch=(1 / 8, 1 / 8), smoothing=0, causal=False),
         frame_shape=(32, 64),
         device="cpu",
-        paint=lambda clips: (target + 1, target),
+        predict=lambda clips: (target + 1, target),
     )
     records = [SimpleNamespace(name="one"), SimpleNamespace(name="two")]
     data = SimpleNamespace(
