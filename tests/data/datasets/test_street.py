@@ -1,4 +1,4 @@
-"""The embedded street dataset: what is written, that it agrees with itself, and how hard it is."""
+"""The street dataset: its files, their consistency, and the difficulty of detection."""
 
 import csv
 import json
@@ -13,7 +13,8 @@ from torchmetrics.functional.classification import binary_auroc
 
 from memguard.data.datasets.street import STREET, Plan, Video, film, generate, is_complete
 from memguard.data.datasets.street.figures import WALK, Fixture, Tree, Walker
-from memguard.data.datasets.street.scene import CROSSING, PROMENADE, compose
+from memguard.data.datasets.street.place import CROSSING, PROMENADE
+from memguard.data.datasets.street.scene import compose
 from memguard.errors import DataError
 
 PART = Plan(train=(20,), test=STREET.test[:5])
@@ -41,7 +42,7 @@ def _masks(root: Path, name: str) -> NDArray[np.bool_]:
 
 
 def _labels(root: Path) -> dict[str, NDArray[np.bool_]]:
-    """Returns for each test video whether each of its frames is labelled."""
+    """Whether each frame of each test video is labelled."""
     names = sorted(path.stem for path in (root / "test").iterdir())
     labels = {name: np.zeros(len(_masks(root, name)), bool) for name in names}
     with (root / "labels.csv").open(newline="") as file:
@@ -61,7 +62,7 @@ def test_one_seed_always_gives_the_same_bytes(tmp_path: Path) -> None:
     assert _files(tmp_path / "once") == _files(tmp_path / "again")
 
 
-def test_bytes_do_not_depend_on_what_was_in_memory(tmp_path: Path) -> None:
+def test_bytes_do_not_depend_on_the_content_of_memory(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     composed = compose(np.random.default_rng(1), np.random.default_rng(2), 60, ())
     pictures = [composed.render(frame, rng)[0] for frame in range(60)]
@@ -104,7 +105,7 @@ def test_every_test_video_is_labelled_in_part(street: Path) -> None:
         assert not labelled.all()
 
 
-def test_masks_lie_on_the_thing_that_moves(street: Path) -> None:
+def test_masks_cover_the_moving_figure(street: Path) -> None:
     pictures, masks = _grey(street / "test" / "01.mp4"), _masks(street, "01")
     frame = int(masks.sum(axis=(1, 2)).argmax())
     unlike_the_street = np.abs(pictures[frame] - np.median(pictures, axis=0)) > 20
@@ -112,11 +113,11 @@ def test_masks_lie_on_the_thing_that_moves(street: Path) -> None:
     assert unlike_the_street[~masks[frame]].mean() < 0.1
 
 
-def test_marker_tells_the_kinds_of_each_interval(street: Path) -> None:
+def test_marker_names_the_kinds_of_each_interval(street: Path) -> None:
     events = json.loads((street / "street.json").read_text())["events"]
     for number, video in enumerate(PART.test, 1):
-        told = {kind for e in events if e["video"] == f"{number:02d}" for kind in e["kinds"]}
-        assert told == {kind for kind, _ in video.events}
+        named = {kind for e in events if e["video"] == f"{number:02d}" for kind in e["kinds"]}
+        assert named == {kind for kind, _ in video.events}
 
 
 def test_is_complete_only_for_the_seed_and_version_it_was_made_with(
@@ -163,7 +164,7 @@ def test_difference_of_frames_does_not_solve_it(street: Path) -> None:
     assert 0.5 < float(binary_auroc(score, label.long())) < 0.8
 
 
-def test_without_events_everyone_walks_where_people_walk() -> None:
+def test_without_events_everyone_walks_on_promenade_or_path() -> None:
     place, course = np.random.default_rng(1), np.random.default_rng(2)
     composed = compose(place, course, 200, ())
     people = [figure for figure in composed.normal if not isinstance(figure, Fixture | Tree)]

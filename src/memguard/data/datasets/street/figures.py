@@ -1,7 +1,7 @@
-"""What stands and moves in the street, each able to draw itself at any frame.
+"""Figures that stand and move in the street; each draws itself at any frame.
 
-Figures are drawn at scale 1 about the point where they touch the ground (the origin), heading
-to the right; `Route` says where that point is. Lengths are in pixels, times in frames.
+A figure is drawn at scale 1, heading to the right, with the origin where it touches the ground;
+`Route` is the path of that point. Lengths are in pixels, times in frames.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from memguard.data.datasets.street.paint import PICTURE_HEIGHT, Colour, Stroke, disc, shadow
+from memguard.data.datasets.street.drawing import PICTURE_HEIGHT, Colour, Stroke, disc, shadow
 
 FAR_SCALE, NEAR_SCALE = 0.8, 1.25  # size of a figure at the top and at the bottom of the picture
 
@@ -18,30 +18,30 @@ SKIN: Colour = (196.0, 160.0, 136.0)
 
 
 def depth_scale(point: complex) -> float:
-    """Returns how large a figure is drawn that touches the ground at `point`."""
+    """Return the scale of a figure that touches the ground at `point`."""
     return FAR_SCALE + (NEAR_SCALE - FAR_SCALE) * point.imag / PICTURE_HEIGHT
 
 
 class Figure(Protocol):
-    """Anything that stands on the ground."""
+    """A figure on the ground."""
 
     def foot(self, frame: float) -> complex:
-        """Returns where the figure touches the ground: what is lower hides what is higher."""
+        """Return the point where the figure touches the ground; lower figures hide higher ones."""
         ...
 
     def strokes(self, frame: float) -> list[Stroke]:
-        """Returns the figure's strokes in the picture, in painting order."""
+        """Return the figure's strokes in the picture, in drawing order."""
         ...
 
 
 @dataclass(frozen=True)
 class Route:
-    """A straight way at constant speed.
+    """A straight path at constant speed.
 
     Attributes:
-        point: Where the figure is at frame `start`.
+        point: The position at frame `start`.
         velocity: Pixels per frame.
-        start: Any frame; the way extends to both sides of it.
+        start: Any frame; the path extends to both sides of it.
     """
 
     point: complex
@@ -49,18 +49,18 @@ class Route:
     start: float
 
     def at(self, frame: float) -> complex:
-        """Returns the position at a frame."""
+        """Return the position at a frame."""
         return self.point + (frame - self.start) * self.velocity
 
     @property
     def facing(self) -> int:
-        """1 if the way leads to the right, -1 if to the left."""
+        """1 if the path leads to the right, -1 if to the left."""
         return 1 if self.velocity.real >= 0 else -1
 
 
 @dataclass(frozen=True)
 class Gait:
-    """How legs and arms swing.
+    """The swing of legs and arms.
 
     Attributes:
         stride: Pixels travelled per cycle of two steps.
@@ -81,7 +81,7 @@ RUN = Gait(stride=26.0, swing=0.85, bend=1.50, lean=0.22)
 
 @dataclass(frozen=True)
 class Look:
-    """What a person looks like: colours of clothes and hair, and size (1 is average)."""
+    """The look of a person: colours of clothes and hair, and size (1 is average)."""
 
     top: Colour
     trousers: Colour
@@ -92,19 +92,19 @@ class Look:
 def _limb(
     joint: complex, upper: float, lower: float, half: float, radius: float, colour: Colour
 ) -> list[Stroke]:
-    """Draws an arm or a leg of two halves hanging from a joint at angles from upright."""
+    """Draw an arm or a leg of two halves that hang from a joint at angles from upright."""
     middle = joint + half * complex(math.sin(upper), math.cos(upper))
     end = middle + half * complex(math.sin(lower), math.cos(lower))
     return [Stroke(joint, middle, radius, colour), Stroke(middle, end, radius * 0.85, colour)]
 
 
 def _person(look: Look, gait: Gait, phase: float, sideways: float) -> list[Stroke]:
-    """Draws a person on the ground at the origin.
+    """Draw a person on the ground at the origin.
 
     Args:
         look: Colours.
-        gait: How the limbs swing.
-        phase: Where in the cycle of two steps the person is, in radians.
+        gait: The swing of the limbs.
+        phase: The phase in the cycle of two steps, in radians.
         sideways: 1 seen from the side, 0 seen from the front or from behind.
     """
     hip, shoulder = -11.0j, -11.0j + 7.0 * complex(math.sin(gait.lean), -math.cos(gait.lean))
@@ -139,15 +139,15 @@ class Walker:
     gait: Gait = WALK
 
     def foot(self, frame: float) -> complex:
-        """Returns where the person stands."""
+        """Return the position of the person."""
         return self.route.at(frame)
 
     def strokes(self, frame: float) -> list[Stroke]:
-        """Returns the person mid-step, with a shadow."""
+        """Return the person mid-step, with a shadow."""
         return self.drawn(frame, fallen=0.0)
 
     def drawn(self, frame: float, fallen: float) -> list[Stroke]:
-        """Returns the person at a frame, upright (`fallen` is 0) to lying on the back (1)."""
+        """Return the person at a frame, upright (`fallen` is 0) to lying on the back (1)."""
         velocity, at = self.route.velocity, self.foot(frame)
         scale = self.look.size * depth_scale(at)
         cycles = frame * abs(velocity) / (self.gait.stride * scale)
@@ -167,28 +167,28 @@ class Faller:
     """A walker who falls, lies still, gets up and walks on.
 
     Attributes:
-        walker: The walker, as without a fall.
-        falls: Frame at which the fall begins.
-        rises: Frame at which the person stands again.
+        walker: The walker without a fall.
+        falls: The frame at which the fall begins.
+        rises: The frame at which the person stands again.
     """
 
     walker: Walker
     falls: int
     rises: int
 
-    FALLING = 7.0  # frames that falling takes, and rising too
+    FALLING = 7.0  # frames of falling, and of rising
 
     def foot(self, frame: float) -> complex:
-        """Returns where the feet are."""
+        """Return the position of the feet."""
         return self.walker.foot(self._walked(frame))
 
     def strokes(self, frame: float) -> list[Stroke]:
-        """Returns the person upright, falling or lying."""
+        """Return the person upright, falling or lying."""
         fallen = min((frame - self.falls) / self.FALLING, (self.rises - frame) / self.FALLING)
         return self.walker.drawn(self._walked(frame), fallen=min(max(fallen, 0.0), 1.0))
 
     def _walked(self, frame: float) -> float:
-        """Returns the frame at which the walker, had there been no fall, is as far."""
+        """Return the frame at which a walker without a fall has the same position."""
         return frame - min(max(frame - self.falls, 0.0), self.rises - self.falls)
 
 
@@ -204,11 +204,11 @@ class Cyclist:
     GEAR = 22.0  # pixels travelled per turn of the pedals
 
     def foot(self, frame: float) -> complex:
-        """Returns the point of the ground below the pedals."""
+        """Return the point of the ground below the pedals."""
         return self.route.at(frame)
 
     def strokes(self, frame: float) -> list[Stroke]:
-        """Returns bicycle and rider with turning pedals."""
+        """Return bicycle and rider with turning pedals."""
         at = self.foot(frame)
         turn = 2 * math.pi * frame * abs(self.route.velocity) / self.GEAR
         drawing = [
@@ -260,11 +260,11 @@ class Cart:
     stripes: tuple[Colour, Colour]
 
     def foot(self, frame: float) -> complex:
-        """Returns the point of the ground below the middle of the vehicle."""
+        """Return the point of the ground below the middle of the vehicle."""
         return self.route.at(frame)
 
     def strokes(self, frame: float) -> list[Stroke]:
-        """Returns the vehicle with its driver."""
+        """Return the vehicle with its driver."""
         at = self.foot(frame)
         drawing = [*self._cab(), *self._box(), *self._wheels()]
         ground = shadow(-15.0 + 1.0j, 21.0 + 3.0j, 3.4)
@@ -298,17 +298,17 @@ class Cart:
 
 @dataclass(frozen=True)
 class Fixture:
-    """Something that stands still: a bench, a lamp, a bin."""
+    """A thing that stands still: a bench, a lamp, a bin."""
 
     place: complex
     drawing: tuple[Stroke, ...]
 
     def foot(self, frame: float) -> complex:
-        """Returns where it stands."""
+        """Return its position."""
         return self.place
 
     def strokes(self, frame: float) -> list[Stroke]:
-        """Returns its strokes, the same at every frame."""
+        """Return its strokes, the same at every frame."""
         return _placed(self.drawing, self.place, 1.0, 1)
 
 
@@ -317,25 +317,25 @@ class Tree:
     """A tree whose crown sways in gusts of wind.
 
     Attributes:
-        place: Where the trunk meets the ground.
-        clumps: Clumps of leaves, drawn about the foot of the trunk.
-        wind: Where in the course of the gusts frame 0 is, in radians.
+        place: The foot of the trunk.
+        clumps: Clumps of leaves, relative to the foot of the trunk.
+        wind: The phase of the gusts at frame 0, in radians.
     """
 
     place: complex
     clumps: tuple[Stroke, ...]
     wind: float
 
-    SWAY = 1.6  # pixels that a clump moves to each side in the strongest gust
+    SWAY = 1.6  # largest displacement of a clump in the strongest gust, pixels
     SWAY_PERIOD = 19.0
     GUST_PERIOD = 90.0
 
     def foot(self, frame: float) -> complex:
-        """Returns where the trunk meets the ground."""
+        """Return the foot of the trunk."""
         return self.place
 
     def strokes(self, frame: float) -> list[Stroke]:
-        """Returns trunk and swaying crown; its shadow lies on the ground, unmoved."""
+        """Return trunk and swaying crown; the shadow is part of the ground."""
         gust = 0.55 + 0.45 * math.sin(self.wind + 2 * math.pi * frame / self.GUST_PERIOD)
         beat = 2 * math.pi * frame / self.SWAY_PERIOD
         drawing = [Stroke(0j, -22.0j, 2.0, (84.0, 68.0, 54.0))]

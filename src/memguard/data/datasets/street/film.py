@@ -1,4 +1,4 @@
-"""Filming the street: videos, labels and masks on disk."""
+"""Film the street: write videos, labels and masks."""
 
 import csv
 import json
@@ -18,15 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from memguard.data.datasets.street.paint import PICTURE_HEIGHT, PICTURE_WIDTH, Owners
+from memguard.data.datasets.street.drawing import PICTURE_HEIGHT, PICTURE_WIDTH, Owners
 from memguard.data.datasets.street.scene import Scene, compose
 from memguard.errors import DataError
 
-VERSION = 4  # to be raised with every change of the pictures
+VERSION = 4  # raise it with every change of the pictures
 MARKER = "street.json"
 
 FRAMES_PER_SECOND = Fraction(25, 2)
-# Macroblock-tree rate control is off: with it x264 gives other bytes from one run to the next.
+# With macroblock-tree rate control x264 writes different bytes in each run.
 ENCODER = {
     "preset": "veryfast",
     "crf": "24",
@@ -35,20 +35,20 @@ ENCODER = {
     "x264-params": "mbtree=0",
 }
 
-VISIBLE = 12  # pixels: the part of a figure at the picture's edge below which it is not labelled
+VISIBLE = 12  # a figure with fewer pixels in the picture is not labelled
 _MOST_WORKERS = 8
 
-# The first of three numbers is the seed; these are the second.
+# The second of the three numbers that seed a generator; the first is the seed.
 _PLACE, _TRAIN, _TEST = range(3)
 
 
 @dataclass(frozen=True)
 class Video:
-    """One video to film.
+    """A video to film.
 
     Attributes:
-        frames: Its length.
-        events: Kind (see `scene.KINDS`) and first frame of each thing out of place.
+        frames: The number of frames.
+        events: The kind (see `events.KINDS`) and the first frame of each event.
     """
 
     frames: int
@@ -57,14 +57,19 @@ class Video:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to film: the training videos, which hold no events, and the test videos."""
+    """The videos to film.
+
+    Attributes:
+        train: The number of frames of each training video; they have no events.
+        test: The test videos.
+    """
 
     train: tuple[int, ...]
     test: tuple[Video, ...]
 
 
-# As in the benchmarks that it stands in for, something happens in every test video: the published
-# protocol stretches each video's scores over the whole range, also those of a video all normal.
+# Every test video has an event, as in the benchmarks: the published protocol normalises the scores
+# of each video to [0, 1], also those of a video without events.
 STREET = Plan(
     train=(200,) * 8,
     test=(
@@ -84,7 +89,7 @@ STREET = Plan(
 
 @dataclass(frozen=True)
 class Interval:
-    """Consecutive frames, `start` to `end` inclusive, and what is out of place in them."""
+    """Consecutive frames, `start` to `end` inclusive, and the kinds of their events."""
 
     video: str
     start: int
@@ -94,7 +99,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class _Job:
-    """One video, where it is to lie, and what its randomness starts from."""
+    """A video to film, its folder and its seed."""
 
     video: Video
     seed: int
@@ -108,11 +113,11 @@ class _Job:
 
 
 def is_complete(root: Path, *, seed: int = 0) -> bool:
-    """Tells whether `generate` has finished in `root`, with this seed and this version.
+    """Return whether `generate` has finished in `root`, with this seed and this version.
 
     Args:
-        root: Folder of the dataset; need not exist.
-        seed: Seed that the dataset should have been generated with.
+        root: The folder of the dataset; it may be missing.
+        seed: The expected seed of the dataset.
     """
     try:
         made = json.loads((root / MARKER).read_text(encoding="utf-8"))
@@ -122,18 +127,18 @@ def is_complete(root: Path, *, seed: int = 0) -> bool:
 
 
 def generate(root: Path, *, seed: int = 0, plan: Plan = STREET) -> None:
-    """Generates the dataset, the same bytes for the same seed.
+    """Generate the dataset, with the same bytes for the same seed.
 
-    The folder appears whole or, if anything fails, not at all. An older generated dataset in
-    its place is replaced.
+    The folder appears complete or, after an error, not at all. It replaces an older generated
+    dataset.
 
     Args:
-        root: Folder to write; its parents are created.
-        seed: Seed of the scene and of everything that happens in it.
-        plan: What to film.
+        root: The folder to write; its parents are created.
+        seed: The seed of the scene and its events.
+        plan: The videos to film.
 
     Raises:
-        DataError: If `root` holds something else than a generated dataset.
+        DataError: If `root` holds other files than a generated dataset.
     """
     if root.exists() and any(root.iterdir()) and not (root / MARKER).exists():
         raise DataError(f"{root} is not empty and no street dataset: name another folder")
@@ -151,12 +156,12 @@ def generate(root: Path, *, seed: int = 0, plan: Plan = STREET) -> None:
 
 
 def _film_all(root: Path, seed: int, plan: Plan) -> list[Interval]:
-    """Films all videos on all processors and returns the intervals of the test videos."""
+    """Film all videos on all processors, and return the intervals of the test videos."""
     train = [_Job(Video(frames), seed, _TRAIN, k, root) for k, frames in enumerate(plan.train, 1)]
     test = [_Job(video, seed, _TEST, k, root) for k, video in enumerate(plan.test, 1)]
     jobs = train + test
     workers = min(len(jobs), os.cpu_count() or 1, _MOST_WORKERS)
-    # Forking would copy a process in which other libraries may run threads.
+    # A forked process deadlocks if other libraries run threads.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         filmed = pool.map(_film, jobs)
         done = track(filmed, "Generating the street dataset", total=len(jobs))
@@ -164,7 +169,7 @@ def _film_all(root: Path, seed: int, plan: Plan) -> list[Interval]:
 
 
 def _film(job: _Job) -> list[Interval]:
-    """Films one video, writes its masks if it is a test video, and returns its intervals."""
+    """Film a video, write the masks of a test video, and return its intervals."""
     course = np.random.default_rng([job.seed, job.split, job.index])
     place = np.random.default_rng([job.seed, _PLACE, 0])
     scene = compose(place, course, job.video.frames, job.video.events)
@@ -178,7 +183,7 @@ def _film(job: _Job) -> list[Interval]:
 
 
 def _shoot(scene: Scene, owners: Owners, rng: np.random.Generator) -> Iterator[NDArray[np.uint8]]:
-    """Yields the pictures of a scene, and fills in whose their pixels are."""
+    """Yield the pictures of a scene, and fill in the owners of their pixels."""
     for frame, owned in enumerate(owners):
         picture, owned[:] = scene.render(frame, rng)
         if np.count_nonzero(owned) < VISIBLE:
@@ -187,7 +192,7 @@ def _shoot(scene: Scene, owners: Owners, rng: np.random.Generator) -> Iterator[N
 
 
 def _encode(path: Path, pictures: Iterable[NDArray[np.uint8]]) -> None:
-    """Writes pictures (height, width, 3), RGB, as an H.264 video."""
+    """Write pictures (height, width, 3), RGB, as an H.264 video."""
     with av.open(path, "w", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND, options=ENCODER)
         stream.height, stream.width = PICTURE_HEIGHT, PICTURE_WIDTH
@@ -198,13 +203,13 @@ def _encode(path: Path, pictures: Iterable[NDArray[np.uint8]]) -> None:
 
 
 def _intervals(video: str, scene: Scene, owners: Owners) -> list[Interval]:
-    """Returns the intervals of a video in which something out of place shows."""
+    """Return the intervals of a video with visible events."""
     found = []
-    for strange, group in groupby(range(len(owners)), lambda frame: owners[frame].any()):
+    for anomalous, group in groupby(range(len(owners)), lambda frame: owners[frame].any()):
         frames = list(group)
-        if strange:
-            shown = np.unique(owners[frames])
-            kinds = {scene.happenings[number - 1].kind for number in shown if number}
+        if anomalous:
+            visible = np.unique(owners[frames])
+            kinds = {scene.events[number - 1].kind for number in visible if number}
             found.append(Interval(video, frames[0], frames[-1], tuple(sorted(kinds))))
     return found
 

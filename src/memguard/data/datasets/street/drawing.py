@@ -1,7 +1,7 @@
-"""Painting with soft strokes: the only primitive that the street is drawn with.
+"""Drawing with soft strokes, the only primitive of the street.
 
-Points are complex numbers ``x + 1j * y`` in pixels, y downwards, so that turning and scaling a
-drawing are products.
+Points are complex numbers ``x + 1j * y`` in pixels, y downwards: to turn or scale a drawing is to
+multiply.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Owners = NDArray[np.uint8]
 
 PICTURE_HEIGHT, PICTURE_WIDTH = 160, 240
 
-SOLID = 0.5  # the coverage from which a pixel belongs to what was painted over it
+SOLID = 0.5  # a stroke owns the pixels that it covers by more
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Stroke:
     """A thick line with a soft edge: a limb, a body, a head (`start == end`) or a wheel.
 
     Attributes:
-        start: Where the line begins.
-        end: Where the line ends.
+        start: The start of the line.
+        end: The end of the line.
         radius: Half of the line's thickness in pixels.
         colour: RGB, 0 to 255.
-        ring: If positive, the line is drawn around `start` to `end` at this distance.
+        ring: If positive, the line runs around the segment at this distance: a ring.
         softness: Width of the faded edge in pixels.
         opacity: Coverage inside the line, 0 to 1.
     """
@@ -43,11 +43,11 @@ class Stroke:
 
     @property
     def reach(self) -> float:
-        """Distance from the line beyond which nothing is painted, in pixels."""
+        """The largest distance of a pixel that the stroke covers, in pixels."""
         return self.ring + self.radius + self.softness
 
     def placed(self, at: complex, scale: float, facing: int) -> "Stroke":
-        """Returns the stroke at `at`, scaled, and mirrored left-right if `facing` is -1."""
+        """Return the stroke at `at`, scaled, and mirrored left-right if `facing` is -1."""
 
         def move(point: complex) -> complex:
             return at + scale * complex(facing * point.real, point.imag)
@@ -63,29 +63,36 @@ class Stroke:
         )
 
     def turned(self, angle: float) -> "Stroke":
-        """Returns the stroke turned clockwise about the origin by `angle` radians."""
+        """Return the stroke, turned clockwise about the origin by `angle` radians."""
         turn = complex(np.cos(angle), np.sin(angle))
         return replace(self, start=turn * self.start, end=turn * self.end)
 
 
 def disc(centre: complex, radius: float, colour: Colour) -> Stroke:
-    """Returns a stroke that is a filled circle."""
+    """Return a filled circle."""
     return Stroke(centre, centre, radius, colour)
 
 
 def shadow(start: complex, end: complex, radius: float) -> Stroke:
-    """Returns a soft dark stroke, too faint to own the pixels that it darkens."""
+    """Return a soft dark stroke, too faint to own pixels."""
     return Stroke(start, end, radius, (25.0, 28.0, 38.0), softness=2.5, opacity=0.32)
 
 
-def paint(canvas: Canvas, strokes: Sequence[Stroke], owners: Owners, owner: int = 0) -> None:
-    """Paints strokes, in their order, onto a picture and marks whose its pixels are.
+def draw(canvas: Canvas, strokes: Sequence[Stroke], owners: Owners, owner: int = 0) -> None:
+    """Draw strokes onto a picture, in order, and mark the owner of its pixels.
 
     Args:
         canvas: Picture (height, width, 3), RGB from 0 to 255; changed in place.
-        strokes: What to paint.
-        owners: (height, width); every pixel that is covered solidly becomes `owner`, in place.
-        owner: Who the strokes belong to.
+        strokes: The strokes.
+        owners: (height, width); every solidly covered pixel becomes `owner`, in place.
+        owner: The owner of the strokes.
+
+    Example:
+        >>> canvas = np.zeros((8, 8, 3), np.float32)
+        >>> owners = np.zeros((8, 8), np.uint8)
+        >>> draw(canvas, [disc(4 + 4j, 2, (255, 0, 0))], owners, owner=1)
+        >>> int(owners.sum()), canvas[4, 4].tolist()
+        (13, [255.0, 0.0, 0.0])
     """
     height, width = owners.shape
     ends = np.array([(s.start, s.end) for s in strokes], np.complex64)
@@ -98,7 +105,7 @@ def paint(canvas: Canvas, strokes: Sequence[Stroke], owners: Owners, owner: int 
         return
     coverage = _coverage(strokes, ends, rows, columns)
     owners[rows, columns][coverage.max(axis=0) > SOLID] = owner
-    # Each stroke shows as far as it covers and as the later ones let it through.
+    # A stroke is visible where it covers a pixel and later strokes do not.
     through = np.cumprod(1.0 - coverage[::-1], axis=0)[::-1]
     coverage[:-1] *= through[1:]
     colours = np.array([s.colour for s in strokes], np.float32)
@@ -110,7 +117,7 @@ def paint(canvas: Canvas, strokes: Sequence[Stroke], owners: Owners, owner: int 
 def _coverage(
     strokes: Sequence[Stroke], ends: NDArray[np.complex64], rows: slice, columns: slice
 ) -> NDArray[np.float32]:
-    """Returns how much each stroke covers each pixel of a window: (strokes, rows, columns)."""
+    """Return the coverage of each pixel of a window by each stroke, (strokes, rows, columns)."""
     x = np.arange(columns.start, columns.stop, dtype=np.float32)
     y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
 
