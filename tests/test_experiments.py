@@ -72,14 +72,14 @@ def test_scores_have_the_columns_of_a_run_and_a_row_that_names_them(path: Path) 
         reader = csv.DictReader(file)
         assert reader.fieldnames == COLUMNS
         frames = list(reader)
-    assert len(frames) == 1962
     assert {row["label"] for row in frames} == {"0", "1"}
     name = (path.parent.name, path.name.removesuffix(".csv.gz"))
-    assert name in {(row["study"], row["run"]) for row in rows()}
+    (run,) = [row for row in rows() if (row["study"], row["run"]) == name]
+    assert len(frames) == float(run["test/frames"] or 1962)
 
 
 def test_scores_are_small() -> None:
-    assert sum(path.stat().st_size for path in SCORES) < 2**20
+    assert sum(path.stat().st_size for path in SCORES) < 5 * 2**20
 
 
 def test_recorded_scores_give_the_recorded_result(experiments: Any) -> None:
