@@ -35,7 +35,6 @@ SOURCES = {site: source for source, site in OUTSIDE.items()}
 
 LINK = re.compile(r"(?<=\]\()(?!https?://|#)([^)#\s]+)")
 EQUATION = re.compile(r"^```math\n(.+?)\n```$|\$`([^`]+)`\$", re.DOTALL | re.MULTILINE)
-ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):<code>~?([^<]+)</code>")
 
 log = logging.getLogger("mkdocs.hooks")
 
@@ -54,7 +53,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def notebook_page(path: Path) -> str:
     """Write a notebook with its stored outputs as Markdown."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    parts = []
+    parts = ["---\nhide: [toc]\n---"]  # code is wide
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
@@ -97,7 +96,6 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
-    """Put the equations in, and read the roles of docstrings as code."""
+    """Put the equations in."""
     equations = page.meta["equations"]
-    html = re.sub(r"@equation(\d+)@", lambda match: equations[int(match[1])], html)
-    return ROLE.sub(r"<code>\1</code>", html)
+    return re.sub(r"@equation(\d+)@", lambda match: equations[int(match[1])], html)

@@ -80,6 +80,13 @@ def test_equations_are_mathml(site: Path) -> None:
     assert "@equation" not in page
 
 
+def test_docstrings_are_read_as_meant(site: Path) -> None:
+    page = (site / "api.html").read_text(encoding="utf-8")
+    assert page.count("Examples:") >= 8
+    text = re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)  # of the source code
+    assert not re.search(r":(?:class|func|meth|data):|Example:", text)
+
+
 def test_notebooks_are_shown_with_their_outputs(site: Path) -> None:
     page = (site / "notebooks" / "02_inside_the_memory.html").read_text(encoding="utf-8")
     assert page.count('src="data:image/png;base64,') == 3

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 def commands(page: str, module: str) -> list[list[str]]:
     """The overrides of each command of a page that runs a module of memguard."""
     lines = [line for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
-             for line in block.splitlines()]  # fmt: skip
+             for line in block.replace("\\\n", " ").splitlines()]  # fmt: skip
     words = [shlex.split(line, comments=True) for line in lines]
     start = ["python", "-m", f"memguard.{module}"]
     return [command[3:] for command in words if command[:3] == start]
