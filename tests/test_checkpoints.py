@@ -15,6 +15,7 @@ from memguard.checkpoints import (
     CONFIG_KEY,
     PROCESSES_KEY,
     RememberConfig,
+    read_checkpoint,
     read_weights,
     require_resumable,
 )
@@ -76,3 +77,32 @@ def test_weights_of_another_shape_or_task_begin_no_training(
     with pytest.raises(CheckpointError, match=rf"was trained with {key}=.*has {key}={value}"):
         read_weights(weights, changed(key, value))
     assert read_weights(weights, changed("optimizer.lr", 0.5))
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for reader in (torch, Path):
+        with monkeypatch.context() as patched:
+            patched.setattr(reader, "load" if reader is torch else "is_file", refuse)
+            with pytest.raises(CheckpointError) as error:
+                read_checkpoint(weights)
+        assert str(weights) in str(error.value)
+        assert "cannot be read (Permission denied): correct its permissions" in str(error.value)
+        assert "damaged" not in str(error.value)
+
+
+def test_what_a_file_says_cannot_command_a_terminal(weights: Path) -> None:
+    held = torch.load(weights, weights_only=True)
+    held[CONFIG_KEY]["data"]["channels"] = "\x1b[2J3"
+    held[CONFIG_KEY]["optimizer"]["lr"] = "\x1b[2J5"
+    torch.save(held | {"optimizer_states": []}, weights)
+    with pytest.raises(CheckpointError, match=r"data\.channels='\\x1b\[2J3', but") as error:
+        read_weights(weights, composed())
+    assert str(error.value).isprintable()
+    with pytest.raises(CheckpointError, match=r"optimizer\.lr='\\x1b\[2J5', now") as error:
+        require_resumable(weights, composed())
+    assert str(error.value).isprintable()

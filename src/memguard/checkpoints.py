@@ -16,6 +16,7 @@ from torch import Tensor
 from memguard.builders import require_buildable
 from memguard.errors import CheckpointError
 from memguard.resume import decides, differences, is_finished, refusal
+from memguard.rules import shown
 from memguard.settings import (
     GROUPS,
     NotPlainError,
@@ -146,13 +147,20 @@ def read_checkpoint(
         CheckpointError: There is no such file, it is not a whole checkpoint of memguard, or its
             configuration asks for something else than memguard's own classes.
     """
-    if not path.is_file():
-        raise CheckpointError(
-            f"There is no checkpoint {path}: set {key} to the checkpoints/last.ckpt of a "
-            f"training run's folder."
-        )
     try:
+        if not path.is_file():
+            raise CheckpointError(
+                f"There is no checkpoint {path}: set {key} to the checkpoints/last.ckpt of a "
+                f"training run's folder."
+            )
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror or _first_line(error)}): correct its "
+            "permissions and those of its folder, or restore it."
+        ) from error
     except Exception as error:  # torch raises whatever its unpickler and zip reader meet
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or of "
@@ -225,6 +233,7 @@ def _require_same_shape(path: Path, checkpoint: dict[str, Any], config: DictConf
         before, now = OmegaConf.select(trained, setting), OmegaConf.select(config, setting)
         if before != now:
             raise CheckpointError(
-                f"{path} was trained with {setting}={before}, but this run has {setting}={now}: "
+                f"{path} was trained with {setting}={shown(before)}, but this run has "
+                f"{setting}={shown(now)}: "
                 "give the settings it was trained with, or leave weights out."
             )

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from memguard.errors import ConfigError
 from memguard.keys import groups
+from memguard.metric_names import require_known_monitors
 from memguard.processes import alone_on_gpu, devices, nodes, on_gpu
 from memguard.rules import (
     EVALUATION_RULES,
@@ -148,6 +149,7 @@ def validate_training(config: DictConfig) -> None:
     _validate_past(config)
     _validate_limits(config)
     _validate_precision(config)
+    require_known_monitors(config)
 
 
 def validate_evaluation(config: DictConfig) -> None:

@@ -30,7 +30,6 @@ from memguard.checkpoints import (
 )
 from memguard.config import (
     published_settings,
-    validate,
     validate_evaluation,
     validate_preparation,
     validate_training,
@@ -55,7 +54,7 @@ from memguard.report.preparation import preparation_table
 from memguard.report.results import print_summary, write_json, write_scores
 from memguard.scorer import FrameScorer
 from memguard.settings import plain_settings, read_settings
-from memguard.trained import as_trained, filled_detector
+from memguard.trained import as_trained, filled_detector, require_working
 from memguard.trainer_options import (
     misconfiguration_reported,
     options,
@@ -120,8 +119,8 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     trust = trust_of(config)
     checkpoint = _what_to_test(config, trust)
     path = Path(config.checkpoint) if config.checkpoint else None
-    config = as_trained(path, checkpoint, config)
-    validate(config)
+    asked, config = config, as_trained(path, checkpoint, config)
+    require_working(path, config, asked)
     provenance = Provenance(config.seed)
     _quieten()
     warn_of_busy_cores()

@@ -10,14 +10,14 @@ from lightning_fabric import Fabric
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from memguard.config import register_resolvers, validate
+from memguard.config import register_resolvers
 from memguard.data.stream import Pictures, Stream, VideoStream
 from memguard.data.video import fit
 from memguard.detector import Detector
 from memguard.errors import CheckpointError
 from memguard.events import COLUMNS, Moment, ScoredPicture
 from memguard.scoring import CausalSmoother, patch_box, squared_error, worst_places
-from memguard.trained import restore
+from memguard.trained import require_working, restore
 from memguard.trust import trust_of
 
 
@@ -137,5 +137,5 @@ def load(checkpoint: Path | str, *, trust: str | Sequence[str] = (), **settings:
             "with it, or train again with data.holdout=0.05 or more; memguard.evaluate takes it as "
             "it is."
         )
-    validate(config)
+    require_working(Path(checkpoint), config, asked)
     return LiveScorer(detector, config)

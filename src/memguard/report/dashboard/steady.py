@@ -1,5 +1,6 @@
 """Weights & Biases, without which a training goes on."""
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -8,6 +9,9 @@ from typing import Any
 
 from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import WandbLogger
+
+from memguard.errors import ConfigError
+from memguard.trainer_options import refused_by, unknown
 
 log = logging.getLogger(__name__)
 
@@ -21,15 +25,33 @@ class SteadyWandbLogger(WandbLogger):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self._require_taken()
         # Lightning hands it over though W&B has given it up, and warns of it.
         self._wandb_init.pop("anonymous", None)
         self._lost = False
 
+    def _require_taken(self) -> None:
+        """Refuse options that W&B does not take, before it begins a run."""
+        import wandb  # takes seconds, as in config.wandb_mode
+
+        taken = inspect.signature(wandb.init).parameters
+        for name in self._wandb_init:
+            if name not in taken:
+                raise ConfigError(unknown("logger.wandb.", name, taken))
+
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run; it is begun at the first call."""
-        import wandb  # takes seconds, as in config.wandb_mode
+        """The run; it is begun at the first call.
+
+        Raises:
+            ConfigError: W&B does not take a setting.
+        """
+        with refused_by("logger.wandb"):  # W&B looks at them when it begins
+            return self._begun()
+
+    def _begun(self) -> Any:
+        import wandb  # as above
 
         if self._experiment is None and self._wandb_init.get("mode") == "offline":
             return self._begin_offline()
