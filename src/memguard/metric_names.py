@@ -67,7 +67,9 @@ def _classes(node: Any) -> Iterator[str]:
         if isinstance(name := node.get(TARGET), str):
             yield name
         for key in node:
-            if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, key):
+            if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(
+                node, str(key)
+            ):
                 yield from _classes(node[key])
     elif isinstance(node, ListConfig):
         for index in range(len(node)):
