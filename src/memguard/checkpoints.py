@@ -2,9 +2,10 @@
 
 import logging
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -14,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from memguard.builders import require_buildable
-from memguard.errors import CheckpointError
+from memguard.errors import CheckpointError, UserError
 from memguard.resume import decides, differences, is_finished, refusal
 from memguard.rules import shown
 from memguard.settings import (
@@ -34,6 +35,12 @@ CONFIG_KEY = "memguard_config"
 UNKNOWN_KEY = "memguard_unknown"
 
 PROCESSES_KEY = "memguard_processes"
+
+# Lightning's modules that hand a checkpoint's states out to their owners.
+RESTORING = (
+    "pytorch_lightning.trainer.connectors.checkpoint_connector",
+    "pytorch_lightning.utilities.migration.utils",
+)
 
 # What of a configuration decides on the shape of the weights and on what they were trained to do.
 SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.channels")
@@ -69,8 +76,8 @@ class RememberConfig(pl.Callback):
         path, before, now = trainer.ckpt_path, checkpoint.get(PROCESSES_KEY), trainer.world_size
         if before not in (None, now):
             raise CheckpointError(
-                f"{path} was trained by {before} processes, but this command runs as {now}: each "
-                f"adds data.batch_size windows to a step. Go on with {before}, or begin a new "
+                f"{path} was trained by {shown(before)} processes, but this command runs as {now}: each "
+                f"adds data.batch_size windows to a step. Go on with {shown(before)}, or begin a new "
                 f"training from its weights: weights={path} instead of checkpoint."
             )
         if is_finished(checkpoint):
@@ -120,6 +127,31 @@ class WholeFiles(TorchCheckpointIO):
             )  # fmt: skip
 
 
+@contextmanager
+def damage_reported(path: str | None) -> Iterator[None]:
+    """Turn what Lightning raises while it restores a training into a sentence.
+
+    Args:
+        path: The checkpoint; None for a training that begins.
+
+    Raises:
+        CheckpointError: The states in the file fit no training.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # whatever the parts of Lightning and torch meet
+        stack = (frame.f_globals.get("__name__") for frame, _ in walk_tb(error.__traceback__))
+        if path is None or not any(name in RESTORING for name in stack):
+            raise
+        raise CheckpointError(
+            f"{path}: its training cannot be resumed ({type(error).__name__}: "
+            f"{shown(_first_line(error))}): this file is damaged or was changed. "
+            f"weights={path} instead of checkpoint begins a new training from its weights."
+        ) from error
+
+
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
@@ -156,7 +188,7 @@ def read_checkpoint(
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
-    except OSError as error:
+    except PermissionError as error:  # torch raises other OSErrors for a file that is cut short
         raise CheckpointError(
             f"{path} cannot be read ({error.strerror or _first_line(error)}): correct its "
             "permissions and those of its folder, or restore it."

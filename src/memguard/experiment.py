@@ -23,6 +23,7 @@ from memguard.checkpoints import (
     CONFIG_KEY,
     RememberConfig,
     WholeFiles,
+    damage_reported,
     plain_config,
     read_checkpoint,
     read_weights,
@@ -41,7 +42,7 @@ from memguard.data.preparation import Preparation
 from memguard.data.preparation import prepare as prepare_benchmark
 from memguard.detector import Detector
 from memguard.ending import WholeEnd
-from memguard.errors import ConfigError
+from memguard.errors import ConfigError, DataError
 from memguard.machine import keep_freed_memory, warn_of_busy_cores
 from memguard.norm import MeasuredNorm
 from memguard.processes import Survivor, lost_process_told, require_together
@@ -97,7 +98,8 @@ def train(config: DictConfig) -> dict[str, float]:
     datamodule = build_datamodule(config, benchmark, trust)
     trainer = build_trainer(config, list(_of_every_training(config)))
     with closing(trainer.loggers), misconfiguration_reported():
-        with lost_process_told(run_folder() / "checkpoints" / "last.ckpt"):
+        lost = lost_process_told(run_folder() / "checkpoints" / "last.ckpt")
+        with lost, damage_reported(config.checkpoint):
             trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
         return _test(trainer, detector, datamodule, config, provenance)
 
@@ -234,7 +236,8 @@ def run_folder() -> Path:
 
 
 def _quieten() -> None:
-    """Leave out the advice of Lightning that does not hold here."""
+    """Leave out the advice of Lightning that does not hold here, and tracebacks of a full disk."""
+    logging.raiseExceptions = False  # else each line that a log does not take writes one
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for advice in (
         ".*does not have many workers.*",  # threads decode ahead
@@ -265,7 +268,14 @@ def _test(
     if trainer.is_global_zero:
         settled = {"precision": trainer.precision, "processes": trainer.world_size}
         made = provenance.finish() | settled
-        _write_run_folder(trainer.loggers, datamodule.benchmark, config, made, metrics, tested)
+        try:
+            _write_run_folder(trainer.loggers, datamodule.benchmark, config, made, metrics, tested)
+        except OSError as error:
+            raise DataError(
+                f"{error.filename or run_folder()} cannot be written ({error.strerror}), so that "
+                "this run's results are not whole: make room on its disk, and test the newest "
+                "checkpoint with memguard.evaluate."
+            ) from error
     return metrics
 
 

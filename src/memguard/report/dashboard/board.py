@@ -1,6 +1,7 @@
 """The board: where findings are shown. It alone knows how each logger takes them."""
 
 import csv
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
+from memguard.data.cache import written_whole
 from memguard.report.dashboard.steady import SteadyWandbLogger
+
+log = logging.getLogger(__name__)
 
 Cell = str | int | float | None
 
@@ -37,8 +41,13 @@ class Board:
             file: Below ``figures/``, such as ``scores.png``.
         """
         path = self.folder / "figures" / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as unfinished:
+                figure.savefig(unfinished)
+        except OSError as error:
+            _warn_of_unwritten(path, error)
+            return
         step = trainer.global_step
         for logger in trainer.loggers:
             if isinstance(logger, SteadyWandbLogger):
@@ -63,9 +72,12 @@ class Board:
             rows: A cell for each column; None leaves it empty.
         """
         path = self.folder / "tables" / f"{name.split('/')[-1]}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([columns, *rows])
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([columns, *rows])
+        except OSError as error:
+            _warn_of_unwritten(path, error)
         step = trainer.global_step
         for logger in trainer.loggers:
             if isinstance(logger, SteadyWandbLogger):
@@ -101,6 +113,13 @@ class Board:
                     bucket_counts=counts.tolist(),
                     global_step=trainer.global_step,
                 )
+
+
+def _warn_of_unwritten(path: Path, error: OSError) -> None:
+    log.warning(
+        "%s cannot be written (%s). The run goes on without it: make room on its disk.",
+        path, error.strerror,
+    )  # fmt: skip
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
