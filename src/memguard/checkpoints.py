@@ -76,9 +76,9 @@ class RememberConfig(pl.Callback):
         path, before, now = trainer.ckpt_path, checkpoint.get(PROCESSES_KEY), trainer.world_size
         if before not in (None, now):
             raise CheckpointError(
-                f"{path} was trained by {shown(before)} processes, but this command runs as {now}: each "
-                f"adds data.batch_size windows to a step. Go on with {shown(before)}, or begin a new "
-                f"training from its weights: weights={path} instead of checkpoint."
+                f"{path} was trained by {shown(before)} processes, but this command runs as {now}: "
+                f"each adds data.batch_size windows to a step. Go on with {shown(before)}, or "
+                f"begin a new training from its weights: weights={path} instead of checkpoint."
             )
         if is_finished(checkpoint):
             pl.utilities.rank_zero_warn(
