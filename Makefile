@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo figures test check lock clean
+.PHONY: demo figures test check docs lock clean
 
 demo: $(READY)  ## Train and test on the generated street scene
 	$(BIN)/python -m memguard.train experiment=demo
@@ -14,12 +14,16 @@ figures: $(READY)  ## Draw the figures of the experiments
 test: $(READY)  ## Run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-check: $(READY)  ## Lint, format and types
+check: $(READY) docs  ## Lint, format, types and pages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-lock:  ## Resolve requirements.lock anew
+# NO_MKDOCS_2_WARNING silences an announcement of the theme.
+docs: $(READY)  ## Build the site in build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+lock:  ## Resolve requirements.lock again
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 \
 		--no-annotate --no-header --upgrade --quiet --output-file requirements.lock
 

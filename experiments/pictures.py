@@ -1,8 +1,9 @@
 """Picture a run of the demo: ``python experiments/pictures.py RUN VIDEO``.
 
 Of RUN, the folder of ``python -m memguard.train experiment=demo``, its charts and views of its
-report go to ``figures/demo_*.png``; of VIDEO, such as the street's test video 04, the timeline and
-the frame at the peak of the last event. The report is opened in a headless Chromium.
+report go to ``figures/demo_*.png``; of VIDEO, such as the street's test video 04, the timeline, the
+frame at the peak of the last event, and this frame above the timeline (``figures/demo.png``). The
+report is opened in a headless Chromium.
 """
 
 import json
@@ -14,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 import av
+from PIL import Image
 
 FIGURES = Path(__file__).with_name("figures")
 CHARTS = ("scores", "worst_frames", "memory")
@@ -76,6 +78,29 @@ def picture_video(run: Path, video: Path) -> None:
         with av.open(str(found / "annotated.mp4")) as container:
             frame = next(islice(container.decode(video=0), place, None))
             frame.to_image().save(FIGURES / "demo_annotated.png")
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        join_frame_and_timeline(stream.height / stream.width)
+
+
+def join_frame_and_timeline(aspect: float) -> None:
+    """Put the annotated frame above the timeline, as wide as that: ``figures/demo.png``.
+
+    Args:
+        aspect: Height of the video over its width; the annotated frame has its scores below.
+    """
+    with (
+        Image.open(FIGURES / "demo_annotated.png") as annotated,
+        Image.open(FIGURES / "demo_timeline.png") as timeline,
+    ):
+        frame = annotated.convert("RGB").crop(
+            (0, 0, annotated.width, round(annotated.width * aspect))
+        )
+        frame = frame.resize((timeline.width, round(timeline.width * aspect)))
+        joined = Image.new("RGB", (timeline.width, frame.height + timeline.height), "white")
+        joined.paste(frame)
+        joined.paste(timeline.convert("RGB"), (0, frame.height))
+        joined.save(FIGURES / "demo.png", optimize=True)
 
 
 if __name__ == "__main__":

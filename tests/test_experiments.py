@@ -72,14 +72,14 @@ def test_scores_have_the_columns_of_a_run_and_a_row_that_names_them(path: Path) 
         reader = csv.DictReader(file)
         assert reader.fieldnames == COLUMNS
         frames = list(reader)
-    assert len(frames) == 1962
     assert {row["label"] for row in frames} == {"0", "1"}
     name = (path.parent.name, path.name.removesuffix(".csv.gz"))
-    assert name in {(row["study"], row["run"]) for row in rows()}
+    (run,) = [row for row in rows() if (row["study"], row["run"]) == name]
+    assert len(frames) == float(run["test/frames"] or 1962)
 
 
 def test_scores_are_small() -> None:
-    assert sum(path.stat().st_size for path in SCORES) < 2**20
+    assert sum(path.stat().st_size for path in SCORES) < 5 * 2**20
 
 
 def test_recorded_scores_give_the_recorded_result(experiments: Any) -> None:
@@ -123,7 +123,7 @@ def test_the_page_is_short_and_each_study_has_its_four_parts() -> None:
     assert len(README.encode()) <= 10_240
     _, *sections = re.split(r"^## ", README, flags=re.MULTILINE)
     studies = sections[:-1]
-    assert len(studies) == 6
+    assert len(studies) == 7
     for study in studies:
         title = study.splitlines()[0]
         assert len(f"## {study}".encode()) <= 1024, title
@@ -138,7 +138,8 @@ def test_its_links_lead_somewhere_and_its_figures_are_drawn_by_the_command() -> 
     assert links
     for link in links:
         assert (EXPERIMENTS / link).exists(), link
-    assert {Path(link).stem for link in links if link.endswith(".png")} <= set(FIGURES)
+    drawn = {Path(link).stem for link in links if link.endswith(".png")}
+    assert {name for name in drawn if not name.startswith("demo_")} <= set(FIGURES)
 
 
 def test_the_studies_it_names_are_in_the_table_of_runs() -> None:

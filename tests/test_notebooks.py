@@ -1,5 +1,7 @@
-"""The notebooks run from top to bottom, and are committed without what they show."""
+"""The notebooks run from top to bottom, and are committed with their outputs."""
 
+import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +44,36 @@ def test_the_second_goes_on_from_the_first(
     assert any("32 frames, 4 items" in output.get("text", "") for output in outputs(inside))
 
 
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
-def test_they_are_committed_without_outputs(path: Path) -> None:
-    cells = nbformat.read(path, as_version=4).cells
-    code = [cell for cell in cells if cell.cell_type == "code"]
-    assert code
-    assert not any(cell.outputs or cell.execution_count for cell in code)
+@pytest.mark.parametrize(
+    ("name", "count"), [("01_quickstart", 2), ("02_inside_the_memory", 3), ("03_sweeps", 2)]
+)
+def test_they_are_committed_with_tidy_outputs(name: str, count: int) -> None:
+    path = NOTEBOOKS / f"{name}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert pictures(notebook) == count
+    texts = [
+        output.get("text", "") or output.get("data", {}).get("text/plain", "")
+        for output in outputs(notebook)
+    ]
+    assert all(texts)
+    assert not re.search(r"\x1b|(?<![\w.])/\w+/|Traceback|it/s", "\n".join(texts))
+    assert path.stat().st_size < 600_000
+
+
+def test_storing_them_leaves_out_progress_warnings_and_absolute_paths(tmp_path: Path) -> None:
+    store = runpy.run_path(str(NOTEBOOKS / "store.py"))
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("!run")])
+    warning = {"text/html": "<pre/>", "text/plain": 'install "ipywidgets" for Jupyter'}
+    notebook.cells[0].outputs = [
+        nbformat.v4.new_output("stream", name="stderr", text="UserWarning"),
+        nbformat.v4.new_output("display_data", data=warning),
+        nbformat.v4.new_output("stream", name="stdout", text="\x1b[?25lEpoch 1 ━━━ 3.1it/s"),
+        nbformat.v4.new_output("stream", name="stdout", text="\x1b[?25h\n\x1b[1mauroc\x1b[0m 1 \n"),
+        nbformat.v4.new_output("stream", name="stdout", text=f"{tmp_path}/runs/metrics.json\n"),
+        nbformat.v4.new_output("execute_result", data={"text/plain": f"{tmp_path}/a.html"}),
+    ]
+    store["tidy"](notebook, tmp_path)
+    shown = [o.get("text") or o.data["text/plain"] for o in notebook.cells[0].outputs]
+    assert shown == ["auroc 1\nruns/metrics.json\n", "a.html"]

@@ -39,6 +39,7 @@ NOT_PATHS = [{"a": 1}, [1, 2], True, 0, 1.5, NAN, "", " "]
 
 WRONG: dict[str, list[Any]] = {
     "memory.size": [*NOT_COUNTS, -1, None],
+    "task.name": [*NOT_NAMES, "Pred", None],
     "task.past": [*NOT_COUNTS, -1, None],
     "memory.dim": [*NOT_COUNTS, 0, None],
     "model.width": [*NOT_COUNTS, 0, None],
@@ -89,6 +90,7 @@ WRONG: dict[str, list[Any]] = {
     "trainer.min_epochs": [*NOT_WHOLE, -1],
     "trainer.min_steps": [*NOT_WHOLE, -1],
     "trainer.max_time": [[1, 2], True, 10, NAN, ""],
+    "trainer.precision": [*NOT_NAMES, 8, "16-true", "bf16-true", "64-true", 64],
     "trainer.num_nodes": [*NOT_WHOLE, 0],
     "trainer.limit_train_batches": [*NOT_NUMBERS, 1.5],
     "trainer.limit_val_batches": [*NOT_NUMBERS, 1.5],

@@ -70,12 +70,21 @@ json.dump(codes, sys.stdout)
 def run_together(
     folder: Path, module: str, *commands: Sequence[str], variables: Mapping[str, str] | None = None
 ) -> list[Ended]:
-    """Run commands that all start in the same moment, in a folder; give how each ended."""
+    """Run commands of a module that all start in the same moment; give how each ended."""
+    return run_modules(folder, *((module, words) for words in commands), variables=variables)
+
+
+def run_modules(
+    folder: Path,
+    *commands: tuple[str, Sequence[str]],
+    variables: Mapping[str, str] | None = None,
+) -> list[Ended]:
+    """Run commands, each a module and its words, that start together; give how each ended."""
     folder.mkdir(exist_ok=True, parents=True)
     told = [folder.parent / f"{folder.name}_{number}.txt" for number in range(len(commands))]
     content = [
         (module, list(words), dict(variables or {}), str(output))
-        for words, output in zip(commands, told, strict=True)
+        for (module, words), output in zip(commands, told, strict=True)
     ]
     done = subprocess.run(
         [sys.executable, "-c", FORKING],

@@ -114,10 +114,10 @@ def test_a_search_side_by_side_finds_the_best_and_asks_the_same_again(
     assert len(found) == 2
     assert best == max(metrics["val/psnr"] for metrics in found)
 
-    again = run(shared_scene, sweep, *search, "optimized_metric=val/nothing")
+    again = run(shared_scene, sweep, *search, "optimized_metric=not_for_selection/ap")
     assert again.returncode == 1
     assert again.stdout.count("Finished already") == 1  # the first that was asked for before
-    assert "optimized_metric=val/nothing is not among the metrics" in again.stderr
+    assert "optimized_metric=not_for_selection/ap is not among the metrics" in again.stderr
     assert "Epoch" not in again.stdout
     assert "Traceback" not in again.stdout + again.stderr
 

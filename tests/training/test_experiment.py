@@ -10,8 +10,9 @@ from omegaconf import DictConfig
 from memguard.config.compose import config_folder, register_resolvers
 from memguard.data.datasets.folder import folder
 from memguard.detection.detector import Detector
-from memguard.training.build import OWN, build_datamodule, build_detector, require_buildable
-from memguard.training.trust import NOBODY, NotTrustedError
+from memguard.errors import ConfigError
+from memguard.training.build import OWN, build, build_datamodule, build_detector, require_buildable
+from memguard.training.trust import NOBODY, NotTrustedError, trust_of
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -101,3 +102,22 @@ def test_an_optimizer_alone_may_be_a_partial() -> None:
     (target,) = OWN["model"]
     with pytest.raises(NotTrustedError, match=r"model\._partial_ is True"):
         require_buildable({"model": {"_target_": target, "_partial_": True}}, NOBODY)
+
+
+@pytest.mark.parametrize("group", ["model", "memory", "dataset", "data"])
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("os.getcwd", "cannot work: .*takes no keyword arguments"),
+        ("builtins.dict", r"\._target_=builtins\.dict cannot work: it makes a dict, but"),
+        ("torch.nn.Lineal", "cannot work: "),
+    ],
+)
+def test_a_class_that_cannot_be_what_a_group_needs_is_refused_in_a_sentence(
+    group: str, target: str, reason: str, scene: Path
+) -> None:
+    config = composed("dataset=folder", f"dataset.root={scene}", f"{group}._target_={target}")
+    trust = trust_of(config)
+    with pytest.raises(ConfigError, match=rf"^{group}.*{reason}") as error:
+        build(group, config[group], trust, **({"benchmark": None} if group == "data" else {}))
+    assert "\n" not in str(error.value)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from memguard.config.keys import groups
+from memguard.config.metric_names import require_known_monitors
 from memguard.config.rules import (
     EVALUATION_RULES,
     PREPARE_RULES,
@@ -148,6 +149,7 @@ def validate_training(config: DictConfig) -> None:
     _validate_past(config)
     _validate_limits(config)
     _validate_precision(config)
+    require_known_monitors(config)
 
 
 def validate_evaluation(config: DictConfig) -> None:

@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from memguard.errors import ConfigError
 
 LARGEST_SEED = 2**32 - 1  # that NumPy takes
+LONGEST_SHOWN = 200  # letters of a value in a sentence
 
 
 class Kind(NamedTuple):
@@ -139,14 +140,16 @@ def _first_line(error: Exception) -> str:
 
 
 def shown(value: Any) -> str:
-    """Write a value as a command has it.
+    r"""Write a value as a command has it: on one line, without control characters.
 
-    >>> shown(True), shown(None), shown(0.1)
-    ('true', 'null', '0.1')
+    >>> shown(True), shown(None), shown(0.1), shown("a\x1b[2J")
+    ('true', 'null', '0.1', "'a\\x1b[2J'")
     """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+    text = str(value)
+    text = text if text.isprintable() else ascii(text)  # a file may hold a terminal's commands
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def is_patch(value: Any) -> bool:
@@ -159,6 +162,7 @@ MEMORY_SIZE = "a whole number of at least 2 and at most 1000000, or 0 (none)"
 
 RULES = [
     Rule("memory.size", described(whole(0, 10**6), MEMORY_SIZE)),
+    Rule("task.name", choice("pred", "recon"), optional_group=True),
     Rule("task.past", whole(0, 1000), optional_group=True),
     Rule("memory.dim", whole(1, 2**13)),
     Rule("model.width", whole(1, 2**9)),

@@ -81,6 +81,13 @@ RULES = [
             f"auto, a whole number of at most {MOST_PROCESSES}, or a list of GPUs",
         ),
     ),
+    Rule(
+        "trainer.precision",
+        Kind(
+            choice("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16", 32, 16).works,
+            "32-true, bf16-mixed or 16-mixed",
+        ),
+    ),
     Rule("trainer.num_nodes", whole(1)),
     *(
         Rule(f"trainer.{name}", _BATCHES)

@@ -10,14 +10,14 @@ from lightning_fabric import Fabric
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from memguard.config.compose import register_resolvers, validate
+from memguard.config.compose import register_resolvers
 from memguard.data.video.reader import fit
 from memguard.data.video.stream import Pictures, Stream, VideoStream
 from memguard.detection.detector import Detector
 from memguard.detection.events import COLUMNS, Moment, ScoredPicture
 from memguard.errors import CheckpointError
 from memguard.scoring.functional import CausalSmoother, patch_box, squared_error, worst_places
-from memguard.training.trained import restore
+from memguard.training.trained import require_working, restore
 from memguard.training.trust import trust_of
 
 
@@ -137,5 +137,5 @@ def load(checkpoint: Path | str, *, trust: str | Sequence[str] = (), **settings:
             "with it, or train again with data.holdout=0.05 or more; memguard.evaluate takes it as "
             "it is."
         )
-    validate(config)
+    require_working(Path(checkpoint), config, asked)
     return LiveScorer(detector, config)

@@ -15,6 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from memguard.config.metric_names import require_known_objective
 from memguard.errors import UserError
 
 METRICS, PROVENANCE, FAILURE = "metrics.json", "provenance.json", "failure.txt"
@@ -71,9 +72,11 @@ def run_job(config: DictConfig, work: Work) -> float | None:
         or has no such metric.
 
     Raises:
-        UserError: As ``work`` does, where the run is no job of a sweep.
+        UserError: As ``work`` does, where the run is no job of a sweep; or no run has the metric
+            that is to be optimised.
         SystemExit: An optimiser asks for a metric that the job does not have.
     """
+    require_known_objective(config)
     hydra = HydraConfig.get()
     if hydra.mode is not RunMode.MULTIRUN:
         return work(config).get(config.optimized_metric)

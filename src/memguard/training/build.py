@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import LightningDataModule
 
+from memguard.config.trainer import refused_by
 from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.datasets.avenue import avenue
 from memguard.data.datasets.benchmark import Benchmark, LabelsMissingError
@@ -82,6 +83,15 @@ NAMED_ONLY: Mapping[str, Iterable[str]] = {
     "trainer.strategy.timeout": ("datetime.timedelta",),
 }
 
+# What the user's own class must be a kind of, where the rest of memguard relies on it.
+KINDS: Mapping[str, type] = {
+    "model": torch.nn.Module,
+    "memory": torch.nn.Module,
+    "guard": torch.nn.Module,
+    "data": LightningDataModule,
+    "dataset": Benchmark,
+}
+
 # Arguments that a builder gives by itself.
 GIVEN = {"data": ("benchmark", "videos_apart"), "optimizer": ("params",)}
 
@@ -139,19 +149,16 @@ def build(group: str, settings: DictConfig, trust: Trust = NOBODY, **given: Any)
         raise ConfigError(f"{error}.") from None
     own = OWN[group].get(tree.get(TARGET, MISSING))
     arguments = {name: value for name, value in tree.items() if name not in INSTRUCTIONS}
-    try:
+    with refused_by(group):
         # Called apart from Hydra, which would turn a benchmark into a configuration.
         make = partial(own, **arguments) if own else instantiate(settings, _partial_=True)
-        return make if group == "optimizer" else make(**given)
-    except InstantiationException as error:
-        # Hydra wraps it, and would print it as Python writes exceptions.
-        if isinstance(error.__cause__, UserError):
-            raise error.__cause__ from None
-        raise
-    except TypeError as error:
-        if own is None:
-            raise
-        raise ConfigError(f"{group} cannot be made from its settings: {error}.") from error
+        made = make if group == "optimizer" else make(**given)
+    if not isinstance(made, kind := KINDS.get(group, object)):
+        raise ConfigError(
+            f"{group}.{TARGET}={tree.get(TARGET)} cannot work: it makes a {type(made).__name__}, "
+            f"but {group} must be a {kind.__name__}."
+        )
+    return made
 
 
 def build_datamodule(
@@ -225,7 +232,7 @@ def require_fitting(path: Path, config: DictConfig, weights: Mapping[str, Any]) 
         try:
             with torch.device("meta"):
                 expected = build(group, config[group]).state_dict()
-        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        except (UserError, RuntimeError, OverflowError) as error:
             raise CheckpointError(
                 f"{path}: no network can be made from its settings of {group} ({_line(error)})."
             ) from error

@@ -2,9 +2,10 @@
 
 import logging
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -13,7 +14,8 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from memguard.errors import CheckpointError
+from memguard.config.rules import shown
+from memguard.errors import CheckpointError, UserError
 from memguard.training.build import require_buildable
 from memguard.training.resume import decides, differences, is_finished, refusal
 from memguard.training.settings import (
@@ -33,6 +35,12 @@ CONFIG_KEY = "memguard_config"
 UNKNOWN_KEY = "memguard_unknown"
 
 PROCESSES_KEY = "memguard_processes"
+
+# Lightning's modules that hand a checkpoint's states out to their owners.
+RESTORING = (
+    "pytorch_lightning.trainer.connectors.checkpoint_connector",
+    "pytorch_lightning.utilities.migration.utils",
+)
 
 # What of a configuration decides on the shape of the weights and on what they were trained to do.
 SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.channels")
@@ -68,9 +76,9 @@ class RememberConfig(pl.Callback):
         path, before, now = trainer.ckpt_path, checkpoint.get(PROCESSES_KEY), trainer.world_size
         if before not in (None, now):
             raise CheckpointError(
-                f"{path} was trained by {before} processes, but this command runs as {now}: each "
-                f"adds data.batch_size windows to a step. Go on with {before}, or begin a new "
-                f"training from its weights: weights={path} instead of checkpoint."
+                f"{path} was trained by {shown(before)} processes, but this command runs as {now}: "
+                f"each adds data.batch_size windows to a step. Go on with {shown(before)}, or "
+                f"begin a new training from its weights: weights={path} instead of checkpoint."
             )
         if is_finished(checkpoint):
             pl.utilities.rank_zero_warn(
@@ -119,6 +127,31 @@ class WholeFiles(TorchCheckpointIO):
             )  # fmt: skip
 
 
+@contextmanager
+def damage_reported(path: str | None) -> Iterator[None]:
+    """Turn what Lightning raises while it restores a training into a sentence.
+
+    Args:
+        path: The checkpoint; None for a training that begins.
+
+    Raises:
+        CheckpointError: The states in the file fit no training.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # whatever the parts of Lightning and torch meet
+        stack = (frame.f_globals.get("__name__") for frame, _ in walk_tb(error.__traceback__))
+        if path is None or not any(name in RESTORING for name in stack):
+            raise
+        raise CheckpointError(
+            f"{path}: its training cannot be resumed ({type(error).__name__}: "
+            f"{shown(_first_line(error))}): this file is damaged or was changed. "
+            f"weights={path} instead of checkpoint begins a new training from its weights."
+        ) from error
+
+
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
@@ -146,13 +179,20 @@ def read_checkpoint(
         CheckpointError: There is no such file, it is not a whole checkpoint of memguard, or its
             configuration asks for something else than memguard's own classes.
     """
-    if not path.is_file():
-        raise CheckpointError(
-            f"There is no checkpoint {path}: set {key} to the checkpoints/last.ckpt of a "
-            f"training run's folder."
-        )
     try:
+        if not path.is_file():
+            raise CheckpointError(
+                f"There is no checkpoint {path}: set {key} to the checkpoints/last.ckpt of a "
+                f"training run's folder."
+            )
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
+    except PermissionError as error:  # torch raises other OSErrors for a file that is cut short
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror or _first_line(error)}): correct its "
+            "permissions and those of its folder, or restore it."
+        ) from error
     except Exception as error:  # torch raises whatever its unpickler and zip reader meet
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or of "
@@ -225,6 +265,7 @@ def _require_same_shape(path: Path, checkpoint: dict[str, Any], config: DictConf
         before, now = OmegaConf.select(trained, setting), OmegaConf.select(config, setting)
         if before != now:
             raise CheckpointError(
-                f"{path} was trained with {setting}={before}, but this run has {setting}={now}: "
+                f"{path} was trained with {setting}={shown(before)}, but this run has "
+                f"{setting}={shown(now)}: "
                 "give the settings it was trained with, or leave weights out."
             )

@@ -19,7 +19,6 @@ from rich.console import Console
 
 from memguard.config.compose import (
     published_settings,
-    validate,
     validate_evaluation,
     validate_preparation,
     validate_training,
@@ -40,7 +39,7 @@ from memguard.detection.baselines import PreviousFrame
 from memguard.detection.detector import Detector
 from memguard.detection.frame_scorer import FrameScorer
 from memguard.distributed import require_together
-from memguard.errors import ConfigError
+from memguard.errors import ConfigError, DataError
 from memguard.report.dashboard.figure_sink import LoggedSettings, closing, keep_files
 from memguard.report.page import write_report
 from memguard.report.preparation import preparation_table
@@ -56,6 +55,7 @@ from memguard.training.checkpoints import (
     CONFIG_KEY,
     RememberConfig,
     WholeFiles,
+    damage_reported,
     plain_config,
     read_checkpoint,
     read_weights,
@@ -65,7 +65,7 @@ from memguard.training.machine import keep_freed_memory, warn_of_busy_cores
 from memguard.training.moved import name_present_places
 from memguard.training.provenance import Provenance
 from memguard.training.settings import plain_settings, read_settings
-from memguard.training.trained import as_trained, filled_detector
+from memguard.training.trained import as_trained, filled_detector, require_working
 from memguard.training.trust import Trust, trust_of
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,8 @@ def train(config: DictConfig) -> dict[str, float]:
     datamodule = build_datamodule(config, benchmark, trust)
     trainer = build_trainer(config, list(_of_every_training(config)))
     with closing(trainer.loggers), misconfiguration_reported():
-        with lost_process_reported(run_folder() / "checkpoints" / "last.ckpt"):
+        lost = lost_process_reported(run_folder() / "checkpoints" / "last.ckpt")
+        with lost, damage_reported(config.checkpoint):
             trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
         return _test(trainer, detector, datamodule, config, provenance)
 
@@ -125,8 +126,8 @@ def evaluate(config: DictConfig) -> dict[str, float]:
     trust = trust_of(config)
     checkpoint = _what_to_test(config, trust)
     path = Path(config.checkpoint) if config.checkpoint else None
-    config = as_trained(path, checkpoint, config)
-    validate(config)
+    asked, config = config, as_trained(path, checkpoint, config)
+    require_working(path, config, asked)
     provenance = Provenance(config.seed)
     _quieten()
     warn_of_busy_cores()
@@ -240,7 +241,8 @@ def run_folder() -> Path:
 
 
 def _quieten() -> None:
-    """Leave out the advice of Lightning that does not hold here."""
+    """Leave out the advice of Lightning that does not hold here, and tracebacks of a full disk."""
+    logging.raiseExceptions = False  # else each line that a log does not take writes one
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for advice in (
         ".*does not have many workers.*",  # threads decode ahead
@@ -271,7 +273,14 @@ def _test(
     if trainer.is_global_zero:
         settled = {"precision": trainer.precision, "processes": trainer.world_size}
         made = provenance.finish() | settled
-        _write_run_folder(trainer.loggers, datamodule.benchmark, config, made, metrics, tested)
+        try:
+            _write_run_folder(trainer.loggers, datamodule.benchmark, config, made, metrics, tested)
+        except OSError as error:
+            raise DataError(
+                f"{error.filename or run_folder()} cannot be written ({error.strerror}), so that "
+                "this run's results are not whole: make room on its disk, and test the newest "
+                "checkpoint with memguard.evaluate."
+            ) from error
     return metrics
 
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 
+from memguard import __version__
+
 PACKAGE = Path(__file__).parents[1]
 PACKAGES = (
-    "memguard",
     "torch",
     "pytorch-lightning",
     "torchmetrics",
@@ -56,7 +57,7 @@ def _commit(package: Path = PACKAGE) -> str:
             return git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         pass  # no git, no checkout, or not tracked by it
-    return f"unknown: memguard {version('memguard')} does not run from its own git checkout"
+    return f"unknown: memguard {__version__} does not run from its own git checkout"
 
 
 def _without_git(environment: Mapping[str, str]) -> dict[str, str]:
@@ -109,7 +110,7 @@ class Provenance:
 
 def _versions() -> dict[str, str]:
     """Name the version of each package that results depend on, if it is there."""
-    versions = {}
+    versions = {"memguard": __version__}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from memguard.config.rules import shown
+
 # Each key stands for all that is below it, too.
 DECIDES_NOTHING = (
     # Where things lie, what watches, and what follows upon the training
@@ -80,7 +82,7 @@ def refusal(path: object, found: list[Difference]) -> str:
         path: Of the checkpoint.
         found: From :func:`differences`.
     """
-    keys = "; ".join(f"{key}={_shown(before)}, now {_shown(now)}" for key, before, now in found)
+    keys = "; ".join(f"{key}={shown(before)}, now {shown(now)}" for key, before, now in found)
     length = any(key in ("trainer.max_epochs", "trainer.max_steps") for key, _, _ in found)
     why = " Its learning rate comes down to 0 over the length it began with." if length else ""
     return (
@@ -115,9 +117,3 @@ def _trainer_defaults() -> dict[str, Any]:
 
 def _is_unknown(value: Any) -> bool:
     return isinstance(value, str) and ("${" in value or value == "???")
-
-
-def _shown(value: Any) -> str:
-    return (
-        "null" if value is None else str(value).lower() if isinstance(value, bool) else f"{value}"
-    )

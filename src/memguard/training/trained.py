@@ -1,15 +1,17 @@
 """Trained detectors, as checkpoints have them, for tests and for scoring."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from memguard.config.compose import validate
 from memguard.data.datasets.street import is_complete
 from memguard.detection.detector import Detector
-from memguard.errors import CheckpointError
+from memguard.errors import CheckpointError, ConfigError
 from memguard.training.build import LOADING_KEYS, build_detector, require_fitting
 from memguard.training.checkpoints import CONFIG_KEY, UNKNOWN_KEY, read_checkpoint
 from memguard.training.settings import MISSING, leaves, own_paths
@@ -121,6 +123,27 @@ def as_trained(path: Path | None, saved: Mapping[str, Any], asked: DictConfig) -
     if path and not {TARGET, "root"} & requested.get("dataset", {}).keys():
         _require_scene(path, merged)
     return merged
+
+
+def require_working(path: Path | None, config: DictConfig, asked: DictConfig) -> None:
+    """Refuse what cannot work, and name the file where it is the file that says so.
+
+    Args:
+        path: The checkpoint; None for settings that are no file's.
+        config: From :func:`as_trained`.
+        asked: What the user's command says.
+
+    Raises:
+        CheckpointError: A value that the file holds is missing or impossible.
+        ConfigError: A value of the command is.
+    """
+    try:
+        validate(config)
+    except ConfigError as error:
+        key = re.match(r"[\w.]*", str(error))
+        if path is None or key is None or OmegaConf.select(asked, key[0]) is not None:
+            raise
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def _require_whole(path: Path, settings: DictConfig) -> None:

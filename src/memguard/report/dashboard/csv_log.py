@@ -1,14 +1,19 @@
 """The curves of a run in a CSV file that a resumed run continues."""
 
 import csv
+import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from memguard.files import written_whole
+
+log = logging.getLogger(__name__)
 
 
 class ResumableCSVLogger(CSVLogger):
@@ -25,6 +30,7 @@ class ResumableCSVLogger(CSVLogger):
     def __init__(self, checkpoint: str | None, **settings: Any) -> None:
         super().__init__(**settings)
         self._checkpoint = checkpoint
+        self._written = True  # the last time
 
     @property
     @rank_zero_experiment
@@ -40,6 +46,26 @@ class ResumableCSVLogger(CSVLogger):
             _write(path, kept)
             writer.metrics_keys = list(kept[0])
         return writer
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write the rows, or keep them for the next time where the disk does not take them."""
+        writer = self.experiment
+        path, names = Path(writer.metrics_file_path), list(writer.metrics_keys)
+        before = path.read_bytes() if path.exists() else b""
+        try:
+            super().save()
+            self._written = True
+        except OSError as error:
+            writer.metrics_keys = names
+            with suppress(OSError):
+                path.write_bytes(before)
+            if self._written:
+                log.warning(
+                    "The curves %s cannot be written (%s). Training goes on, and their rows are "
+                    "kept until they can be: make room on its disk.", path, error.strerror,
+                )  # fmt: skip
+            self._written = False
 
 
 def _rows_before(path: Path, checkpoint: str) -> list[dict[str, str]]:

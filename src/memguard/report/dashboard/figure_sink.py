@@ -1,5 +1,6 @@
 """The figure sink: it sends figures and tables to the run folder and to each kind of logger."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 
+from memguard.files import written_whole
 from memguard.report.dashboard.loggers import ResilientWandbLogger
 from memguard.report.table import Cell, Table
+
+log = logging.getLogger(__name__)
 
 
 class FigureSink:
@@ -35,8 +39,13 @@ class FigureSink:
             file: The file below ``figures/``, such as ``scores.png``.
         """
         path = self.folder / "figures" / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as unfinished:
+                figure.savefig(unfinished)
+        except OSError as error:
+            _warn_of_unwritten(path, error)
+            return
         step = trainer.global_step
         for logger in trainer.loggers:
             if isinstance(logger, ResilientWandbLogger):
@@ -53,7 +62,11 @@ class FigureSink:
             name: The name in the loggers, such as ``test/videos``.
             table: The table.
         """
-        table.write_csv(self.folder / "tables" / f"{name.split('/')[-1]}.csv")
+        path = self.folder / "tables" / f"{name.split('/')[-1]}.csv"
+        try:
+            table.write_csv(path)
+        except OSError as error:
+            _warn_of_unwritten(path, error)
         step = trainer.global_step
         for logger in trainer.loggers:
             if isinstance(logger, ResilientWandbLogger):
@@ -90,6 +103,13 @@ class FigureSink:
                     bucket_counts=counts.tolist(),
                     global_step=trainer.global_step,
                 )
+
+
+def _warn_of_unwritten(path: Path, error: OSError) -> None:
+    log.warning(
+        "%s cannot be written (%s). The run goes on without it: make room on its disk.",
+        path, error.strerror,
+    )  # fmt: skip
 
 
 def _markdown(table: Table) -> str:

@@ -1,5 +1,6 @@
 """Weights & Biases; a training continues without it."""
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -8,6 +9,9 @@ from typing import Any
 
 from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import WandbLogger
+
+from memguard.config.trainer import refused_by, unknown
+from memguard.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -21,14 +25,32 @@ class ResilientWandbLogger(WandbLogger):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self._require_taken()
         # Lightning passes it, and W&B warns that it is deprecated.
         self._wandb_init.pop("anonymous", None)
         self._lost = False
 
+    def _require_taken(self) -> None:
+        """Refuse options that W&B does not take, before it begins a run."""
+        import wandb  # takes seconds, as in config.wandb_mode
+
+        taken = inspect.signature(wandb.init).parameters
+        for name in self._wandb_init:
+            if name not in taken:
+                raise ConfigError(unknown("logger.wandb.", name, taken))
+
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run; the first access begins it."""
+        """The run; the first access begins it.
+
+        Raises:
+            ConfigError: W&B does not take a setting.
+        """
+        with refused_by("logger.wandb"):  # W&B looks at them when it begins
+            return self._begun()
+
+    def _begun(self) -> Any:
         import wandb  # takes seconds to import
 
         if self._experiment is None and self._wandb_init.get("mode") == "offline":

@@ -1,0 +1,76 @@
+"""Names of metrics: those that a training and its test log, for settings that refer to one."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from memguard.config.trainer import unknown
+from memguard.errors import ConfigError
+from memguard.training.trust import PARTS, TARGET
+
+IN_TRAINING = (
+    *("loss", "psnr", "epoch", "step", "train/lr", "train/loss", "train/pixel", "train/psnr"),
+    *("train/compactness", "train/separateness", "memory/used", "memory/perplexity"),
+    *("memory/dead", "memory/entropy", "memory/drift_mean", "memory/drift_max"),
+    *("memory/cosine_mean", "memory/cosine_max", "val/psnr", "val/pseudo_auroc"),
+    *(f"val/pseudo_auroc_{kind}" for kind in ("pasted", "backwards", "frozen", "fast")),
+)
+OF_A_TEST = ("auroc", "auroc_macro", "ap", "eer", "frames", "frames_written", "frames_anomalous")
+IN_METRICS_JSON = (
+    *(name for name in IN_TRAINING if "/" in name),
+    *(f"{when}/{name}" for when in ("test", "not_for_selection") for name in OF_A_TEST),
+    *("guard/threshold", "data/skipped_train", "data/skipped_test"),
+)
+
+# Each other score has its AUROC, whatever its name.
+OF_A_SCORE = ("test/auroc_", "not_for_selection/auroc_")
+
+# Classes from elsewhere may log under names of their own.
+KNOWN_CLASSES = ("memguard.", "pytorch_lightning.", "lightning.")
+
+
+def require_known_objective(config: DictConfig) -> None:
+    """Refuse to optimise a metric that no run has.
+
+    Raises:
+        ConfigError: The message names the nearest metric.
+    """
+    name = str(config.optimized_metric)
+    known = name in IN_METRICS_JSON or name.startswith(OF_A_SCORE)
+    if not known and not _may_log_others(config):
+        raise ConfigError(unknown("optimized_metric=", name, IN_METRICS_JSON))
+
+
+def require_known_monitors(config: DictConfig) -> None:
+    """Refuse callbacks that wait for a metric that no training logs.
+
+    Raises:
+        ConfigError: The message names the key and the nearest metric.
+    """
+    if _may_log_others(config):
+        return
+    logged = (*IN_TRAINING, *(name for name in IN_METRICS_JSON if name.startswith("not_for")))
+    for key in config.get("callbacks") or {}:
+        name = OmegaConf.select(config, f"callbacks.{key}.monitor")
+        if name is not None and name not in logged and not str(name).startswith(OF_A_SCORE[1]):
+            raise ConfigError(unknown(f"callbacks.{key}.monitor=", str(name), logged))
+
+
+def _may_log_others(config: DictConfig) -> bool:
+    groups = (config.get(group) for group in ("callbacks", "data", *PARTS))
+    return not all(name.startswith(KNOWN_CLASSES) for node in groups for name in _classes(node))
+
+
+def _classes(node: Any) -> Iterator[str]:
+    if isinstance(node, DictConfig):
+        if isinstance(name := node.get(TARGET), str):
+            yield name
+        for key in node:
+            if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(
+                node, str(key)
+            ):
+                yield from _classes(node[key])
+    elif isinstance(node, ListConfig):
+        for index in range(len(node)):
+            yield from _classes(node[index])

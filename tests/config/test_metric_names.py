@@ -1,0 +1,52 @@
+"""Names of metrics that settings refer to: a wrong one is refused before any work begins."""
+
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from memguard.config.compose import config_folder, register_resolvers
+from memguard.config.metric_names import require_known_monitors, require_known_objective
+from memguard.errors import ConfigError
+
+STOPS = "pytorch_lightning.callbacks.EarlyStopping"
+
+
+def composed(*overrides: str, **callback: Any) -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        config = compose("train", ["model=mnad_tiny", *overrides])
+    callbacks = {"early": {"_target_": STOPS, **callback}}
+    return OmegaConf.merge(
+        OmegaConf.masked_copy(config, ["model", "optimized_metric"]), {"callbacks": callbacks}
+    )  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("name", ["foo", "val/foo", "test/aurok", "psnr"])
+def test_a_metric_that_no_run_has_is_not_optimised(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^optimized_metric={name} is not known: "):
+        require_known_objective(composed(f"optimized_metric={name}"))
+
+
+@pytest.mark.parametrize("name", ["val/psnr", "test/auroc", "test/auroc_my_score", "test/eer"])
+def test_a_metric_that_a_run_may_have_is_optimised(name: str) -> None:
+    require_known_objective(composed(f"optimized_metric={name}"))
+
+
+def test_a_callback_that_waits_for_an_unknown_metric_is_refused_with_the_nearest() -> None:
+    sentence = r"^callbacks\.early\.monitor=val/psnrr is not known: did you mean .*=val/psnr\?$"
+    with pytest.raises(ConfigError, match=sentence):
+        require_known_monitors(composed(monitor="val/psnrr"))
+    with pytest.raises(ConfigError, match=r"callbacks\.early\.monitor=test/auroc is not known"):
+        require_known_monitors(composed(monitor="test/auroc"))  # the test follows the training
+    for name in ("loss", "train/loss", "val/pseudo_auroc_fast", "memory/dead", None):
+        require_known_monitors(composed(monitor=name))
+
+
+@pytest.mark.parametrize("group", ["model", "callbacks.early"])
+def test_classes_of_ones_own_may_log_what_they_like(group: str) -> None:
+    config = composed("optimized_metric=mine/figure", monitor="mine/figure")
+    OmegaConf.update(config, f"{group}._target_", "mine.Class")
+    require_known_objective(config)
+    require_known_monitors(config)

@@ -1,0 +1,92 @@
+"""The pages: their words, their links, and the site that is built of them."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "experiments" / "README.md",
+        *ROOT.glob("docs/*.md"),
+    ]
+)
+
+# Words that the field does not use for it; the pages say it in the field's own.
+NOT_OUR_WORDS = [
+    r"(?:re)?paint\w*", r"asked", r"told", r"tells? \w+ (?:\w+ )?apart", r"stretched", r"by heart",
+    r"written frames?", r"frames? written", r"anew", r"made again", r"gone on with", r"goes on",
+    r"evidence", r"suspects?", r"findings", r"board", r"steady", r"kept", r"monitors", r"safety",
+    r"(?<!batch )norm", r"foreign", r"(?:is|are|was|were) worth", r"what stands", r"falls? short",
+    r"so that nothing",
+]  # fmt: skip
+
+
+def prose(path: Path) -> str:
+    """A page without code, links' targets and the names of settings."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
+    return re.sub(r"\]\([^)]*\)", "]", re.sub(r"`[^`]*`", "``", text))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_pages_use_the_words_of_the_field(path: Path) -> None:
+    words = re.compile(rf"\b(?:{'|'.join(NOT_OUR_WORDS)})\b", re.IGNORECASE)
+    text = " ".join(prose(path).split())
+    assert [match[0] for match in words.finditer(text)] == []
+    assert not re.search(r", (?:as it|of which)\b|[.!?] What\b[^?]*\.", text)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text(encoding="utf-8")):
+        assert (path.parent / link).exists(), link
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_pages_of_the_site_load_nothing_from_elsewhere(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert {"index.html", "extend.html", "studies.html", "01_quickstart.html"} <= {
+        page.name for page in pages
+    }
+    loading = re.compile(
+        r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//[^>]*>"""
+        r"""|<link\b(?![^>]*rel=["']?canonical)[^>]*\bhref=["']?(?:https?:)?//[^>]*>"""
+    )
+    for page in pages:
+        assert loading.findall(page.read_text(encoding="utf-8")) == [], page.name
+    for sheet in site.rglob("*.css"):
+        assert not re.search(r"url\([\"']?(?:https?:)?//", sheet.read_text(encoding="utf-8"))
+
+
+def test_equations_are_mathml(site: Path) -> None:
+    page = (site / "method.html").read_text(encoding="utf-8")
+    assert page.count('<math xmlns="http://www.w3.org/1998/Math/MathML" display="block"') >= 9
+    assert "$`" not in page
+    assert "@equation" not in page
+
+
+def test_docstrings_are_read_as_meant(site: Path) -> None:
+    page = (site / "api.html").read_text(encoding="utf-8")
+    assert page.count("Examples:") >= 8
+    text = re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)  # of the source code
+    assert not re.search(r":(?:class|func|meth|data):|Example:", text)
+
+
+def test_notebooks_are_shown_with_their_outputs(site: Path) -> None:
+    page = (site / "notebooks" / "02_inside_the_memory.html").read_text(encoding="utf-8")
+    assert page.count('src="data:image/png;base64,') == 3
