@@ -26,11 +26,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from memguard import scoring
 from memguard.data.clips.windows import ClipBatch, OrderedWindows
 from memguard.detection.detector import Detector
 from memguard.model.losses import nearest_items
 from memguard.model.memory.mnad import read, write
-from memguard.scoring import functional as scoring
 from memguard.training.build import build_benchmark, build_datamodule, build_detector
 
 ROUNDS = 2

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils.data import DataLoader
 
+from memguard import scoring
 from memguard.data.clips.windows import ClipBatch
 from memguard.detection.alarm import Alarm
 from memguard.detection.detector import Detector
 from memguard.model.memory.mnad import write
-from memguard.scoring import functional as scoring
 from memguard.scoring.protocols import Scoring
 from tests.conftest import small_detector
 from tests.detection.conftest import videos

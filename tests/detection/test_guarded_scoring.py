@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from memguard import scoring
 from memguard.detection.detector import Detector
 from memguard.detection.lookahead import Lookahead
 from memguard.model.losses import nearest_items
 from memguard.model.memory.mnad import read, write
-from memguard.scoring import functional as scoring
 from memguard.scoring.protocols import Scoring
 from tests.conftest import small_detector
 from tests.detection.conftest import videos

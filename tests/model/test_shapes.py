@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from memguard import scoring
 from memguard.model.losses import compactness_loss, nearest_items, separateness_loss
 from memguard.model.memory.mnad import Memory, item_use, queries_per_item, read, write
 from memguard.model.shapes import require_shapes
-from memguard.scoring import functional as scoring
 from memguard.scoring.metrics import FrameAUROC, FrameTable
 from tests.conftest import small_detector
 

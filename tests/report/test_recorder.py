@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from memguard.report.recorder import Thumbnails, choose_candidates
-from memguard.scoring.functional import anomaly_score
+from memguard.scoring import anomaly_score
 
 
 def test_thumbnails_keep_within_their_limit_and_stay_spread_over_the_frames() -> None:

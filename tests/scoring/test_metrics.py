@@ -1,4 +1,4 @@
-"""The metrics against hand-worked numbers, another library, and themselves over processes."""
+"""The metrics against values computed by hand, another library, and several processes."""
 
 import numpy as np
 import pytest
@@ -25,14 +25,14 @@ def test_micro_auroc_is_the_chance_that_an_anomalous_frame_scores_higher() -> No
     assert float(metric.compute()) == pytest.approx(expected)
 
 
-def test_of_frames_at_hand_it_is_counted_over_all_or_as_the_mean_over_videos() -> None:
+def test_frame_auroc_is_micro_without_videos_and_macro_with_them() -> None:
     score, label = torch.tensor([1, 2, 3, 8, 9, 7]), torch.tensor([0, 1, 0, 1, 1, 0])
     assert frame_auroc(score, label) == pytest.approx(7 / 9)
     video = torch.tensor([0, 0, 0, 5, 5, 5])
     assert frame_auroc(score, label, video) == pytest.approx((1 / 2 + 1) / 2)
 
 
-def test_large_scores_are_not_taken_for_logits() -> None:
+def test_large_scores_are_no_logits() -> None:
     metric = FrameAUROC()
     metric.update(
         torch.tensor([500.0, 600.0, 700.0, 800.0]), torch.tensor([0, 0, 1, 1]), torch.zeros(4)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from memguard import scoring
 from memguard.detection.frame_scorer import FrameScorer, ScoredFrames
-from memguard.scoring import functional as scoring
 
 
 class PreviousFrame(FrameScorer):

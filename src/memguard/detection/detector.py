@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from memguard import scoring
 from memguard.data.clips.windows import ClipBatch
 from memguard.detection.alarm import Alarm
 from memguard.detection.frame_scorer import FrameScorer, RememberedFrames
@@ -26,7 +27,6 @@ from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import compactness_loss, separateness_loss
 from memguard.model.memory.mnad import Memory, MemoryRead, item_use, queries_per_item, read
 from memguard.model.shapes import require_shapes
-from memguard.scoring import functional as scoring
 from memguard.scoring.metrics import FrameTable
 from memguard.scoring.protocols import Scoring
 

@@ -13,13 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from memguard import scoring
 from memguard.detection.frame_scorer import RememberedFrames
 from memguard.detection.guard import MemoryGuard
 from memguard.detection.lookahead import Lookahead
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import nearest_items
 from memguard.model.memory.mnad import MemoryRead, read
-from memguard.scoring import functional as scoring
 
 
 class GuardedScoring:

@@ -16,7 +16,7 @@ from memguard.data.video.stream import Pictures, Stream, VideoStream
 from memguard.detection.detector import Detector
 from memguard.detection.events import COLUMNS, Moment, ScoredPicture
 from memguard.errors import CheckpointError
-from memguard.scoring.functional import CausalSmoother, patch_box, squared_error, worst_places
+from memguard.scoring import CausalSmoother, patch_box, squared_error, worst_places
 from memguard.training.trained import require_working, restore
 from memguard.training.trust import trust_of
 

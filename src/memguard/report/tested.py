@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memguard.report.recorder import TestRecorder
 from memguard.report.table import Cell, Table
-from memguard.scoring.functional import patch_box
+from memguard.scoring import patch_box
 from memguard.scoring.metrics import frame_auroc
 from memguard.scoring.protocols import Scoring, highest_shown, protocol_table
 

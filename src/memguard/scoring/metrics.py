@@ -1,7 +1,6 @@
-"""How well scores tell anomalous frames from normal ones, as torchmetrics classes.
+"""Metrics of frame scores, as torchmetrics classes.
 
-Each gathers its frames over all processes before it counts, so that a result does not depend on
-how the frames were spread.
+Each gathers its frames from all processes first: the result does not depend on their distribution.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,10 +20,10 @@ from memguard.model.shapes import require_shapes
 
 
 class _OnCPU(Metric):
-    """Keeps its states on the CPU, whatever device the model around it is moved to.
+    """Keep all states on the CPU, on whatever device the model runs.
 
-    They are in double precision, which Apple's MPS does not have. Between processes they go as
-    objects, as NCCL takes tensors from GPUs alone.
+    They have double precision, which Apple's MPS lacks. Processes exchange them as objects, because
+    NCCL accepts tensors of GPUs alone.
     """
 
     full_state_update = False
@@ -33,7 +32,7 @@ class _OnCPU(Metric):
         super().__init__(**{"dist_sync_fn": _of_all_processes} | kwargs)
 
     def _apply(self, fn: Callable[..., Tensor], exclude_state: Sequence[str] = "") -> "_OnCPU":
-        """Stay, where a module would be moved or change its precision."""
+        """Ignore moves to other devices and precisions."""
         return self
 
 
@@ -44,7 +43,7 @@ def _of_all_processes(value: Tensor, group: Any = None) -> list[Tensor]:
 
 
 class FrameTable(_OnCPU):
-    """Columns with a value or a map per frame, joined over batches and processes.
+    """Collect columns with a value or a map per frame over batches and processes.
 
     State: a list of tensors per column, concatenated over processes.
 
@@ -72,21 +71,20 @@ class FrameTable(_OnCPU):
             **values: (N, …) for each column.
 
         Raises:
-            ValueError: A column has more rows or fewer than the others.
+            ValueError: If the columns differ in their number of rows.
         """
         require_shapes(**{column: (values[column], "N …") for column in self.columns})
         for column in self.columns:
             getattr(self, column).append(values[column].cpu().double())
 
     def rows(self) -> dict[str, Tensor]:
-        """Give what :meth:`compute` does, of a single frame as well, whose columns it squeezes."""
+        """Return :meth:`compute`, with the dimension of frames also for a single frame."""
         return {name: torch.atleast_1d(column) for name, column in self.compute().items()}
 
     def compute(self) -> dict[str, Tensor]:
-        """Give each column, (frames, …) in double precision on the CPU, by video and frame.
+        """Return each column, (frames, …), in double precision on the CPU, by video and frame.
 
-        A frame that came in more than once, as several processes may have found it, counts once: as
-        the first of them has it.
+        A frame that several processes have added counts once, with the values of the first.
         """
         rows = {name: dim_zero_cat(getattr(self, name)) for name in self.columns}
         frame = torch.stack([rows["video"], rows["frame"]], dim=1)
@@ -97,7 +95,7 @@ class FrameTable(_OnCPU):
 
 
 class FrameMetric(_OnCPU):
-    """What the frame-level metrics share: the score, label and video of each frame.
+    """Base of the frame-level metrics: collect the score, label and video of each frame.
 
     State: three lists of tensors, concatenated over processes.
     """
@@ -118,7 +116,7 @@ class FrameMetric(_OnCPU):
         Args:
             score: (N,), the higher, the more anomalous; any range.
             label: (N,), 1 anomalous, 0 normal.
-            video: (N,), a number for each frame's video.
+            video: (N,), the number of each frame's video.
 
         Raises:
             ValueError: A shape is another one.
@@ -130,9 +128,9 @@ class FrameMetric(_OnCPU):
 
     def _frames(self) -> tuple[Tensor, Tensor, Tensor]:
         score = dim_zero_cat(self.score)
-        # torchmetrics takes values outside [0, 1] for logits, and its sigmoid would tie large ones.
+        # torchmetrics treats values outside [0, 1] as logits, and its sigmoid would tie large ones.
         spread = (score.max() - score.min()).clamp(min=torch.finfo(score.dtype).tiny)
-        # A process without frames holds nothing, of which the type is not known.
+        # A process without frames has no type.
         label, video = (dim_zero_cat(column).long() for column in (self.label, self.video))
         return (score - score.min()) / spread, label, video
 
@@ -145,9 +143,9 @@ class FrameAUROC(FrameMetric):
     """Area under the ROC curve of frames.
 
     Args:
-        average: ``micro`` counts all frames of all videos together, as the field reports it;
-            ``macro`` is the mean over videos. A video with one class only has no ROC curve and is
-            left out of the macro average; :meth:`one_class_videos` names it.
+        average: ``micro`` pools the frames of all videos, the usual figure of the field; ``macro``
+            is the mean over videos. A video with one class has no ROC curve, and the macro average
+            leaves it out; :meth:`one_class_videos` lists these videos.
 
     Example:
         >>> metric = FrameAUROC()
@@ -162,7 +160,7 @@ class FrameAUROC(FrameMetric):
         self.average = average
 
     def compute(self) -> Tensor:
-        """Give the area, in [0, 1]; NaN where no frame or no video has both classes."""
+        """Return the area, in [0, 1]; NaN if neither the set nor a video has both classes."""
         score, label, video = self._frames()
         if self.average == "micro":
             groups = [torch.ones_like(label, dtype=torch.bool)]
@@ -176,22 +174,21 @@ class FrameAUROC(FrameMetric):
         return torch.stack(areas).mean() if areas else torch.tensor(torch.nan)
 
     def one_class_videos(self) -> list[int]:
-        """Name the videos whose frames are all normal or all anomalous."""
+        """List the videos with frames of one class."""
         _, label, video = self._frames()
         return [int(v) for v in video.unique() if not _has_both_classes(label[video == v])]
 
 
 def frame_auroc(score: Tensor, label: Tensor, video: Tensor | None = None) -> float:
-    """Count the area under the ROC curve over these frames, whatever other processes hold.
+    """Compute the area under the ROC curve of these frames, without other processes.
 
     Args:
         score: (N,), the higher, the more anomalous; any range.
         label: (N,), 1 anomalous, 0 normal.
-        video: (N,), a number for each frame's video, for the mean over videos; without, all frames
-            are counted together.
+        video: (N,), the number of each frame's video, for the macro average; None pools all frames.
 
     Returns:
-        The area, in [0, 1]; NaN where no frame or no video has both classes.
+        The area, in [0, 1]; NaN if neither the set nor a video has both classes.
 
     Example:
         >>> frame_auroc(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]))
@@ -203,7 +200,7 @@ def frame_auroc(score: Tensor, label: Tensor, video: Tensor | None = None) -> fl
 
 
 class FrameAP(FrameMetric):
-    """Average precision of frames, all videos together; NaN with one class only.
+    """Average precision of frames, all videos together; NaN with one class.
 
     Example:
         >>> metric = FrameAP()
@@ -214,7 +211,7 @@ class FrameAP(FrameMetric):
     """
 
     def compute(self) -> Tensor:
-        """Give the average precision, in [0, 1]."""
+        """Return the average precision, in [0, 1]."""
         score, label, _ = self._frames()
         if not _has_both_classes(label):
             return torch.tensor(torch.nan)
@@ -222,9 +219,9 @@ class FrameAP(FrameMetric):
 
 
 class FrameEER(FrameMetric):
-    """Equal error rate: where as large a share of normal frames is flagged as anomalous are missed.
+    """Equal error rate: the rate at which false positives and false negatives are equal.
 
-    Between two points of the ROC curve it is interpolated; NaN with one class only.
+    It is interpolated between two points of the ROC curve; NaN with one class.
 
     Example:
         >>> metric = FrameEER()
@@ -237,14 +234,14 @@ class FrameEER(FrameMetric):
     higher_is_better = False
 
     def compute(self) -> Tensor:
-        """Give the rate, in [0, 1]."""
+        """Return the rate, in [0, 1]."""
         score, label, _ = self._frames()
         if not _has_both_classes(label):
             return torch.tensor(torch.nan)
-        flagged, found, _ = binary_roc(score, label)
-        excess = flagged - (1 - found)  # climbs from −1 to 1 along the curve
+        false_positive, true_positive, _ = binary_roc(score, label)
+        excess = false_positive - (1 - true_positive)  # rises from −1 to 1 along the curve
         after = int((excess >= 0).nonzero()[0, 0])
         before = max(after - 1, 0)
-        climb = excess[after] - excess[before]
-        part = -excess[before] / climb if climb > 0 else excess.new_zeros(())
-        return flagged[before] + part * (flagged[after] - flagged[before])
+        rise = excess[after] - excess[before]
+        part = -excess[before] / rise if rise > 0 else excess.new_zeros(())
+        return false_positive[before] + part * (false_positive[after] - false_positive[before])

@@ -1,7 +1,7 @@
-"""Protocols: the ways of making a score and of counting how well it tells anomalous from normal.
+"""Protocols: the ways to compute a score, and the metrics of each.
 
-The published one comes first; the others stand beside it, so that no number goes without its way of
-being made.
+The published protocol comes first. The others stand beside it, because a figure depends on its
+protocol.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,11 @@ import torch
 from torch import Tensor
 
 from memguard.model.shapes import require_shapes
-from memguard.scoring import functional as scoring
+from memguard.scoring.functional import anomaly_score
 from memguard.scoring.metrics import FrameAP, FrameAUROC, FrameEER, FrameMetric
+from memguard.scoring.normalisation import normalise_by_widest, normalise_per_video
+from memguard.scoring.patches import worst_places
+from memguard.scoring.smoothing import smooth_over_time, smooth_per_video
 
 MEANINGS = {
     "published": "PSNR and distance, each min–max normalised over its video: the paper's",
@@ -27,23 +30,31 @@ MEANINGS = {
     "patch_normalised": "the patch with the largest error, normalised over its video",
     "patch_psnr": "the mean of patch_normalised and psnr, then smoothed over time",
 }
-"""Each score that :meth:`Scoring.scores` makes, and how."""
+"""The scores of :meth:`Scoring.scores`."""
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How the values of a test become scores.
+    """Turn the values of a test into scores.
 
     Attributes:
-        name: Which score is the test's own: ``published`` joins PSNR and distance, each normalised
-            over its video, which must have ended first; ``shared_range`` divides the distance by
-            one range for all videos, so that one in which it hardly varies counts for little;
-            ``patch`` is the error of the worst painted patch, in units that mean the same in
-            every video.
+        name: The score of the test itself. ``published`` joins PSNR and distance, each normalised
+            over its video, once the video has ended. ``shared_range`` divides the distance by one
+            range for all videos; a video with nearly constant distance keeps small scores.
+            ``patch`` is the largest patch error, comparable between videos.
         weight: λ, the share of the PSNR term against the distance term.
-        patch: Height and width of a patch as shares of the picture's.
-        smoothing: Standard deviation of the patches' smoothing over time, frames.
-        causal: Patches are smoothed over the past alone, as a live camera has it.
+        patch: Height and width of a patch as shares of the frame's.
+        smoothing: Standard deviation of the smoothing over time, frames.
+        causal: Smooth over the past alone, as for a live camera.
+
+    Example:
+        >>> scoring = Scoring("published", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
+        >>> frames = {
+        ...     "video": torch.tensor([0, 0]), "psnr": torch.tensor([30.0, 20.0]),
+        ...     "distance": torch.tensor([0.1, 0.2]), "patch": torch.tensor([0.01, 0.03]),
+        ... }
+        >>> scoring.scores(frames)["published"]
+        tensor([0., 1.])
     """
 
     name: Literal["published", "shared_range", "patch"]
@@ -53,26 +64,26 @@ class Scoring:
     causal: bool
 
     def worst_patch(self, errors: Tensor) -> Tensor:
-        """Find how badly the worst patch of each frame of a video is painted.
+        """Compute the largest patch error of each frame of a video, smoothed over time.
 
         Args:
             errors: (T, rows, columns), from :func:`~memguard.scoring.patch_error`, in order.
 
         Returns:
-            (T,), its mean squared error, in [0, 1].
+            (T,), mean squared errors, in [0, 1].
 
         Raises:
-            ValueError: The shape is another one.
+            ValueError: If ``errors`` has another shape.
         """
         require_shapes(errors=(errors, "T rows columns"))
         return self._smooth_patches(errors).flatten(1).amax(dim=1)
 
     def worst_places(self, errors: Tensor, frame: Sequence[int]) -> Tensor:
-        """Find the patch of each frame that its score is made of.
+        """Find the patch of each frame that decides its score.
 
-        The ``patch`` score is of errors that are smoothed over time; see
-        :func:`~memguard.scoring.worst_places`. PSNR is of the frame's own errors, so its place is
-        the frame's own worst patch.
+        Errors smoothed over time decide the ``patch`` score; see
+        :func:`~memguard.scoring.worst_places`. The frame's own errors decide its PSNR, and the
+        place is the frame's own worst patch.
 
         Args:
             errors: (T, rows, columns), from :func:`~memguard.scoring.patch_error`, in order.
@@ -82,34 +93,33 @@ class Scoring:
             (T, 2), row and column of each frame's patch.
         """
         decisive = self._smooth_patches(errors) if self.name == "patch" else errors
-        return scoring.worst_places(errors, decisive, self.patch, frame)
+        return worst_places(errors, decisive, self.patch, frame)
 
     def _smooth_patches(self, errors: Tensor) -> Tensor:
-        return scoring.smooth_over_time(errors, self.smoothing, causal=self.causal)
+        return smooth_over_time(errors, self.smoothing, causal=self.causal)
 
     def scores(self, frames: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Make every score.
+        """Compute every score.
 
         Args:
             frames: Columns ``video``, ``psnr``, ``distance`` and ``patch``, each (frames,).
 
         Returns:
-            (frames,) each, under the names of :data:`MEANINGS`; ``distance`` only where frames have
-            a distance, which they do not without a memory.
+            (frames,) for each name of :data:`MEANINGS`; without a memory there is no ``distance``.
         """
         video, psnr, distance, patch = (
             frames[name] for name in ("video", "psnr", "distance", "patch")
         )
         whole_set = torch.zeros_like(video)
-        published = scoring.anomaly_score(psnr, distance, video, self.weight)
-        psnr_alone = scoring.anomaly_score(psnr, distance, video, 1.0)
-        patch_normalised = scoring.normalise_per_video(patch, video)
-        distance_alone = scoring.anomaly_score(psnr, distance, video, 0.0)
-        distance_shared = scoring.normalise_by_widest(distance, video)
+        published = anomaly_score(psnr, distance, video, self.weight)
+        psnr_alone = anomaly_score(psnr, distance, video, 1.0)
+        patch_normalised = normalise_per_video(patch, video)
+        distance_alone = anomaly_score(psnr, distance, video, 0.0)
+        distance_shared = normalise_by_widest(distance, video)
         return {
             "published": published,
             "shared_range": self.weight * psnr_alone + (1 - self.weight) * distance_shared,
-            "unnormalised": scoring.anomaly_score(psnr, distance, whole_set, self.weight),
+            "unnormalised": anomaly_score(psnr, distance, whole_set, self.weight),
             "smoothed": self._smoothed(published, video),
             "psnr": psnr_alone,
             **({"distance": distance_alone} if distance.any() else {}),
@@ -119,39 +129,38 @@ class Scoring:
         }
 
     def _smoothed(self, score: Tensor, video: Tensor) -> Tensor:
-        return scoring.smooth_per_video(score, video, self.smoothing, causal=self.causal)
+        return smooth_per_video(score, video, self.smoothing, causal=self.causal)
 
 
 def highest_shown(frames: dict[str, Tensor], how: Scoring) -> float:
-    """Give the score at the upper end of a chart.
+    """Return the score at the upper end of a chart.
 
     Args:
         frames: The column ``score``, (frames,).
-        how: How scores are made.
+        how: The scoring of the test.
 
     Returns:
-        1 for scores that are normalised, else the highest one.
+        1 for normalised scores, else the highest score.
     """
     return 1.0 if how.name != "patch" else float(frames["score"].max()) or 1.0
 
 
 def frame_metrics(frames: dict[str, Tensor], how: Scoring) -> dict[str, float]:
-    """Count over the frames that have labels.
+    """Compute the metrics of a test over the labelled frames.
 
     Args:
         frames: Columns ``video``, ``psnr``, ``distance``, ``patch``, ``written``, ``score`` and
             ``label`` (−1 unknown), each (frames,).
-        how: How scores are made.
+        how: The scoring of the test.
 
     Returns:
-        ``test/frames``, ``test/frames_written`` and, where there are labels,
-        ``test/frames_anomalous``; and, in [0, 1], what the labels' classes allow (without frames
-        of both there is no AUROC):
+        ``test/frames``, ``test/frames_written`` and, with labels, ``test/frames_anomalous``; and,
+        in [0, 1], the metrics that are defined (AUROC needs frames of both classes):
 
         - ``test/auroc``: of the test's own score, micro: all frames of all videos together,
-        - ``test/auroc_macro``: the mean over videos that have both classes,
+        - ``test/auroc_macro``: the mean over videos with both classes,
         - ``test/ap`` and ``test/eer``: average precision and equal error rate of the same score,
-        - ``test/auroc_…``: micro, of each other score that :meth:`Scoring.scores` names.
+        - ``test/auroc_…``: micro, of each other score of :meth:`Scoring.scores`.
     """
     counts = {
         "test/frames": float(len(frames["video"])),
@@ -167,39 +176,39 @@ def frame_metrics(frames: dict[str, Tensor], how: Scoring) -> dict[str, float]:
 
 
 def protocol_table(frames: dict[str, Tensor], how: Scoring) -> dict[str, dict[str, float]]:
-    """Count every score in every way, over the frames that have labels.
+    """Compute every metric of every score over the labelled frames.
 
     Args:
-        frames: As :func:`frame_metrics` takes them.
-        how: How scores are made.
+        frames: Columns as in :func:`frame_metrics`.
+        how: The scoring of the test.
 
     Returns:
-        For each score that :meth:`Scoring.scores` names, ``auroc`` (micro), ``auroc_macro``, ``ap``
-        and ``eer``; NaN where the labels' classes do not allow it. Nothing without labels.
+        For each score of :meth:`Scoring.scores`: ``auroc`` (micro), ``auroc_macro``, ``ap`` and
+        ``eer``; NaN if undefined. An empty dictionary without labels.
     """
     known = frames["label"] >= 0
     if not known.any():
         return {}
     scores = how.scores(frames) | {how.name: frames["score"]}
     label, video = frames["label"][known], frames["video"][known]
-    return {name: _counts(score[known], label, video) for name, score in scores.items()}
+    return {name: _metrics(score[known], label, video) for name, score in scores.items()}
 
 
-def _counts(score: Tensor, label: Tensor, video: Tensor) -> dict[str, float]:
-    # The frames are those of all processes already.
-    counts: dict[str, FrameMetric] = {
+def _metrics(score: Tensor, label: Tensor, video: Tensor) -> dict[str, float]:
+    # The frames of all processes are joined already.
+    metrics: dict[str, FrameMetric] = {
         "auroc": FrameAUROC(sync_on_compute=False),
         "auroc_macro": FrameAUROC(average="macro", sync_on_compute=False),
         "ap": FrameAP(sync_on_compute=False),
         "eer": FrameEER(sync_on_compute=False),
     }
-    for metric in counts.values():
+    for metric in metrics.values():
         metric.update(score, label, video)
-    return {name: float(metric.compute()) for name, metric in counts.items()}
+    return {name: float(metric.compute()) for name, metric in metrics.items()}
 
 
 def one_class_videos(frames: dict[str, Tensor]) -> list[int]:
-    """Number the labelled videos that the macro average leaves out, for want of both classes."""
+    """Return the numbers of labelled videos with one class, which the macro average leaves out."""
     known = frames["label"] >= 0
     metric = FrameAUROC(average="macro", sync_on_compute=False)
     metric.update(*(frames[name][known] for name in ("score", "label", "video")))

@@ -11,7 +11,7 @@ from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.clips.pseudo_anomalies import PseudoSample, pseudo_sample
 from memguard.detection.frame_scorer import FrameScorer
 from memguard.distributed import share_buffers
-from memguard.scoring.functional import patch_error
+from memguard.scoring import patch_error
 from memguard.scoring.protocols import frame_metrics
 
 BATCH = 16

@@ -92,7 +92,7 @@ def draw(canvas: Canvas, strokes: Sequence[Stroke], owners: Owners, owner: int =
         >>> owners = np.zeros((8, 8), np.uint8)
         >>> draw(canvas, [disc(4 + 4j, 2, (255, 0, 0))], owners, owner=1)
         >>> int(owners.sum()), canvas[4, 4].tolist()
-        (13, [255.0, 0.0, 0.0])
+        (9, [255.0, 0.0, 0.0])
     """
     height, width = owners.shape
     ends = np.array([(s.start, s.end) for s in strokes], np.complex64)

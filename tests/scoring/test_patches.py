@@ -1,0 +1,68 @@
+"""Patch errors, their boxes, and the patch that decides a score."""
+
+import pytest
+import torch
+
+from memguard import scoring
+
+
+def test_patch_error_by_hand() -> None:
+    output, target = torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4)
+    output[0, 0, :2, :2] = 2.0  # error 1 in one of two channels of the corner
+    errors = scoring.patch_error(output, target, (0.5, 0.5))
+    assert errors[0].tolist() == [[0.5, 0.25, 0], [0.25, 0.125, 0], [0, 0, 0]]
+
+
+def test_a_patch_as_large_as_the_picture_has_its_mean_error() -> None:
+    output, target = torch.rand(3, 3, 16, 24), torch.rand(3, 3, 16, 24)
+    mean = scoring.squared_error(output, target).flatten(1).mean(dim=1)
+    assert torch.allclose(scoring.patch_error(output, target, (1, 1)).flatten(), mean)
+
+
+def test_a_patch_is_never_smaller_than_a_pixel() -> None:
+    output, target = torch.rand(1, 1, 8, 8), torch.rand(1, 1, 8, 8)
+    errors = scoring.patch_error(output, target, (0.001, 0.001))
+    assert torch.equal(errors, scoring.squared_error(output, target)[:, 0])
+
+
+def test_a_patchs_box_holds_the_pixels_that_it_averages() -> None:
+    output = torch.zeros(1, 1, 64, 64)
+    output[..., 40:44, 10:12] = 1
+    errors = scoring.patch_error(output, torch.zeros_like(output), (0.2, 0.1))[0]
+    place = divmod(int(errors.argmax()), errors.shape[1])
+    left, top, right, bottom = scoring.patch_box(*place, (0.2, 0.1), (64, 64), (480, 640))
+    assert left <= 100 < 120 <= right
+    assert top <= 300 < 330 <= bottom
+    # 6 and 13 pixels of the network's
+    assert (right - left, bottom - top) == (60, pytest.approx(97.5, abs=1))
+
+
+def test_the_box_is_at_the_patch_that_decides_the_smoothed_score() -> None:
+    # A patch is 4 by 4 pixels of 12 by 20, the next one a pixel further: 9 by 17 patches.
+    errors = torch.zeros(2, 9, 17)
+    errors[0, 1, 2], errors[1, 1, 4] = 8, 7  # an object that moves to the right, upper left
+    errors[1, 6, 15] = 9  # a flash in the second frame, lower right
+    smoothed = torch.zeros(2, 9, 17)
+    smoothed[:, 1, 2] = 8  # it trails behind
+    smoothed[1, 6, 15] = 5
+    places = scoring.worst_places(errors, smoothed, (1 / 3, 0.2), (12, 20))
+    assert places.tolist() == [[1, 2], [1, 4]]
+    alone = scoring.worst_places(errors, errors, (1 / 3, 0.2), (12, 20))
+    assert alone.tolist() == [[1, 2], [6, 15]]
+
+
+@pytest.mark.parametrize(("aside", "expected"), [(3, [[2, 8]]), (4, [[2, 5]])])
+def test_a_patch_beside_the_smoothed_one_counts_if_they_share_a_pixel(
+    aside: int, expected: list[list[int]]
+) -> None:
+    errors = torch.zeros(1, 9, 17)
+    errors[0, 2, 5], errors[0, 2, 5 + aside] = 1, 9
+    smoothed = torch.zeros(1, 9, 17)
+    smoothed[0, 2, 5] = 1
+    places = scoring.worst_places(errors, smoothed, (1 / 3, 0.2), (12, 20))
+    assert places.tolist() == expected
+
+
+def test_patches_overlap_by_three_quarters() -> None:
+    frame = torch.zeros(1, 1, 16, 32)
+    assert scoring.patch_error(frame, frame, (0.5, 0.25)).shape == (1, 5, 13)
