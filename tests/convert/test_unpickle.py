@@ -1,4 +1,4 @@
-"""Foreign files: each form that tensors come in is read, and nothing that asks for more is run."""
+"""Files of other programs: every format of tensors is read, and no code is run."""
 
 import builtins
 import os

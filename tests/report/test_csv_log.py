@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from lightning_fabric.loggers import csv_logs
 
-from memguard.report.dashboard.csv_log import ContinuedCSVLogger
+from memguard.report.dashboard.csv_log import ResumableCSVLogger
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -20,7 +20,7 @@ def test_rows_that_a_full_disk_does_not_take_are_written_later(
     first: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    logger = ContinuedCSVLogger(None, save_dir=str(tmp_path), name="curves", version="")
+    logger = ResumableCSVLogger(None, save_dir=str(tmp_path), name="curves", version="")
     if first:
         logger.log_metrics(first, step=1)
         logger.save()

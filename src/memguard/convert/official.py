@@ -1,4 +1,4 @@
-"""Checkpoints of the authors' published code, made into checkpoints of ours.
+"""Conversion of the authors' published checkpoints into ours.
 
 Their training saves two files: the network, as a whole module, and the memory's items, a tensor.
 Their evaluation is our published protocol, on frames with the colours in OpenCV's order.
@@ -21,7 +21,7 @@ from memguard.training.build import LOADING_KEYS, build_detector
 from memguard.training.checkpoints import CONFIG_KEY
 from memguard.training.settings import plain_settings
 
-# Where in their network each part of our autoencoder is.
+# Each part of our autoencoder, and its place in their network.
 PARTS = {
     "encoder.blocks.0": "encoder.moduleConv1",
     "encoder.blocks.1": "encoder.moduleConv2",
@@ -34,27 +34,27 @@ PARTS = {
     "decoder.blocks.1": "decoder.moduleDeconv2",
     "decoder.ups.2": "decoder.moduleUpsample2",
     "decoder.blocks.2": "decoder.moduleDeconv1",
-    # What paints the frame is, in theirs, the end of the block before it.
+    # The output layer is, in theirs, the end of the block before it.
     "decoder.head.0": "decoder.moduleDeconv1.6",
 }
-UNUSED = "encoder.moduleBatchNorm."  # a layer that no frame passes
-COUNTER = ".num_batches_tracked"  # of batch norms; it decides nothing at a fixed momentum
+UNUSED = "encoder.moduleBatchNorm."  # a layer that no frame goes through
+COUNTER = ".num_batches_tracked"  # of batch norms; it has no effect at a fixed momentum
 
-# How far the length of a normalised item may be from 1; half precision is well within.
+# The largest deviation of a normalised item's length from 1; half precision is well within.
 UNIT_TOLERANCE = 1e-3
 
 
 def import_checkpoint(config: DictConfig) -> None:
-    """Turn the authors' two files into one checkpoint that ``memguard.evaluate`` takes.
+    """Convert the authors' two files into one checkpoint for ``memguard.evaluate``.
 
-    Width, colours, features and M are those of the files; all else is as published for the task.
+    Width, colours, features and M are those of the files; other settings are as published.
 
     Args:
         config: As ``conf/import_official.yaml`` has it.
 
     Raises:
         ConfigError: A value is missing, or there is no such task.
-        CheckpointError: A file cannot be read, asks for code, or does not fit the task or the
+        CheckpointError: A file cannot be read, names code, or does not fit the task or the
             other file; or the output cannot be written.
     """
     require_complete(config)
@@ -75,10 +75,10 @@ def import_checkpoint(config: DictConfig) -> None:
 
 
 def read_network(path: Path) -> dict[str, Tensor]:
-    """Read the tensors that the network computes with, by their names in the authors' module.
+    """Read the tensors of the network, by their names in the authors' module.
 
     Raises:
-        CheckpointError: The file is not the network of the authors' code, or has NaN in it.
+        CheckpointError: The file is not the network of the authors' code, or contains NaN.
     """
     saved = read(path)
     if not isinstance(saved, dict) or not all(isinstance(x, Tensor) for x in saved.values()):
@@ -119,7 +119,7 @@ def read_items(path: Path) -> Tensor:
     if (lengths - 1).abs().max() > UNIT_TOLERANCE:
         raise CheckpointError(
             f"{path}: the items' lengths go from {lengths.min():.4g} to {lengths.max():.4g}, but "
-            f"training keeps them at 1: {remedy}"
+            f"the items of a training have length 1: {remedy}"
         )
     return items
 
@@ -153,7 +153,7 @@ def _finite(tensor: Tensor, what: str) -> Tensor:
 
 
 def _turn_colours(autoencoder: Autoencoder) -> None:
-    """Turn the first and the last layer's colours round: OpenCV has blue first, we have red."""
+    """Reverse the colours of the first and the last layer: OpenCV has blue first, we have red."""
     ours = autoencoder.state_dict()
     first, bias = ours["encoder.blocks.0.0.weight"], ours["decoder.head.0.bias"]
     frames = first.unflatten(1, (-1, len(bias)))
@@ -163,9 +163,9 @@ def _turn_colours(autoencoder: Autoencoder) -> None:
 
 
 def _settings(task: str, weights: dict[str, Tensor], items: Tensor) -> DictConfig:
-    """Compose the published settings of a task, with the sizes of what was read."""
+    """Compose the published settings of a task, with the sizes of the tensors."""
     settings = published_settings(task)
-    # Known only to whoever evaluates; how its files are read stays.
+    # An evaluation names the dataset; the settings for reading its files stay.
     loading = {key: settings.dataset[key] for key in LOADING_KEYS}
     settings.dataset = {"_target_": "???", **loading}
     settings.model.width = weights["encoder.moduleConv1.0.bias"].numel()

@@ -1,8 +1,8 @@
-"""Files that other programs pickled, read for their tensors; nothing that they ask for is run.
+"""Pickles of other programs, read for their tensors without running their code.
 
-A pickle is a program: it names functions and classes, and whoever reads it calls them. Here the few
-functions that put a tensor together are called, modules become inert holders of what was saved of
-them, and a file that names anything else is refused.
+A pickle is a program: it names functions and classes, and its reader calls them. This reader calls
+only the few functions that assemble a tensor, replaces modules by inert holders of their saved
+attributes, and rejects a file that names anything else.
 """
 
 import io
@@ -22,7 +22,7 @@ from torch.nn.backends.thnn import _get_thnn_function_backend
 
 from memguard.errors import CheckpointError
 
-# What a saved module's tensors and settings are made with, by the names that pickles know it by.
+# The functions that assemble a saved module's tensors and settings, by their names in pickles.
 HARMLESS: dict[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("builtins", "set"): set,
@@ -30,23 +30,23 @@ HARMLESS: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch", "device"): torch.device,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor_v2,
-    # every module up to PyTorch 1.3 kept one; it does nothing
+    # modules up to PyTorch 1.3 have one; it does nothing
     ("torch.nn.backends.thnn", "_get_thnn_function_backend"): _get_thnn_function_backend,
 }
 
 
 class Inert:
-    """Holds what was saved of a module, and does nothing."""
+    """Hold the saved attributes of a module, and do nothing."""
 
 
 class _UnexpectedGlobalError(Exception):
-    """Names what a pickle asks for and must not get."""
+    """Name a function or class that a pickle may not use."""
 
 
 class _InertUnpickler(pickle.Unpickler):
-    """Gives a pickle nothing that could do harm, whatever it is called with.
+    """Unpickle with harmless functions and inert classes alone.
 
-    Whatever it hands out is made anew each time, as a pickle can set attributes of it.
+    Each lookup makes a new object, because a pickle can set attributes of it.
     """
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
@@ -57,15 +57,15 @@ class _InertUnpickler(pickle.Unpickler):
         raise _UnexpectedGlobalError(f"{module}.{name}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # torch sets its loader of storages like this. That would also compare the source code which
-        # old files hold of each class, and write the difference to a file of the pickle's choice.
+        # torch sets its loader of storages here. That loader also compares the source code that old
+        # files hold of each class, and can write the difference to a file of the pickle's choice.
         if name == "persistent_load":
             value = partial(_storage_or_class, value)
         super().__setattr__(name, value)
 
 
 def _names_module(module: str, name: str) -> bool:
-    """Whether this is a class of torch.nn, or one of the authors' package ``model``."""
+    """Return whether this is a class of torch.nn, or one of the authors' package ``model``."""
     if module.startswith("torch.nn."):
         known = vars(nn).get(name)
         return isinstance(known, type) and issubclass(known, nn.Module)
@@ -82,31 +82,31 @@ def _load_inert(file: io.BytesIO, **settings: Any) -> Any:
 
 
 def read(path: Path) -> Any:
-    """Read a file that ``torch.save`` wrote, of the present or the old form, without running it.
+    """Read a file of ``torch.save``, in its present or its old format, without running it.
 
     Returns:
-        What was saved, on the CPU. Of a whole module: its parameters and buffers by name, as its
-        ``state_dict`` has them.
+        The saved object, on the CPU; for a whole module its parameters and buffers by name, as in
+        its ``state_dict``.
 
     Raises:
-        CheckpointError: There is no such file, it is none of ``torch.save``, or it asks for more
+        CheckpointError: There is no such file, it is no file of ``torch.save``, or it needs more
             than the tensors of a model.
     """
     if not path.is_file():
         raise CheckpointError(f"There is no file {path}: correct the path.")
-    # From memory: given a path, torch would also look into tar archives and by the file's suffix.
+    # From memory: given a path, torch also reads tar archives and looks at the suffix.
     file = io.BytesIO(path.read_bytes())
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of old forms, which are what is expected here
+            warnings.simplefilter("ignore")  # about old formats, which are expected here
             saved = _load(file)
         return _tensors(saved) if isinstance(saved, Inert) else saved
     except _UnexpectedGlobalError as error:
         raise CheckpointError(
             f"{path} asks for {error}, which no saved model needs: nothing of it was run; get the "
-            f"file anew from a source that you trust."
+            f"file again from a source that you trust."
         ) from None
-    except Exception as error:  # torch raises whatever its unpickler and zip reader meet
+    except Exception as error:  # torch raises any error of its unpickler and zip reader
         raise CheckpointError(
             f"{path} cannot be read as a file of torch.save ({type(error).__name__}): it is "
             f"damaged or of another program; copy it again."
@@ -115,7 +115,7 @@ def read(path: Path) -> Any:
 
 def _load(file: io.BytesIO) -> Any:
     try:
-        # Also keeps TorchScript from its compiler, by an error of another kind.
+        # For TorchScript this raises another kind of error, before its compiler runs.
         return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         file.seek(0)

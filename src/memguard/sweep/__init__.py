@@ -1,1 +1,1 @@
-"""Sweeps: several runs of one command, and their report."""
+"""Sweeps: several runs of one command, and the report of them."""

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: each trains or tests once, whatever becomes of the others."""
+"""The jobs of a sweep: each trains or tests once, independent of the others."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ from memguard.errors import UserError
 METRICS, PROVENANCE, FAILURE = "metrics.json", "provenance.json", "failure.txt"
 OVERRIDES = Path(".hydra") / "overrides.yaml"
 
-# What changes no result, so that a sweep goes on under another value of it.
+# Keys that change no result: a sweep resumes under other values of them.
 WITHOUT_EFFECT = ("sweep", "optimized_metric", "paths.cache_dir")
 LONGEST_NAME = 110  # a digest of eight letters follows
 LONGEST_LOGGED = 128  # letters that W&B takes for a run or a group
@@ -33,14 +33,14 @@ Work = Callable[[DictConfig], dict[str, float]]
 
 @dataclass(frozen=True)
 class Job:
-    """What a job's folder holds.
+    """The folder of a job.
 
     Attributes:
-        folder: Where it is.
-        settings: What was set on its command line or by the sweep, by key.
-        metrics: Of a finished job.
-        minutes: That it took.
-        failure: The sentence of a job that failed.
+        folder: The path.
+        settings: The settings of its command line and of the sweep, by key.
+        metrics: The metrics of a finished job.
+        minutes: Its duration.
+        failure: The error of a failed job, one sentence.
     """
 
     folder: Path
@@ -51,30 +51,30 @@ class Job:
 
     @property
     def status(self) -> str:
-        """``finished``, ``failed``, or ``unfinished`` where it was killed or still runs."""
+        """``finished``, ``failed``, or ``unfinished``: killed or still running."""
         if self.metrics is not None:
             return "finished"
         return "unfinished" if self.failure is None else "failed"
 
 
 def run_job(config: DictConfig, work: Work) -> float | None:
-    """Run what the command line composed: a run by itself, or a job of a sweep.
+    """Run a composed command: a run by itself, or a job of a sweep.
 
-    A job that is finished is not run again. One that fails leaves its sentence in ``failure.txt``,
-    and the sweep goes on.
+    A finished job does not run again. A failing one writes its error to ``failure.txt``, and the
+    sweep continues.
 
     Args:
         config: As ``conf/train.yaml`` or ``conf/evaluate.yaml`` composes it.
-        work: Trains or tests, writes ``metrics.json`` last, and returns what that holds.
+        work: The training or test; it writes ``metrics.json`` last, and returns its content.
 
     Returns:
-        The metric that ``optimized_metric`` names, for Hydra's sweepers; None where the job failed
+        The metric that ``optimized_metric`` names, for Hydra's sweepers; None if the job failed
         or has no such metric.
 
     Raises:
-        UserError: As ``work`` does, where the run is no job of a sweep; or no run has the metric
-            that is to be optimised.
-        SystemExit: An optimiser asks for a metric that the job does not have.
+        UserError: As ``work`` does, if the run is no job of a sweep; or no run has the metric to
+            optimise.
+        SystemExit: An optimiser needs a metric that the job does not have.
     """
     require_known_objective(config)
     hydra = HydraConfig.get()
@@ -94,7 +94,7 @@ def run_job(config: DictConfig, work: Work) -> float | None:
 
 
 def _attempt(config: DictConfig, work: Work, folder: Path) -> dict[str, float] | None:
-    """Do the work, or note why not; an error that is raised would end the whole sweep."""
+    """Do the work, or write its error; a raised error would end the whole sweep."""
     failure = folder / FAILURE
     failure.unlink(missing_ok=True)
     try:
@@ -110,32 +110,32 @@ def _attempt(config: DictConfig, work: Work, folder: Path) -> dict[str, float] |
 
 
 def _require_objective(name: str, metrics: dict[str, float]) -> None:
-    """End a search that has nothing to go by, as each of its jobs would train in vain."""
+    """End a search without an objective: each of its jobs would train in vain."""
     if name not in metrics:
         raise SystemExit(
-            f"optimized_metric={name} is not among the metrics of this run, so that the search "
-            f"has nothing to go by: set it to one of {', '.join(sorted(metrics))}."
+            f"optimized_metric={name} is not among the metrics of this run, so the search has no "
+            f"objective: set it to one of {', '.join(sorted(metrics))}."
         )
 
 
 def job_name(varied: str, overrides: Iterable[str]) -> str:
-    """Name a job's folder, alike whenever the same is asked for, in whatever order.
+    """Name a job's folder: the same for the same overrides in any order.
 
     Args:
-        varied: What the sweep varies, as Hydra's ``override_dirname`` has it.
-        overrides: All that was asked for; their digest tells apart what ``varied`` does not.
+        varied: The varied settings, as Hydra's ``override_dirname`` has them.
+        overrides: All overrides; their digest separates jobs that ``varied`` does not.
 
     >>> job_name("memory.size-5_seed-1", ["seed=1", "memory.size=5", "sweep=memory_size"])
     'memory.size-5_seed-1_38309cc5'
     """
-    told = sorted(text for text in overrides if _key(text) not in WITHOUT_EFFECT)
-    digest = sha256("\n".join(told).encode()).hexdigest()[:8]
+    effective = sorted(text for text in overrides if _key(text) not in WITHOUT_EFFECT)
+    digest = sha256("\n".join(effective).encode()).hexdigest()[:8]
     shown = re.sub(r"[^\w.,+-]+", "-", varied)[:LONGEST_NAME]
     return f"{shown}_{digest}".lstrip("_")
 
 
 def run_name() -> str:
-    """Name this run for a logger: in a sweep as its folder there, which tells what varies."""
+    """Name this run for a logger: in a sweep by its folder, which names the varied settings."""
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     if hydra.mode is RunMode.MULTIRUN:
@@ -157,11 +157,11 @@ def sweep_folder() -> Path | None:
 
 
 def way_on(newest: Path) -> str:
-    """Name what the same command goes on with, after something has stopped it.
+    """Name the override that resumes the same command after an interruption.
 
     Args:
-        newest: The checkpoint of this run. In a sweep it would be every job's: there, the sweep's
-            folder has the finished jobs left out.
+        newest: The checkpoint of this run. In a sweep it would be every job's; there, the sweep's
+            folder leaves out the finished jobs.
     """
     sweep = sweep_folder()
     return f"checkpoint={newest}" if sweep is None else f"hydra.sweep.dir={sweep}"
@@ -172,14 +172,14 @@ def _key(override: str) -> str:
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    """Read the jobs whose folders lie in a sweep's folder, in the order of what varied."""
+    """Read the jobs in a sweep's folder, ordered by the varied settings."""
     jobs = [_read_job(path.parents[1]) for path in sweep.glob(f"*/{OVERRIDES}")]
     keys = varied(jobs)
     return sorted(jobs, key=lambda job: [_order(job.settings.get(key)) for key in keys])
 
 
 def _order(value: Any) -> tuple[bool, Any]:
-    """Numbers by size, then everything else by its letters."""
+    """Order numbers by size, then everything else by its text."""
     number = isinstance(value, (int, float))
     return not number, value if number else str(value)
 
@@ -209,7 +209,7 @@ def _json(path: Path) -> dict[str, Any] | None:
 
 
 def constant_keys(overrides: Sequence[str]) -> list[str]:
-    """Name what a sweep's command sets to one value.
+    """List the keys that a sweep's command sets to one value.
 
     >>> constant_keys(["dataset=ped2", "memory.size=7", "memory.size=5,10", "seed=range(3)"])
     ['dataset']
@@ -220,6 +220,6 @@ def constant_keys(overrides: Sequence[str]) -> list[str]:
 
 
 def varied(jobs: Sequence[Job]) -> list[str]:
-    """Name the keys that not all jobs have the same value of, in the order of the commands."""
+    """List the keys whose values differ between jobs, in the order of the commands."""
     keys = dict.fromkeys(key for job in jobs for key in job.settings if key not in WITHOUT_EFFECT)
     return [key for key in keys if len({job.settings.get(key) for job in jobs}) > 1]

@@ -1,6 +1,6 @@
-"""Figures of a sweep: metrics by what varied in, matplotlib figures out.
+"""Figures of a sweep: metrics against the varied settings.
 
-In each, the runs of one setting that differ in seed alone are its spread.
+Runs of one setting that differ in the seed alone are its spread.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ def metric_curves(axis: str, results: Mapping[float, Runs], names: Sequence[str]
     Args:
         axis: The key of the number, such as ``memory.size``.
         results: The runs at each of its values.
-        names: Of the metrics, a panel each.
+        names: The metrics, a panel each.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH / 2 * max(len(names), 1.4), 2.8))
@@ -59,8 +59,8 @@ def heat_maps(
 
     Args:
         axes: The keys of the two numbers, down and across.
-        results: The runs at each pair of their values; a pair without any stays empty.
-        names: Of the metrics, a panel each.
+        results: The runs at each pair of their values; a pair without runs is an empty cell.
+        names: The metrics, a panel each.
     """
     down, across = (sorted({pair[i] for pair in results}) for i in (0, 1))
     with mpl.rc_context(STYLE):
@@ -90,11 +90,11 @@ def _draw_cells(axes: Axes, cells: np.ndarray) -> None:
 
 
 def metric_ranking(results: Mapping[str, Runs], names: Sequence[str]) -> Figure:
-    """Draw a line per setting, in the given order: its runs as points, their mean as a bar.
+    """Draw a row per setting, in the given order: its runs as points, their mean as a bar.
 
     Args:
-        results: The runs of each setting, by what to write beside it.
-        names: Of the metrics, a panel each.
+        results: The runs of each setting, by its label.
+        names: The metrics, a panel each.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 0.2 * len(results) + 1))

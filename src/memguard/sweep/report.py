@@ -1,4 +1,4 @@
-"""What a sweep leaves in its folder: a table of its jobs, and figures of what varied."""
+"""The report of a sweep: a table of its jobs, and figures of the varied settings."""
 
 import csv
 import logging
@@ -30,18 +30,19 @@ Results = Mapping[Setting, Sequence[Mapping[str, float]]]
 
 
 class SweepReport(Callback):
-    """Hydra's callback that gathers the jobs when all have ended, or when the sweep is interrupted.
+    """Report the jobs of a sweep once all have ended, or once it is interrupted.
 
-    It writes ``sweep.csv`` and ``figures/*.png`` into the sweep's folder, and prints the ranking.
+    This callback of Hydra's writes ``sweep.csv`` and ``figures/*.png`` into the sweep's folder, and
+    prints the ranking.
 
     Attributes:
-        running: The configuration of the sweep that this process runs; None where it runs none.
+        running: The configuration of the sweep that this process runs; None without a sweep.
     """
 
     running: ClassVar[DictConfig | None] = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Have the jobs named by what varies alone, and say how the sweep is named itself."""
+        """Name the jobs by the varied settings alone, and log how to resume the sweep."""
         folder = config.hydra.sweep.dir
         constant = ",".join(f"'{key}'" for key in constant_keys(config.hydra.overrides.task))
         with read_write(config):
@@ -49,7 +50,7 @@ class SweepReport(Callback):
             config.hydra.overrides.hydra.append(
                 f"hydra.job.config.override_dirname.exclude_keys=[{constant}]"
             )
-        log.info("If interrupted, add hydra.sweep.dir=%s to go on with what is missing.", folder)
+        log.info("If interrupted, add hydra.sweep.dir=%s to resume with the missing jobs.", folder)
         SweepReport.running = config
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _stop)
@@ -73,15 +74,15 @@ class SweepReport(Callback):
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """End the command as a signal asks, with the status that shells give to it."""
+    """End the command on a signal, with the exit status that shells give to it."""
     raise SystemExit(128 + number)
 
 
 def reported_if_interrupted(command: Callable[[], Any]) -> Callable[[], Any]:
-    """Have a command write the report of a sweep that something ends before all jobs have.
+    """Wrap a command so that an interrupted sweep is reported as well.
 
     Args:
-        command: That Hydra may run as a sweep. Ctrl-C ends it without a traceback.
+        command: A command that Hydra may run as a sweep. Ctrl-C ends it without a traceback.
     """
 
     @wraps(command)
@@ -93,12 +94,12 @@ def reported_if_interrupted(command: Callable[[], Any]) -> Callable[[], Any]:
         finally:
             running, SweepReport.running = SweepReport.running, None
             if running is not None:
-                _report_what_is_there(running)
+                _report_finished_jobs(running)
 
     return run
 
 
-def _report_what_is_there(config: DictConfig) -> None:
+def _report_finished_jobs(config: DictConfig) -> None:
     folder = Path(config.hydra.sweep.dir)
     jobs = read_jobs(folder)
     if not jobs:
@@ -107,7 +108,7 @@ def _report_what_is_there(config: DictConfig) -> None:
     finished = sum(job.metrics is not None for job in jobs)
     log.warning(
         "The sweep was interrupted after %d finished jobs: the same command with "
-        "hydra.sweep.dir=%s goes on with the others.", finished, folder,
+        "hydra.sweep.dir=%s resumes with the others.", finished, folder,
     )  # fmt: skip
 
 
@@ -117,18 +118,18 @@ def write_report(folder: Path, jobs: Sequence[Job], optimized_metric: str) -> No
     names = shown_metrics(jobs, optimized_metric)
     (folder / "figures").mkdir(exist_ok=True)
     for name, figure in sweep_figures(jobs, names).items():
-        figure.savefig(folder / "figures" / f"{name}.png", dpi=200)
+        figure.savefig(folder / "figures" / f"{name}.png")
     print_ranking(jobs, names, folder)
 
 
 def shown_metrics(jobs: Sequence[Job], optimized: str) -> list[str]:
-    """Name the metrics to rank by and to draw: the optimised one and the AUROC, where known."""
+    """List the metrics to rank by and to draw: the optimised one and the AUROC, where known."""
     known = {name for job in jobs for name in job.metrics or {}}
     return [name for name in dict.fromkeys((optimized, "test/auroc")) if name in known]
 
 
 def write_table(path: Path, jobs: Sequence[Job]) -> None:
-    """Write a CSV with a row for each job: what varied, how it ended, and all of its metrics."""
+    """Write a CSV file with a row per job: its varied settings, its status and its metrics."""
     keys = varied(jobs)
     names = sorted({name for job in jobs for name in job.metrics or {}})
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -142,11 +143,11 @@ def write_table(path: Path, jobs: Sequence[Job]) -> None:
 
 
 def sweep_figures(jobs: Sequence[Job], names: Sequence[str]) -> dict[str, Figure]:
-    """Draw what fits: a curve over one numeric axis, a heat map over two, and the ranking.
+    """Draw the ranking, and a curve over one numeric axis or a heat map over two.
 
     Args:
-        jobs: Of the sweep. Those that differ in seed alone are one setting's spread.
-        names: Of the metrics, the one to rank by first.
+        jobs: The jobs of the sweep. Those that differ in seed alone are one setting's spread.
+        names: The metrics, the one to rank by first.
     """
     axes, results = by_setting(jobs)
     if not (axes and names and results):
@@ -165,7 +166,7 @@ def sweep_figures(jobs: Sequence[Job], names: Sequence[str]) -> dict[str, Figure
 
 
 def by_setting(jobs: Sequence[Job]) -> tuple[list[str], Results]:
-    """Put the finished jobs that differ in seed alone together.
+    """Group the finished jobs that differ in seed alone.
 
     Returns:
         The keys that vary beside the seed (the seed itself, where it alone varies), and for each
@@ -182,7 +183,7 @@ def by_setting(jobs: Sequence[Job]) -> tuple[list[str], Results]:
 
 
 def print_ranking(jobs: Sequence[Job], names: Sequence[str], folder: Path) -> None:
-    """Print the settings, best first, each metric with its spread; then what did not finish."""
+    """Print the settings, best first, each metric with its spread; then the unfinished jobs."""
     axes, results = by_setting(jobs)
     table = Table(title=f"Sweep of {', '.join(axes) or 'one job'}", title_justify="left")
     for key in (*axes, "jobs"):
@@ -203,7 +204,7 @@ def print_ranking(jobs: Sequence[Job], names: Sequence[str], folder: Path) -> No
 
 
 def _ranked(results: Results, name: str) -> Results:
-    """The settings by their mean of a metric, highest first; those without it last."""
+    """Order the settings by their mean of a metric, highest first; those without it last."""
 
     def mean(setting: Setting) -> float:
         values = [run[name] for run in results[setting] if name in run]
@@ -213,7 +214,7 @@ def _ranked(results: Results, name: str) -> Results:
 
 
 def _named(axes: Sequence[str], results: Results) -> dict[str, Sequence[Mapping[str, float]]]:
-    """The first settings, each told in a line; of many keys the last word has to do."""
+    """Label the first settings; of three or more keys only the last part fits."""
     first = list(results.items())[:LONGEST_RANKING]
     keys = [key if len(axes) < 3 else key.split(".")[-1] for key in axes]
     return {
@@ -223,7 +224,7 @@ def _named(axes: Sequence[str], results: Results) -> dict[str, Sequence[Mapping[
 
 
 def _spread(values: Sequence[float]) -> str:
-    """The mean, and how far single runs lie from it.
+    """Format the mean, and the lowest and the highest value.
 
     >>> _spread([0.91, 0.93])
     '0.920 (0.910 to 0.930)'

@@ -64,7 +64,7 @@ def frame_comparison(frames: Sequence[ComparedFrame], *, predicted: bool) -> Fig
     errors = [error_map(frame.target, frame.output) for frame in frames]
     largest = max(max(float(error.max()) for error in errors), 1e-6)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 2.35 * len(frames) + 0.2))
+        figure = Figure(figsize=(PAGE_WIDTH, 2.05 * len(frames) + 0.5))
         grid = figure.subplots(len(frames), 3, squeeze=False)
         for row, frame, error in zip(grid, frames, errors, strict=True):
             draw_picture(row[0], frame.target)

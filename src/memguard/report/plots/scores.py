@@ -48,7 +48,7 @@ def _draw_timeline(axes: Axes, video: VideoScores, top: float) -> None:
     axes.plot(video.frame, video.score, color=BLUE, linewidth=1)
     written = video.frame[video.written.astype(bool)]
     axes.vlines(written, -0.12 * top, -0.04 * top, color=GREEN, linewidth=0.5)
-    axes.set_title(video.name, loc="left", pad=2)
+    axes.set_title(f"video {video.name}", loc="left", pad=2)
     axes.set_xlim(video.frame[0], max(video.frame[-1], video.frame[0] + 1))
     axes.set_ylim(-0.14 * top, 1.04 * top)
     axes.set_yticks([0, top / 2, top], ["0", f"{top / 2:.2g}", f"{top:.2g}"])

@@ -24,7 +24,7 @@ STYLE: dict[Any, Any] = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "figure.constrained_layout.use": True,
-    "savefig.dpi": 200,
+    "figure.dpi": 200,  # of the figure itself: files are saved outside this style
 }
 
 
