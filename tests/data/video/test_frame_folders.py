@@ -178,3 +178,13 @@ def test_unwritable_cache_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"file/cache: .*set paths\.cache_dir"):
         as_video(folder, tmp_path / "file" / "cache")
+
+
+def test_a_pipe_is_refused_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "door.mp4")
+    with pytest.raises(DataError, match=r"door\.mp4: this is a pipe or a device, expected a video"):
+        as_video(tmp_path / "door.mp4", tmp_path / "cache")
+    frames = write_images(tmp_path / "frames", noise(2, 8, 8))
+    os.mkfifo(frames / "2.png")
+    with pytest.raises(DataError, match=r"2\.png: this image cannot be read"):
+        as_video(frames, tmp_path / "cache")

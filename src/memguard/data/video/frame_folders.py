@@ -76,6 +76,11 @@ def as_video(source: Path, cache_dir: Path) -> Path:
     with access_told(source):
         if source.is_file():
             return source
+        if source.exists() and not source.is_dir():
+            raise DataError(
+                f"{source}: this is a pipe or a device, expected a video file or a folder of "
+                "frames; take it out of its folder, or save what it gives as a video file"
+            )
     images = frame_images(source)
     target = cache_dir / f"{source.name}-{fingerprint(source)}.mkv"
     if target.exists():
@@ -182,6 +187,8 @@ def _series_problems(folder: Path, images: Sequence[Path]) -> Iterator[str]:
 
 def _read_image(path: Path) -> np.ndarray:
     try:
+        if not path.is_file():
+            raise OSError  # a pipe would be waited for
         with Image.open(path) as image:
             if image.mode.startswith(("I", "F")):
                 raise DataError(
