@@ -44,7 +44,8 @@ def is_plain(text: str) -> bool:
 
 
 def as_path(text: str) -> str:
-    """The same path, in words that OmegaConf does not take for a missing value."""
+    """The same path, from the home folder and in words that OmegaConf takes for a value."""
+    text = os.path.expanduser(text) if text.startswith("~/") else text
     return "./???" if text == "???" else text
 
 
@@ -53,6 +54,13 @@ def as_path(text: str) -> str:
 def test_any_text_is_a_path(text: str) -> None:
     assert values(f"checkpoint={text}") == [as_path(text)]
     assert values(f"+dataset.root={text}") == [as_path(text)]
+
+
+def test_a_path_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert values("checkpoint=~/a,b.ckpt") == ["/home/ann/a,b.ckpt"]
+    assert values("video='~/door.mp4'") == ["/home/ann/door.mp4"]
+    assert values("-m", "dataset.root=~/a,~b/c") == ["/home/ann/a", "~b/c"]
 
 
 @given(st.lists(AWKWARD.filter(lambda text: is_plain(text.strip() or "'")), min_size=1))

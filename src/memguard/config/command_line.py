@@ -136,7 +136,7 @@ def _require_whole_addresses(parts: list[str]) -> list[str]:
 
 
 def _path(text: str) -> str:
-    return _meaning(text, shown(_unquoted(text)))
+    return _meaning(text, shown(_from_home(_unquoted(text))))
 
 
 def _video(text: str) -> str:
@@ -150,7 +150,12 @@ def _video(text: str) -> str:
             f"{VIDEO}: an address may contain ${{oc.env:NAME}}, and no other interpolation; write "
             f"the whole address into a file, and set {VIDEO}=@FILE."
         )
-    return _meaning(text, put_aside(given))
+    return _meaning(text, put_aside(_from_home(given)))
+
+
+def _from_home(path: str) -> str:
+    """Give a path that begins with ``~/`` its folder, as few shells do within a word."""
+    return os.path.expanduser(path) if path.startswith("~/") else path
 
 
 def _meaning(text: str, meant: str) -> str:
