@@ -264,6 +264,12 @@ def test_a_checkpoint_that_knows_no_normal_scores_is_told(checkpoint: Path, tmp_
     assert done.returncode == 0, done.stderr
 
 
+def test_hydras_own_settings_are_shown_resolved(tmp_path: Path) -> None:
+    done = run("score", "--cfg", "hydra", "--resolve", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "dir: runs/score_sweeps/" in done.stdout
+
+
 def test_a_mistake_is_one_sentence_and_no_traceback(checkpoint: Path, tmp_path: Path) -> None:
     done = run("score", f"checkpoint={checkpoint}", "video=/nowhere.mp4", folder=tmp_path / "found")
     assert done.returncode == 1
