@@ -16,7 +16,7 @@ import torch
 
 from memguard.detection.events import Moment, ScoredPicture
 from memguard.errors import DataError
-from memguard.live.output import STOPPED, WHOLE, Findings
+from memguard.live.output import STOPPED, WHOLE, Findings, Summary, print_findings
 from memguard.report import rows as rows_module
 
 
@@ -66,6 +66,37 @@ def test_events_say_from_the_beginning_that_nothing_has_ended(tmp_path: Path) ->
     findings(tmp_path)  # and then it is killed
     rows, events = found_in(tmp_path)
     assert (rows, events["ended"], events["frames"]) == ([], "not ended", 0)
+
+
+def test_an_event_that_has_not_ended_counts(tmp_path: Path) -> None:
+    found = findings(tmp_path)
+    counts = []
+    for number in (0, 1, 39, 40):  # the first event ends only when the second begins
+        found.add(picture(number))
+        counts.append(found.count)
+    found.close()
+    assert (counts, found.summary().events) == ([1, 1, 1, 2], 2)
+
+
+def test_names_with_brackets_are_printed_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run [red]" / "x[" / "]"  # rich ends a style that never began at [/]
+    folder.mkdir(parents=True)
+    (folder / "events.json").touch()
+    print_findings([Summary("a[b]", 0, 0, float("nan"), 1.5, WHOLE)], folder)
+    said = capsys.readouterr().out
+    assert str(folder / "events.json") in said
+    assert [cell.strip() for cell in said.splitlines()[4].split("│")[1:6]] == [
+        "a[b]", "0", "0", "–", "1.50",
+    ]  # fmt: skip
+
+
+def test_no_table_is_printed_where_no_stream_was_opened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_findings([], tmp_path)
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("annotate", [False, True])

@@ -71,7 +71,9 @@ def import_checkpoint(config: DictConfig) -> None:
     _turn_colours(detector.autoencoder)
     _copy(items, detector.memory.items, f"{keys} for {model}: the matrix of items")
     _write({CONFIG_KEY: plain_settings(settings), "state_dict": detector.state_dict()}, output)
-    Console().print(f"{output} is ready for memguard.evaluate.", soft_wrap=True, highlight=False)
+    Console(markup=False).print(
+        f"{output} is ready for memguard.evaluate.", soft_wrap=True, highlight=False
+    )
 
 
 def read_network(path: Path) -> dict[str, Tensor]:

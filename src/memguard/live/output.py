@@ -143,10 +143,14 @@ class Findings:
         with written_whole(self._folder / "timeline.png") as unfinished:
             figure.savefig(unfinished)
 
+    @property
+    def count(self) -> int:
+        """How many events there are, one that has not ended included."""
+        return len(self.events) + (self._stream.open is not None)
+
     def summary(self) -> Summary:
         """Say in short what was found."""
-        events = len(self.events)
-        return Summary(self._name, self._frames, events, self._highest, self._level, self.ended)
+        return Summary(self._name, self._frames, self.count, self._highest, self._level, self.ended)
 
     def _write_events(self) -> None:
         rows = [self._described(event) for event in self.events]
@@ -188,14 +192,17 @@ EVENT_COLUMNS = (
 
 
 def print_findings(found: Sequence[Summary], folder: Path) -> None:
-    """Print a line for each stream, and where the files are."""
-    console = Console()
+    """Print a line for each stream, and where the files are; nothing where no stream was opened."""
+    if not found:
+        return
+    console = Console(markup=False)  # names of files may have brackets
     table = Table(title="What was found", title_justify="left")
     table.add_column("video")
     for column in ("frames", "events", "highest score", "alarm level", "ended"):
         table.add_column(column, justify="right")
     for summary in found:
-        numbers = f"{summary.highest:.2f}", f"{summary.level:.2f}"
+        highest = f"{summary.highest:.2f}" if summary.frames else "–"
+        numbers = highest, f"{summary.level:.2f}"
         ended = summary.ended if summary.ended in (STOPPED, WHOLE) else "an error"
         table.add_row(summary.name, str(summary.frames), str(summary.events), *numbers, ended)
     console.print(table)

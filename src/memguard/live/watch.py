@@ -94,7 +94,7 @@ def _watch(
             findings.add(scored)
             fps = number / (time.monotonic() - began)
             done = scored.moment.frame + 1
-            progress.update(task, completed=done, fps=fps, events=len(findings.events))
+            progress.update(task, completed=done, fps=fps, events=findings.count)
     except KeyboardInterrupt:
         findings.ended = STOPPED
     except DataError as error:
@@ -154,7 +154,7 @@ def _stopped_as_by_ctrl_c() -> Iterator[None]:
 def _progress() -> Progress:
     """A bar with frames, frames per second and events."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[fps]:.0f} frames/s"),

@@ -69,7 +69,7 @@ def print_summary(
         left_out: The names of the videos that the macro average leaves out.
         folder: The run folder.
     """
-    console = Console()
+    console = Console(markup=False)
     table = Table(title=title, title_justify="left")
     table.add_column("metric")
     table.add_column("value", justify="right")

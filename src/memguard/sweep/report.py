@@ -193,7 +193,7 @@ def print_ranking(jobs: Sequence[Job], names: Sequence[str], folder: Path) -> No
     for setting, runs in _ranked(results, names[0]).items() if names else results.items():
         spreads = [_spread([run[name] for run in runs if name in run]) for name in names]
         table.add_row(*map(_shown, setting), str(len(runs)), *spreads)
-    console = Console()
+    console = Console(markup=False)
     console.print(table)
     for job in jobs:
         if job.metrics is None:
