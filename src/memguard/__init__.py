@@ -1,12 +1,37 @@
 """memguard: memory-guided video anomaly detection, as PyTorch Lightning experiments."""
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from memguard.config.compose import compose
+    from memguard.data.clips.datamodule import ClipDataModule
+    from memguard.detection.detector import Detector
+    from memguard.detection.guard import MemoryGuard
+    from memguard.errors import UserError
     from memguard.live.scorer import load
+    from memguard.model.autoencoder import Autoencoder
+    from memguard.model.memory import Memory
+    from memguard.scoring.metrics import FrameAP, FrameAUROC, FrameEER
+    from memguard.training.experiment import evaluate, prepare, train
 
-__all__ = ["load"]
+__all__ = [
+    "Autoencoder",
+    "ClipDataModule",
+    "Detector",
+    "FrameAP",
+    "FrameAUROC",
+    "FrameEER",
+    "Memory",
+    "MemoryGuard",
+    "UserError",
+    "compose",
+    "evaluate",
+    "load",
+    "prepare",
+    "train",
+]
 __version__ = "0.1.0"
 
 # OpenMP reads these when PyTorch is imported. Its threads spin while they wait for one another:
@@ -15,11 +40,30 @@ __version__ = "0.1.0"
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
     os.environ["GOMP_SPINCOUNT"] = "20000"
 
+_PLACES = {
+    "Autoencoder": "model.autoencoder",
+    "ClipDataModule": "data.clips.datamodule",
+    "Detector": "detection.detector",
+    "FrameAP": "scoring.metrics",
+    "FrameAUROC": "scoring.metrics",
+    "FrameEER": "scoring.metrics",
+    "Memory": "model.memory",
+    "MemoryGuard": "detection.guard",
+    "UserError": "errors",
+    "compose": "config.compose",
+    "evaluate": "training.experiment",
+    "load": "live.scorer",
+    "prepare": "training.experiment",
+    "train": "training.experiment",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Bring in what needs PyTorch when it is asked for, as that takes seconds."""
-    if name == "load":
-        from memguard.live.scorer import load
-
-        return load
+    """Import lazily: PyTorch takes seconds to load."""
+    if name in _PLACES:
+        return getattr(import_module(f"memguard.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

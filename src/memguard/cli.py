@@ -1,9 +1,14 @@
 """The command line: a command of Hydra's for each of train, evaluate, score, prepare and import."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from memguard.config.command_line import run
@@ -29,7 +34,7 @@ ConfigStore.instance().store(
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="train")
 def train(config: DictConfig) -> float | None:
     """Train and test a detector, by itself or as a job of a sweep."""
-    return jobs.run_job(config, experiment.train)
+    return jobs.run_job(config, _in_own_folder(experiment.train))
 
 
 @reported_if_interrupted
@@ -37,21 +42,21 @@ def train(config: DictConfig) -> float | None:
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="evaluate")
 def evaluate(config: DictConfig) -> float | None:
     """Test a trained detector, by itself or as a job of a sweep."""
-    return jobs.run_job(config, experiment.evaluate)
+    return jobs.run_job(config, _in_own_folder(experiment.evaluate))
 
 
 @with_known_keys("prepare", config_folder())
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="prepare")
 def prepare(config: DictConfig) -> None:
     """Inspect and convert the videos of a dataset."""
-    experiment.prepare(config)
+    experiment.prepare(config, dataset=HydraConfig.get().runtime.choices["dataset"])
 
 
 @with_known_keys("score", config_folder())
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="score")
 def score(config: DictConfig) -> None:
     """Score videos or a camera."""
-    if not watch.score(config):
+    if not watch.score(config, _folder()):
         sys.exit(INTERRUPTED)
 
 
@@ -59,6 +64,16 @@ def score(config: DictConfig) -> None:
 def import_official(config: DictConfig) -> None:
     """Convert a checkpoint of the authors' code."""
     official.import_checkpoint(config)
+
+
+def _folder() -> Path:
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def _in_own_folder(work: Callable[..., dict[str, float]]) -> jobs.Work:
+    """Give a training or test the folder that Hydra has made for it."""
+    in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
+    return partial(work, folder=_folder(), in_sweep=in_sweep)
 
 
 COMMANDS = {

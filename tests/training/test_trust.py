@@ -239,13 +239,13 @@ def by_load(path: Path) -> None:
 def by_evaluate(path: Path) -> None:
     config = composed("evaluate")
     config.checkpoint = str(path)
-    experiment.evaluate(config)
+    experiment.evaluate(config, path.parent / "run")
 
 
 def by_score(path: Path) -> None:
     config = composed("score", "checkpoint=x", "video=nothing.mp4")
     config.checkpoint = str(path)
-    watch.score(config)
+    watch.score(config, path.parent / "run")
 
 
 def by_checkpoint(path: Path) -> None:
@@ -350,13 +350,14 @@ def test_a_class_of_ones_own_loads_only_where_its_package_is_trusted(own: Path) 
         assert (type(detector.autoencoder).__name__, detector.autoencoder.part.size) == ("Net", 7)
 
 
-def test_evaluate_and_score_take_trust_from_the_command(own: Path) -> None:
+def test_evaluate_and_score_take_trust_from_the_command(own: Path, tmp_path: Path) -> None:
     video = "video=/nowhere.mp4"
     with pytest.raises(CheckpointError, match="add trust=my_pkg"):
-        watch.score(composed("score", f"checkpoint={own}", video))
+        watch.score(composed("score", f"checkpoint={own}", video), tmp_path)
     dataset = ["dataset=folder", "dataset.root=/nowhere"]
+    config = composed("evaluate", f"checkpoint={own}", "trust=my_pkg", *dataset)
     with pytest.raises(DataError, match="/nowhere: there is no such folder"):
-        experiment.evaluate(composed("evaluate", f"checkpoint={own}", "trust=my_pkg", *dataset))
+        experiment.evaluate(config, tmp_path / "run")
 
 
 def test_a_training_that_names_its_class_itself_goes_on_from_its_own_checkpoint(own: Path) -> None:

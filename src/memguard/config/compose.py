@@ -1,16 +1,20 @@
 """The configuration: where it lies, what it takes from the machine, and whether it can work."""
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import hydra
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from memguard.config.keys import groups
+from memguard.config.keys import groups, unknown_key
 from memguard.config.metric_names import require_known_monitors
 from memguard.config.rules import (
     EVALUATION_RULES,
@@ -67,6 +71,11 @@ def wandb_mode() -> str:
     return "online" if wandb.login(prompt=False) else "offline"
 
 
+def run_dir() -> str:
+    """Name the folder that a command writes to; from Python, a run names its own."""
+    return str(HydraConfig.get().runtime.output_dir) if HydraConfig.initialized() else "."
+
+
 def register_resolvers() -> None:
     """Make the machine's answers, and the names of runs and sweeps, available to the YAML files."""
     open_trainer_group()
@@ -75,6 +84,7 @@ def register_resolvers() -> None:
         default_precision,
         wandb_mode,
         job_name,
+        run_dir,
         run_name,
         sweep_name,
         devices,
@@ -86,17 +96,39 @@ def register_resolvers() -> None:
         OmegaConf.register_new_resolver(f"memguard.{resolver.__name__}", resolver, replace=True)
 
 
-def published_settings(task: str) -> DictConfig:
-    """Compose a task's training configuration, ``pred`` or ``recon``, at the published size."""
+def compose(overrides: Sequence[str] = (), command: str = "train") -> DictConfig:
+    """Compose the configuration of a command from Python.
+
+    Args:
+        overrides: As on the command line.
+        command: ``train``, ``evaluate`` or ``prepare``.
+
+    Raises:
+        ConfigError: The command has no such key.
+
+    Example:
+        >>> config = compose(["dataset=street", "model=mnad_tiny", "memory.size=7"])
+        >>> config.memory.size
+        7
+    """
+    register_resolvers()
     # A running command has composed its own configuration, and goes on with that.
-    command = GlobalHydra.instance().hydra
+    running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
+        if sentence := unknown_key(command, config_folder(), overrides):
+            raise ConfigError(sentence)
         with initialize_config_dir(config_folder(), version_base="1.3"):
-            as_published = ["data.stretch=1", "batch_norm=running"]
-            return compose("train", ["model=mnad", f"task={task}", *as_published])
+            return hydra.compose(command, list(overrides))
+    except HydraException as error:
+        raise ConfigError(str(error).splitlines()[0]) from error
     finally:
-        GlobalHydra.instance().hydra = command
+        GlobalHydra.instance().hydra = running
+
+
+def published_settings(task: str) -> DictConfig:
+    """Compose a task's training configuration, ``pred`` or ``recon``, at the published size."""
+    return compose(["model=mnad", f"task={task}", "data.stretch=1", "batch_norm=running"])
 
 
 def require_complete(config: DictConfig) -> None:

@@ -21,7 +21,6 @@ from memguard.data.video.stream import Stream, VideoStream
 from memguard.errors import DataError, access_told
 from memguard.live.output import STOPPED, WHOLE, Findings, Summary, print_findings
 from memguard.live.scorer import LiveScorer, load
-from memguard.training.experiment import run_folder
 from memguard.training.machine import warn_of_busy_cores
 
 # With fewer events in held-out video than this, the level is a guess.
@@ -30,11 +29,12 @@ FEW_EVENTS = 20
 log = logging.getLogger(__name__)
 
 
-def score(config: DictConfig) -> bool:
+def score(config: DictConfig, folder: Path) -> bool:
     """Score what the configuration names, and write the run folder as it goes.
 
     Args:
         config: As ``conf/score.yaml`` composes it.
+        folder: Where it writes.
 
     Returns:
         False if somebody stopped it before the end of a file. What was scored is written all the
@@ -54,7 +54,7 @@ def score(config: DictConfig) -> bool:
         guard=asked["guard"],
         trainer=asked["trainer"],
     )
-    source, folder = true_source(str(config.video)), run_folder()
+    source = true_source(str(config.video))
     streams = _streams(source, Path(config.paths.cache_dir).expanduser())
     warn_of_busy_cores()
     _tell_of_few_events(scorer)

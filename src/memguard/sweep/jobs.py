@@ -134,11 +134,10 @@ def job_name(varied: str, overrides: Iterable[str]) -> str:
     return f"{shown}_{digest}".lstrip("_")
 
 
-def run_name() -> str:
-    """Name this run for a logger: in a sweep by its folder, which names the varied settings."""
-    hydra = HydraConfig.get()
-    folder = Path(hydra.runtime.output_dir)
-    if hydra.mode is RunMode.MULTIRUN:
+def run_name(run_dir: str) -> str:
+    """Name a run for a logger: in a sweep by its folder, which names the varied settings."""
+    folder = Path(run_dir)
+    if sweep_folder():
         return folder.name[:LONGEST_LOGGED]
     return f"{folder.parent.name}/{folder.name}"[-LONGEST_LOGGED:]
 

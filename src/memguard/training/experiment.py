@@ -9,8 +9,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Timer
@@ -64,6 +62,7 @@ from memguard.training.checkpoints import (
 from memguard.training.machine import keep_freed_memory, warn_of_busy_cores
 from memguard.training.moved import name_present_places
 from memguard.training.provenance import Provenance
+from memguard.training.run import Run, begin_run
 from memguard.training.settings import plain_settings, read_settings
 from memguard.training.trained import as_trained, filled_detector, require_working
 from memguard.training.trust import Trust, trust_of
@@ -71,18 +70,22 @@ from memguard.training.trust import Trust, trust_of
 log = logging.getLogger(__name__)
 
 
-def train(config: DictConfig) -> dict[str, float]:
+def train(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) -> dict[str, float]:
     """Train a detector, test it, and write the run folder.
 
     Args:
-        config: As ``conf/train.yaml`` composes it.
+        config: A training, as :func:`memguard.compose` composes it.
+        folder: The run folder, made where it is missing.
+        in_sweep: Whether this is a job of a sweep.
 
     Returns:
-        What ``metrics.json`` holds.
+        The content of ``metrics.json``.
 
     Raises:
-        UserError: The configuration, a video, a label file or the checkpoint cannot be used.
+        UserError: The configuration, a video, a label file or the checkpoint cannot be used, or
+            the folder holds the results of another run.
     """
+    run = begin_run(config, folder, in_sweep=in_sweep)
     name_present_places(config)
     validate_training(config)
     provenance = Provenance(config.seed)
@@ -100,27 +103,31 @@ def train(config: DictConfig) -> dict[str, float]:
     if not config.test:
         benchmark = replace(benchmark, test=())
     datamodule = build_datamodule(config, benchmark, trust)
-    trainer = build_trainer(config, list(_of_every_training(config)))
+    trainer = build_trainer(config, list(_of_every_training(config)), run)
     with closing(trainer.loggers), misconfiguration_reported():
-        lost = lost_process_reported(run_folder() / "checkpoints" / "last.ckpt")
+        lost = lost_process_reported(run.folder / "checkpoints" / "last.ckpt")
         with lost, damage_reported(config.checkpoint):
             trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
-        return _test(trainer, detector, datamodule, config, provenance)
+        return _test(trainer, detector, datamodule, config, provenance, run.folder)
 
 
-def evaluate(config: DictConfig) -> dict[str, float]:
+def evaluate(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) -> dict[str, float]:
     """Test the detector of a checkpoint, or a baseline that needs none, and write the run folder.
 
     Args:
-        config: As ``conf/evaluate.yaml`` composes it; what is null in it stays as in training, or
-            as published for a baseline.
+        config: An evaluation, as :func:`memguard.compose` composes it. A value that is null stays
+            as in training, or as published for a baseline.
+        folder: The run folder, made where it is missing.
+        in_sweep: Whether this is a job of a sweep.
 
     Returns:
-        What ``metrics.json`` holds.
+        The content of ``metrics.json``.
 
     Raises:
-        UserError: The configuration, a video, a label file or the checkpoint cannot be used.
+        UserError: The configuration, a video, a label file or the checkpoint cannot be used, or
+            the folder holds the results of another run.
     """
+    run = begin_run(config, folder, in_sweep=in_sweep)
     name_present_places(config)
     validate_evaluation(config)
     trust = trust_of(config)
@@ -137,16 +144,20 @@ def evaluate(config: DictConfig) -> dict[str, float]:
         scorer = filled_detector(path, config, checkpoint, trust)
     benchmark = replace(build_benchmark(config, trust), train=())
     datamodule = build_datamodule(config, benchmark, trust)
-    trainer = build_trainer(config, [])
+    trainer = build_trainer(config, [], run)
     with closing(trainer.loggers), misconfiguration_reported():
-        return _test(trainer, scorer, datamodule, config, provenance)
+        return _test(trainer, scorer, datamodule, config, provenance, run.folder)
 
 
-def prepare(config: DictConfig) -> Preparation:
-    """Fetch a dataset if asked to, inspect and convert its videos, and print what was found.
+def prepare(config: DictConfig, *, dataset: str | None = None) -> Preparation:
+    """Inspect and convert the videos of a dataset, and print a table of them.
 
     Args:
-        config: As ``conf/prepare.yaml`` composes it.
+        config: A preparation, as :func:`memguard.compose` composes it.
+        dataset: The name of the dataset, which ``download=true`` needs.
+
+    Returns:
+        Every video with its frames, labels and problems.
 
     Raises:
         UserError: The dataset cannot be fetched or found, or a video or its labels cannot be used;
@@ -154,7 +165,9 @@ def prepare(config: DictConfig) -> Preparation:
     """
     validate_preparation(config)
     if config.download:
-        download(HydraConfig.get().runtime.choices["dataset"], Path(config.dataset.root))
+        if dataset is None:
+            raise ConfigError("download=true needs the name of the dataset: pass dataset=…")
+        download(dataset, Path(config.dataset.root))
     benchmark = build_benchmark(config, trust_of(config))
     cache_dir = Path(config.paths.cache_dir).expanduser()
     preparation = prepare_benchmark(benchmark, cache_dir, length=config.window)
@@ -186,7 +199,7 @@ def _of_every_training(config: DictConfig) -> Iterator[pl.Callback]:
         yield MeasuredNorm()
 
 
-def build_trainer(config: DictConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
+def build_trainer(config: DictConfig, callbacks: list[pl.Callback], run: Run) -> pl.Trainer:
     """Make the trainer, with the configured loggers and callbacks beside the given ones.
 
     Raises:
@@ -203,9 +216,10 @@ def build_trainer(config: DictConfig, callbacks: list[pl.Callback]) -> pl.Traine
             logger=loggers,
             plugins=[WholeFiles()],
             callbacks=callbacks,
-            default_root_dir=str(run_folder()),
+            default_root_dir=str(run.folder),
         )
-    require_together(trainer, in_sweep=HydraConfig.get().mode is RunMode.MULTIRUN)
+    require_together(trainer, in_sweep=run.in_sweep)
+    run.folder.mkdir(parents=True, exist_ok=True)
     return trainer
 
 
@@ -235,11 +249,6 @@ def _what_to_test(config: DictConfig, trust: Trust) -> dict[str, Any]:
     return read_checkpoint(Path(config.checkpoint), trust=trust, paths=config.paths)
 
 
-def run_folder() -> Path:
-    """Where this run writes."""
-    return Path(HydraConfig.get().runtime.output_dir)
-
-
 def _quieten() -> None:
     """Leave out the advice of Lightning that does not hold here, and tracebacks of a full disk."""
     logging.raiseExceptions = False  # else each line that a log does not take writes one
@@ -263,6 +272,7 @@ def _test(
     datamodule: ClipDataModule,
     config: DictConfig,
     provenance: Provenance,
+    folder: Path,
 ) -> dict[str, float]:
     """Test, where there is something to test on, and write the run folder's files."""
     metrics = _metrics(trainer)  # of the training; a test forgets them
@@ -274,11 +284,13 @@ def _test(
         settled = {"precision": trainer.precision, "processes": trainer.world_size}
         made = provenance.finish() | settled
         try:
-            _write_run_folder(trainer.loggers, datamodule.benchmark, config, made, metrics, tested)
+            _write_run_folder(
+                folder, trainer.loggers, datamodule.benchmark, config, made, metrics, tested
+            )
         except OSError as error:
             raise DataError(
-                f"{error.filename or run_folder()} cannot be written ({error.strerror}), so that "
-                "this run's results are not whole: make room on its disk, and test the newest "
+                f"{error.filename or folder} cannot be written ({error.strerror}), so that this "
+                "run's results are not whole: make room on its disk, and test the newest "
                 "checkpoint with memguard.evaluate."
             ) from error
     return metrics
@@ -309,6 +321,7 @@ def _tested(
 
 
 def _write_run_folder(
+    folder: Path,
     loggers: Sequence[Logger],
     benchmark: Benchmark,
     config: DictConfig,
@@ -317,7 +330,6 @@ def _write_run_folder(
     tested: FinishedTest | None,
 ) -> None:
     """Write what a run leaves, ``metrics.json`` last: a folder that has it is a finished run's."""
-    folder = run_folder()
     title = f"{'Test' if tested else 'Training'} on {benchmark.title}"
     made = {"dataset": benchmark.name, "label_set": benchmark.label_set} | provenance
     write_json(folder / "provenance.json", made)
