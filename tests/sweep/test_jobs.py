@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from memguard.config.compose import config_folder, register_resolvers
-from memguard.sweep.jobs import constant_keys, job_name, read_jobs, varied
+from memguard.sweep.jobs import constant_keys, read_jobs, varied
 from memguard.sweep.report import by_setting, shown_metrics, sweep_figures, write_table
 
 
@@ -103,16 +103,6 @@ def test_the_best_setting_ranks_first(tmp_path: Path) -> None:
     assert axes.yaxis_inverted()
 
 
-def test_a_jobs_name_tells_what_was_asked_and_nothing_else() -> None:
-    asked = ["dataset.root=/north", "seed=1"]
-    name = job_name("seed-1", asked)
-    assert name == job_name("seed-1", ["optimized_metric=test/auroc", *reversed(asked)])
-    assert name != job_name("seed-1", ["dataset.root=/south", "seed=1"])
-    assert "/" not in job_name("dataset.root-/north", asked)
-    assert len(job_name("seed-1_" * 100, asked)) < 200
-    assert job_name("", [])
-
-
 def test_presets_vary_what_their_names_say() -> None:
     sizes = swept("memory_size").hydra
     assert sizes.mode.name == "MULTIRUN"
@@ -136,16 +126,6 @@ def test_a_cluster_gets_what_the_command_asks_for() -> None:
     ).hydra.launcher  # fmt: skip
     assert launcher._target_.endswith("SlurmLauncher")
     assert (launcher.partition, launcher.gpus_per_node, launcher.timeout_min) == ("gpu", 1, 600)
-
-
-def test_what_changes_no_result_does_not_change_a_jobs_name() -> None:
-    name = job_name("seed-1", ["seed=1"])
-    for override in ("paths.cache_dir=/north", "sweep=memory_size", "optimized_metric=test/ap"):
-        assert job_name("seed-1", ["seed=1", override]) == name
-
-
-def test_a_long_name_keeps_what_comes_first() -> None:
-    assert job_name("memory.size-5_" + "x" * 200, []).startswith("memory.size-5_xxx")
 
 
 def test_jobs_are_read_by_number_with_how_they_ended_and_what_varied(tmp_path: Path) -> None:

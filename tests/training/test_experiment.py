@@ -8,11 +8,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from memguard.config.compose import config_folder, register_resolvers
+from memguard.config.trust import NOBODY, NotTrustedError, trust_of
 from memguard.data.datasets.folder import folder
 from memguard.detection.detector import Detector
 from memguard.errors import ConfigError
 from memguard.training.build import OWN, build, build_datamodule, build_detector, require_buildable
-from memguard.training.trust import NOBODY, NotTrustedError, trust_of
 
 
 def composed(*overrides: str) -> DictConfig:

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from memguard.config.keys import groups, unknown_key
 from memguard.config.metric_names import require_known_monitors
+from memguard.config.naming import job_name, run_name, sweep_name
 from memguard.config.rules import (
     EVALUATION_RULES,
     PREPARE_RULES,
@@ -28,7 +29,6 @@ from memguard.config.rules import (
 from memguard.config.trainer import open_trainer_group, validate_trainer
 from memguard.distributed import alone_on_gpu, devices, nodes, on_gpu
 from memguard.errors import ConfigError
-from memguard.sweep.jobs import job_name, run_name, sweep_name
 
 PACKAGE = Path(__file__).resolve().parents[1]
 

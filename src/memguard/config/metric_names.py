@@ -6,8 +6,8 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from memguard.config.trainer import unknown
+from memguard.config.trust import PARTS, TARGET
 from memguard.errors import ConfigError
-from memguard.training.trust import PARTS, TARGET
 
 IN_TRAINING = (
     *("loss", "psnr", "epoch", "step", "train/lr", "train/loss", "train/pixel", "train/psnr"),

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from memguard.config.compose import register_resolvers
+from memguard.config.trust import trust_of
 from memguard.data.video.reader import fit
 from memguard.data.video.stream import Pictures, Stream, VideoStream
 from memguard.detection.detector import Detector
@@ -18,7 +19,6 @@ from memguard.detection.events import COLUMNS, Moment, ScoredPicture
 from memguard.errors import CheckpointError
 from memguard.scoring import CausalSmoother, patch_box, squared_error, worst_places
 from memguard.training.trained import require_working, restore
-from memguard.training.trust import trust_of
 
 
 class LiveScorer:

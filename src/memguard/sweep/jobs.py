@@ -2,10 +2,8 @@
 
 import json
 import logging
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +14,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from memguard.config.metric_names import require_known_objective
+from memguard.config.naming import WITHOUT_EFFECT
 from memguard.errors import UserError
 
 METRICS, PROVENANCE, FAILURE = "metrics.json", "provenance.json", "failure.txt"
 OVERRIDES = Path(".hydra") / "overrides.yaml"
-
-# Keys that change no result: a sweep resumes under other values of them.
-WITHOUT_EFFECT = ("sweep", "optimized_metric", "paths.cache_dir")
-LONGEST_NAME = 110  # a digest of eight letters follows
-LONGEST_LOGGED = 128  # letters that W&B takes for a run or a group
 
 log = logging.getLogger(__name__)
 
@@ -116,58 +110,6 @@ def _require_objective(name: str, metrics: dict[str, float]) -> None:
             f"optimized_metric={name} is not among the metrics of this run, so the search has no "
             f"objective: set it to one of {', '.join(sorted(metrics))}."
         )
-
-
-def job_name(varied: str, overrides: Iterable[str]) -> str:
-    """Name a job's folder: the same for the same overrides in any order.
-
-    Args:
-        varied: The varied settings, as Hydra's ``override_dirname`` has them.
-        overrides: All overrides; their digest separates jobs that ``varied`` does not.
-
-    >>> job_name("memory.size-5_seed-1", ["seed=1", "memory.size=5", "sweep=memory_size"])
-    'memory.size-5_seed-1_38309cc5'
-    """
-    effective = sorted(text for text in overrides if _key(text) not in WITHOUT_EFFECT)
-    digest = sha256("\n".join(effective).encode()).hexdigest()[:8]
-    shown = re.sub(r"[^\w.,+-]+", "-", varied)[:LONGEST_NAME]
-    return f"{shown}_{digest}".lstrip("_")
-
-
-def run_name(run_dir: str) -> str:
-    """Name a run for a logger: in a sweep by its folder, which names the varied settings."""
-    folder = Path(run_dir)
-    if sweep_folder():
-        return folder.name[:LONGEST_LOGGED]
-    return f"{folder.parent.name}/{folder.name}"[-LONGEST_LOGGED:]
-
-
-def sweep_name() -> str | None:
-    """Name the sweep that this run belongs to by its folder; None for a run of its own."""
-    folder = sweep_folder()
-    return folder.name[-LONGEST_LOGGED:] if folder else None
-
-
-def sweep_folder() -> Path | None:
-    """Find the folder of the sweep that this run belongs to; None for a run of its own."""
-    if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
-        return None
-    return Path(HydraConfig.get().sweep.dir)
-
-
-def way_on(newest: Path) -> str:
-    """Name the override that resumes the same command after an interruption.
-
-    Args:
-        newest: The checkpoint of this run. In a sweep it would be every job's; there, the sweep's
-            folder leaves out the finished jobs.
-    """
-    sweep = sweep_folder()
-    return f"checkpoint={newest}" if sweep is None else f"hydra.sweep.dir={sweep}"
-
-
-def _key(override: str) -> str:
-    return override.split("=")[0].lstrip("+~")
 
 
 def read_jobs(sweep: Path) -> list[Job]:

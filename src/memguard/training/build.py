@@ -17,6 +17,14 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import LightningDataModule
 
 from memguard.config.trainer import refused_by
+from memguard.config.trust import (
+    INSTRUCTIONS,
+    NOBODY,
+    TARGET,
+    NotTrustedError,
+    Trust,
+    require_allowed,
+)
 from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.datasets.avenue import avenue
 from memguard.data.datasets.benchmark import Benchmark, LabelsMissingError
@@ -31,14 +39,6 @@ from memguard.model.autoencoder import Autoencoder
 from memguard.model.memory.mnad import Memory
 from memguard.scoring.protocols import Scoring
 from memguard.training.settings import MISSING
-from memguard.training.trust import (
-    INSTRUCTIONS,
-    NOBODY,
-    TARGET,
-    NotTrustedError,
-    Trust,
-    require_allowed,
-)
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from memguard.config.rules import shown
+from memguard.config.trust import NOBODY, NotTrustedError, Trust, trust_of
 from memguard.errors import CheckpointError, UserError
 from memguard.training.build import require_buildable
 from memguard.training.resume import decides, differences, is_finished, refusal
@@ -26,7 +27,6 @@ from memguard.training.settings import (
     require_groups,
     require_within_limits,
 )
-from memguard.training.trust import NOBODY, NotTrustedError, Trust, trust_of
 
 log = logging.getLogger(__name__)
 

@@ -28,6 +28,7 @@ from memguard.config.trainer import (
     require_accelerator,
     switched_off,
 )
+from memguard.config.trust import Trust, trust_of
 from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.datasets.benchmark import Benchmark
 from memguard.data.datasets.download import download
@@ -65,7 +66,6 @@ from memguard.training.provenance import Provenance
 from memguard.training.run import Run, begin_run
 from memguard.training.settings import plain_settings, read_settings
 from memguard.training.trained import as_trained, filled_detector, require_working
-from memguard.training.trust import Trust, trust_of
 
 log = logging.getLogger(__name__)
 

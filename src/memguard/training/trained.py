@@ -9,13 +9,13 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from memguard.config.compose import validate
+from memguard.config.trust import NOBODY, PARTS, TARGET, Trust
 from memguard.data.datasets.street import is_complete
 from memguard.detection.detector import Detector
 from memguard.errors import CheckpointError, ConfigError
 from memguard.training.build import LOADING_KEYS, build_detector, require_fitting
 from memguard.training.checkpoints import CONFIG_KEY, UNKNOWN_KEY, read_checkpoint
 from memguard.training.settings import MISSING, leaves, own_paths
-from memguard.training.trust import NOBODY, PARTS, TARGET, Trust
 
 # All that is taken from a training's trainer. Devices, limits and folders are the reader's own.
 TAKEN_OF_TRAINER = ("accelerator", "precision", "max_epochs", "deterministic")

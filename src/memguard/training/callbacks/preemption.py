@@ -14,11 +14,11 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from memguard.config.naming import sweep_folder, way_on
 from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.clips.windows import ClipBatch
 from memguard.detection.detector import Detector
 from memguard.errors import TrainingError
-from memguard.sweep.jobs import sweep_folder, way_on
 from memguard.training.callbacks.ending import ends_here
 from memguard.training.checkpoints import WholeFiles
 

@@ -10,8 +10,8 @@ import torch
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from torch import Tensor, distributed
 
+from memguard.config.naming import way_on
 from memguard.errors import TrainingError, UserError
-from memguard.sweep.jobs import way_on
 
 
 @contextmanager

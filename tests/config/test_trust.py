@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import memguard
 from memguard.config.compose import config_folder, register_resolvers
+from memguard.config.trust import NotTrustedError, Trust, require_allowed, trust_of
 from memguard.errors import CheckpointError, ConfigError, DataError
 from memguard.live import watch
 from memguard.training import experiment
@@ -28,7 +29,6 @@ from memguard.training.checkpoints import (
 )
 from memguard.training.settings import plain_settings
 from memguard.training.trained import restore
-from memguard.training.trust import NotTrustedError, Trust, require_allowed, trust_of
 
 SMALL = ("model=mnad_tiny", "model.width=2", "memory.dim=4", "memory.size=3", "data.frame_size=16")
 NO_VIDEO = ("dataset=folder", "dataset.root=/nowhere")
