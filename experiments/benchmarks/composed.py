@@ -7,7 +7,8 @@ from hydra import compose, initialize_config_dir
 from lightning_fabric import Fabric
 from omegaconf import DictConfig
 
-from memguard.config.compose import config_folder, register_resolvers, validate
+from memguard.config.compose import config_folder, register_resolvers
+from memguard.config.validation import validate
 
 
 def composed(overrides: list[str]) -> tuple[DictConfig, Fabric, Callable[[], None]]:

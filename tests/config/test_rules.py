@@ -8,14 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from memguard.config import trainer as trainer_options
-from memguard.config.compose import (
-    config_folder,
-    register_resolvers,
-    validate_evaluation,
-    validate_preparation,
-    validate_score,
-    validate_training,
-)
+from memguard.config.compose import config_folder, register_resolvers
 from memguard.config.rules import (
     EVALUATION_RULES,
     PREPARE_RULES,
@@ -24,6 +17,7 @@ from memguard.config.rules import (
     TRAINING_RULES,
     keep_to,
 )
+from memguard.config.validation import validate_by, validate_training
 from memguard.errors import ConfigError
 
 NAN, INF, HUGE = math.nan, math.inf, 10**30
@@ -117,6 +111,7 @@ WRONG: dict[str, list[Any]] = {
 }  # fmt: skip
 
 ALL = [*RULES, *TRAINING_RULES, *trainer_options.RULES]
+OTHERS = {"evaluate": EVALUATION_RULES, "score": SCORE_RULES, "prepare": PREPARE_RULES}
 
 OF_OTHER_COMMANDS: dict[tuple[str, str], list[Any]] = {
     ("evaluate", "checkpoint"): NOT_PATHS,
@@ -161,9 +156,8 @@ def training() -> DictConfig:
 
 def test_each_rule_is_tried_below() -> None:
     assert set(WRONG) == {rule.key for rule in ALL}
-    others = {"evaluate": EVALUATION_RULES, "score": SCORE_RULES, "prepare": PREPARE_RULES}
     assert set(OF_OTHER_COMMANDS) == {
-        (n, rule.key) for n, rules in others.items() for rule in rules
+        (n, rule.key) for n, rules in OTHERS.items() for rule in rules
     }
 
 
@@ -182,17 +176,15 @@ def test_no_impossible_value_passes(key: str, training: DictConfig) -> None:
 
 @pytest.mark.parametrize(("name", "key"), OF_OTHER_COMMANDS)
 def test_nor_does_one_of_the_other_commands(name: str, key: str) -> None:
-    check = {
-        "evaluate": validate_evaluation, "score": validate_score, "prepare": validate_preparation,
-    }[name]  # fmt: skip
+    rules = OTHERS[name]
     needed = ["checkpoint=last.ckpt", "video=a.mp4"] if name == "score" else []
     whole = composed(name, *needed)
-    check(whole)
+    validate_by(rules, whole)
     for value in OF_OTHER_COMMANDS[name, key]:
         config = OmegaConf.merge(whole)
         OmegaConf.update(config, key, value, merge=False, force_add=True)
         with pytest.raises(ConfigError) as error:
-            check(config)  # type: ignore[arg-type]
+            validate_by(rules, config)  # type: ignore[arg-type]
         assert key in str(error.value), value
 
 

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from memguard.config.compose import register_resolvers, require_complete
+from memguard.config.compose import register_resolvers
+from memguard.config.validation import require_complete
 from memguard.convert.official import import_checkpoint
 from memguard.errors import CheckpointError, ConfigError
 from memguard.training.checkpoints import CONFIG_KEY, read_checkpoint

@@ -22,7 +22,8 @@ import torch
 from omegaconf import OmegaConf
 
 import memguard
-from memguard.config.compose import validate_score
+from memguard.config.rules import SCORE_RULES
+from memguard.config.validation import validate_by
 from memguard.data.video.stream import VideoStream
 from memguard.errors import ConfigError, DataError
 from memguard.live import watch
@@ -286,10 +287,10 @@ def test_what_cannot_work_is_refused_before_any_work(key: str, value: object) ->
     config = OmegaConf.create(
         given | {"alarm": {"false_per_hour": 1}, "paths": {"cache_dir": "cache"}}
     )
-    validate_score(config)
+    validate_by(SCORE_RULES, config)
     OmegaConf.update(config, key, value)
     with pytest.raises(ConfigError, match=f"{key}={value} cannot work"):
-        validate_score(config)
+        validate_by(SCORE_RULES, config)
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

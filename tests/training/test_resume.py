@@ -11,7 +11,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from memguard.config.compose import config_folder, register_resolvers, validate_training
+from memguard.config.compose import config_folder, register_resolvers
+from memguard.config.validation import validate_training
 from memguard.errors import CheckpointError, ConfigError
 from memguard.training.checkpoints import (
     CONFIG_KEY,

@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torch import Tensor
 
-from memguard.config.compose import published_settings, require_complete
+from memguard.config.compose import published_settings
+from memguard.config.validation import require_complete
 from memguard.convert.unpickle import read
 from memguard.errors import CheckpointError, ConfigError
 from memguard.files import written_whole

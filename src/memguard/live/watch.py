@@ -12,7 +12,8 @@ from typing import cast
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from memguard.config.compose import validate_score
+from memguard.config.rules import SCORE_RULES
+from memguard.config.validation import validate_by
 from memguard.data.datasets.layout import named_videos
 from memguard.data.video.camera import Camera, is_live
 from memguard.data.video.frame_folders import as_video
@@ -44,7 +45,7 @@ def score(config: DictConfig, folder: Path) -> bool:
         UserError: The configuration, the checkpoint or a video cannot be used; the message has a
             line for each video. The others are scored all the same.
     """
-    validate_score(config)
+    validate_by(SCORE_RULES, config)
     # A log that a full disk does not take would write a traceback for each of its lines.
     logging.raiseExceptions = False
     asked = cast(dict[str, object], OmegaConf.to_container(config, resolve=True))

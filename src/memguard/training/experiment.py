@@ -15,12 +15,8 @@ from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
-from memguard.config.compose import (
-    published_settings,
-    validate_evaluation,
-    validate_preparation,
-    validate_training,
-)
+from memguard.config.compose import published_settings
+from memguard.config.rules import EVALUATION_RULES, PREPARE_RULES
 from memguard.config.trainer import (
     misconfiguration_reported,
     options,
@@ -29,6 +25,7 @@ from memguard.config.trainer import (
     switched_off,
 )
 from memguard.config.trust import Trust, trust_of
+from memguard.config.validation import validate_by, validate_training
 from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.datasets.benchmark import Benchmark
 from memguard.data.datasets.download import download
@@ -129,7 +126,7 @@ def evaluate(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) 
     """
     run = begin_run(config, folder, in_sweep=in_sweep)
     name_present_places(config)
-    validate_evaluation(config)
+    validate_by(EVALUATION_RULES, config)
     trust = trust_of(config)
     checkpoint = _what_to_test(config, trust)
     path = Path(config.checkpoint) if config.checkpoint else None
@@ -163,7 +160,7 @@ def prepare(config: DictConfig, *, dataset: str | None = None) -> Preparation:
         UserError: The dataset cannot be fetched or found, or a video or its labels cannot be used;
             the message has a line for each problem.
     """
-    validate_preparation(config)
+    validate_by(PREPARE_RULES, config)
     if config.download:
         if dataset is None:
             raise ConfigError("download=true needs the name of the dataset: pass dataset=…")

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from memguard.config.compose import validate
 from memguard.config.trust import NOBODY, PARTS, TARGET, Trust
+from memguard.config.validation import validate
 from memguard.data.datasets.street import is_complete
 from memguard.detection.detector import Detector
 from memguard.errors import CheckpointError, ConfigError
