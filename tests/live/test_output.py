@@ -1,4 +1,4 @@
-"""What is found of a stream is on disk, whatever becomes of the disk."""
+"""The output of a stream is on disk, even if the disk is full or its folder goes away."""
 
 import collections
 import csv
@@ -16,17 +16,17 @@ import torch
 
 from memguard.detection.events import Moment, ScoredPicture
 from memguard.errors import DataError
-from memguard.live.output import STOPPED, WHOLE, Findings, Summary, print_findings
+from memguard.live.output import STOPPED, WHOLE, StreamOutput, Summary, print_summaries
 from memguard.report import rows as rows_module
 
 
-def findings(folder: Path, *, annotate: bool = False) -> Findings:
-    """Findings of a stream whose alarm begins above 1."""
+def output(folder: Path, *, annotate: bool = False) -> StreamOutput:
+    """The output of a stream whose alarm begins above 1."""
     alarm = SimpleNamespace(
         level=lambda per_hour, fps: 1.0, per_hour=lambda score, fps: 0.5, error=lambda level: 0.1,
         rests_on=(100, 30),
     )  # fmt: skip
-    return Findings(folder, "door", 25.0, alarm, 1.0, annotate)  # type: ignore[arg-type]
+    return StreamOutput(folder, "door", 25.0, alarm, 1.0, annotate)  # type: ignore[arg-type]
 
 
 def picture(number: int) -> ScoredPicture:
@@ -40,7 +40,7 @@ def picture(number: int) -> ScoredPicture:
     )  # fmt: skip
 
 
-def found_in(folder: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
+def files_of(folder: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
     with (folder / "scores.csv").open(newline="") as file:
         return list(csv.DictReader(file)), json.loads((folder / "events.json").read_text())
 
@@ -62,14 +62,14 @@ def fill(folder: Path, *, but: int = 0) -> None:
     (folder / "filler").write_bytes(bytes(disk.f_bavail * disk.f_frsize - but))
 
 
-def test_events_say_from_the_beginning_that_nothing_has_ended(tmp_path: Path) -> None:
-    findings(tmp_path)  # and then it is killed
-    rows, events = found_in(tmp_path)
+def test_events_have_not_ended_from_the_beginning(tmp_path: Path) -> None:
+    output(tmp_path)  # and then it is killed
+    rows, events = files_of(tmp_path)
     assert (rows, events["ended"], events["frames"]) == ([], "not ended", 0)
 
 
 def test_an_event_that_has_not_ended_counts(tmp_path: Path) -> None:
-    found = findings(tmp_path)
+    found = output(tmp_path)
     counts = []
     for number in (0, 1, 39, 40):  # the first event ends only when the second begins
         found.add(picture(number))
@@ -84,7 +84,7 @@ def test_names_with_brackets_are_printed_as_they_are(
     folder = tmp_path / "run [red]" / "x[" / "]"  # rich ends a style that never began at [/]
     folder.mkdir(parents=True)
     (folder / "events.json").touch()
-    print_findings([Summary("a[b]", 0, 0, float("nan"), 1.5, WHOLE)], folder)
+    print_summaries([Summary("a[b]", 0, 0, float("nan"), 1.5, WHOLE)], folder)
     said = capsys.readouterr().out
     assert str(folder / "events.json") in said
     assert [cell.strip() for cell in said.splitlines()[4].split("│")[1:6]] == [
@@ -95,7 +95,7 @@ def test_names_with_brackets_are_printed_as_they_are(
 def test_no_table_is_printed_where_no_stream_was_opened(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_findings([], tmp_path)
+    print_summaries([], tmp_path)
     assert capsys.readouterr().out == ""
 
 
@@ -104,16 +104,16 @@ def test_a_full_disk_is_one_sentence_and_all_before_it_is_kept(
     small_disk: Path, annotate: bool
 ) -> None:
     folder = small_disk / "run"
-    kept = findings(folder, annotate=annotate)
+    stream = output(folder, annotate=annotate)
     for number in range(61):
-        kept.add(picture(number))
+        stream.add(picture(number))
     fill(small_disk, but=5000)
-    rest = map(kept.add, map(picture, range(61, 20_000)))
+    rest = map(stream.add, map(picture, range(61, 20_000)))
     with pytest.raises(DataError, match=r"run/\S+: .*\(No space left on device\)") as full:
         collections.deque(rest, maxlen=0)
-    kept.ended = str(full.value)
-    kept.close()
-    rows, events = found_in(folder)
+    stream.ended = str(full.value)
+    stream.close()
+    rows, events = files_of(folder)
     assert len(rows) in (events["frames"], events["frames"] + 1)
     assert 60 < len(rows) < 20_000
     assert [int(row["frame"]) for row in rows] == list(range(len(rows)))  # none is torn
@@ -126,59 +126,59 @@ def test_a_full_disk_is_one_sentence_and_all_before_it_is_kept(
 def test_where_nothing_can_be_written_at_the_end_the_end_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = findings(tmp_path)
+    stream = output(tmp_path)
     for number in range(50):
-        kept.add(picture(number))
+        stream.add(picture(number))
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, os.strerror(28))
 
     with monkeypatch.context() as disk:
         disk.setattr("memguard.live.output.written_whole", full)
-        kept.ended = STOPPED
-        kept.close()
-    assert "events.json: this file cannot be written (No space left" in kept.ended
-    rows, events = found_in(tmp_path)
+        stream.ended = STOPPED
+        stream.close()
+    assert "events.json: this file cannot be written (No space left" in stream.ended
+    rows, events = files_of(tmp_path)
     assert (len(rows), events["ended"]) == (50, "not ended")
 
 
 def test_a_timeline_that_cannot_be_drawn_is_named_in_the_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = findings(tmp_path)
-    kept.add(picture(0))
+    stream = output(tmp_path)
+    stream.add(picture(0))
     (tmp_path / "timeline.png").mkdir()
-    kept.ended = WHOLE
-    kept.close()
-    assert "timeline.png: this file cannot be written (Is a directory)" in kept.ended
-    assert found_in(tmp_path)[1]["ended"] == kept.ended
+    stream.ended = WHOLE
+    stream.close()
+    assert "timeline.png: this file cannot be written (Is a directory)" in stream.ended
+    assert files_of(tmp_path)[1]["ended"] == stream.ended
 
 
 @pytest.mark.parametrize("how", [shutil.rmtree, lambda folder: folder.rename(f"{folder}2")])
 def test_a_folder_that_is_taken_away_is_one_sentence(tmp_path: Path, how: Any) -> None:
-    kept = findings(tmp_path / "run")
-    kept.add(picture(0))
+    stream = output(tmp_path / "run")
+    stream.add(picture(0))
     how(tmp_path / "run")
     with pytest.raises(DataError, match=r"run/scores\.csv: this file was moved or removed"):
-        kept.add(picture(1))
-    kept.close()
+        stream.add(picture(1))
+    stream.close()
     assert not (tmp_path / "run").exists()
 
 
 def test_scores_of_another_command_are_not_cut(tmp_path: Path) -> None:
-    first = findings(tmp_path)
+    first = output(tmp_path)
     for number in range(3):
         first.add(picture(number))
     with pytest.raises(DataError, match=r"scores\.csv is there already"):
-        findings(tmp_path)
+        output(tmp_path)
     first.add(picture(3))
-    assert len(found_in(tmp_path)[0]) == 4
+    assert len(files_of(tmp_path)[0]) == 4
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"file/run/scores\.csv: .*\(Not a directory\); make room"):
-        findings(tmp_path / "file" / "run")
+        output(tmp_path / "file" / "run")
 
 
 def test_a_disk_without_room_for_the_end_is_refused_at_the_beginning(
@@ -186,5 +186,5 @@ def test_a_disk_without_room_for_the_end_is_refused_at_the_beginning(
 ) -> None:
     monkeypatch.setattr(rows_module, "RESERVED_BYTES", 4 * 2**20)
     with pytest.raises(DataError, match=r"scores\.csv: .*\(No space left on device\)"):
-        findings(small_disk)
+        output(small_disk)
     assert list(small_disk.iterdir()) == []

@@ -1,4 +1,4 @@
-"""A stream that goes on without an end: what it remembers, and what it forgets."""
+"""An endless stream: the past that counts, and the past that does not."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal

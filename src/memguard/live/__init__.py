@@ -1,1 +1,1 @@
-"""Live scoring: videos and cameras, frame by frame, to events."""
+"""Live scoring of videos and cameras: frame by frame, to scores, events and an annotated video."""

@@ -1,4 +1,4 @@
-"""The annotated video: where the model errs, laid over what was filmed, and the score below."""
+"""The annotated video: the prediction error over each picture, and the score below it."""
 
 from collections import deque
 from fractions import Fraction
@@ -16,27 +16,27 @@ from memguard.detection.events import ScoredPicture
 from memguard.report.plots.stream import clock
 from memguard.report.plots.style import BLUE, VERMILION
 
-SMALLEST_WIDTH = 480  # of the picture; smaller ones are enlarged so that text has room
+SMALLEST_WIDTH = 480  # of the picture; smaller ones are enlarged to fit the text
 STRIP = 96  # height of the score's chart
 MARGIN = 8
 SHOWN_FRAMES = 250  # in the chart
 YELLOW, GROUND, PALE = "#F0E442", "#FFFFFF", "#595959"
-# An error is sharper than the patch it is averaged over: at this many times the patch error of an
-# alarm it is covered wholly.
+# A pixel's error varies more than its patch's: it has the full colour at this many times the patch
+# error of the alarm level.
 FULL_HEAT = 4
 COVER = 0.55
 
-# Playable as far as it got, however the command ends, and without an index that grows in memory.
+# Playable up to its last fragment however the command ends, without an index that grows in memory.
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 
 
 class AnnotatedVideo:
-    """Writes an MP4 (H.264, yuv420p) picture by picture.
+    """Write an MP4 (H.264, yuv420p) picture by picture.
 
     Args:
         path: The file.
         fps: Frames per second.
-        level: Of the alarm.
+        level: The score above which there is an alarm.
         error: The patch error at that level.
     """
 
@@ -60,13 +60,13 @@ class AnnotatedVideo:
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Write what the encoder still holds."""
+        """Write the rest of the encoder's frames."""
         if self._stream:
             self._container.mux(self._stream.encode())
         self._container.close()
 
     def _drawn(self, scored: ScoredPicture) -> Image.Image:
-        """The picture with its errors, the box where there is an alarm, and the chart below."""
+        """Draw the picture with its errors, the box of an alarm, and the chart below."""
         height, width = scored.rgb.shape[1:]
         scale = max(-(-SMALLEST_WIDTH // width), 1)
         size = (width * scale, height * scale)
@@ -81,7 +81,7 @@ class AnnotatedVideo:
             draw.rectangle(
                 [box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1], outline=YELLOW, width=3
             )
-        even = (size[0] + size[0] % 2, size[1] + STRIP + size[1] % 2)  # as yuv420p needs it
+        even = (size[0] + size[0] % 2, size[1] + STRIP + size[1] % 2)  # yuv420p needs even sides
         whole = Image.new("RGB", even, GROUND)
         whole.paste(picture)
         self._draw_chart(whole, scored, alarm)
@@ -112,7 +112,7 @@ class AnnotatedVideo:
 
 
 def _heated(picture: Image.Image, error: Tensor) -> Image.Image:
-    """Lay errors, where 1 is a full one, over a picture; what is painted well stays as it is."""
+    """Blend errors, in units of the full colour, over a picture; without error it is unchanged."""
     blurred = F.avg_pool2d(error[None, None], 3, stride=1, padding=1)
     size = (picture.height, picture.width)
     heat = F.interpolate(blurred, size, mode="bilinear").clamp(0, 1)[0, 0].numpy()

@@ -1,4 +1,4 @@
-"""What is found of a stream, written as it comes, so that no end of the command loses it."""
+"""The output of a stream, written frame by frame: no end of the command loses it."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -22,21 +22,21 @@ from memguard.report.rows import Rows, not_written
 
 NOT_ENDED, STOPPED, WHOLE = "not ended", "stopped", "whole"
 
-# The timeline shows the highest score of each of so many stretches; more are no wider on paper.
+# The timeline shows the highest score of each stretch; paper has no room for more stretches.
 STRETCHES = 2000
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was found of a stream, in short.
+    """The summary of a stream.
 
     Attributes:
-        name: Of the stream.
-        frames: How many were scored.
-        events: How many there were.
+        name: The name of the stream.
+        frames: The number of scored frames.
+        events: The number of events.
         highest: The highest score.
-        level: Of the alarm.
-        ended: ``whole``, ``stopped`` by somebody, what went wrong, or ``not ended``.
+        level: The score above which there is an alarm.
+        ended: ``whole``, ``stopped`` by the user, an error, or ``not ended``.
     """
 
     name: str
@@ -47,26 +47,26 @@ class Summary:
     ended: str
 
 
-class Findings:
-    """Writes what is found of a stream into a folder.
+class StreamOutput:
+    """Write the scores and events of a stream into a folder.
 
-    ``scores.csv`` grows row by row, ``events.json`` and ``events.csv`` are there from the beginning
-    and written again after each event, and ``timeline.png`` comes at the end.
+    ``scores.csv`` grows row by row, ``events.json`` and ``events.csv`` exist from the beginning and
+    are written again after each event, and ``timeline.png`` follows at the end.
 
     Args:
-        folder: Where to.
-        name: Of the stream.
+        folder: The folder.
+        name: The name of the stream.
         fps: Its frames per second.
-        alarm: What the level follows from.
-        per_hour: False alarms an hour that are put up with.
+        alarm: The calibrated alarm, which gives the level.
+        per_hour: The accepted number of false alarms per hour.
         annotate: Whether to write ``annotated.mp4`` as well.
 
     Raises:
-        DataError: A file cannot be written, or there are scores in the folder already.
+        DataError: A file cannot be written, or the folder has scores already.
 
     Attributes:
-        ended: How it ended; see :class:`Summary`.
-        events: Those that have ended.
+        ended: How the stream ended; see :class:`Summary`.
+        events: The ended events.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Findings:
             self._write("annotated.mp4", self._begin_annotated)
 
     def add(self, scored: ScoredPicture) -> None:
-        """Take the next picture.
+        """Write the next picture.
 
         Raises:
             DataError: A file cannot be written. The rows before it are whole.
@@ -103,21 +103,21 @@ class Findings:
             self._write("annotated.mp4", lambda: annotated.add(scored))
 
     def close(self) -> None:
-        """Write what is known only at the end, as far as that can be written.
+        """Write the files of the end, as far as possible.
 
-        A file that cannot be is named in ``ended``, unless that says something worse.
+        ``ended`` names a file that cannot be written, unless it names an earlier error.
         """
         if ended := self._stream.finish():
             self.events.append(ended)
         if self._annotated:
             self._attempt("annotated.mp4", self._annotated.close)
         self._rows.release()
-        if self._rows.exists:  # else nothing is wanted here any more
+        if self._rows.exists:  # else the user has removed the folder
             self._attempt("events.json", self._write_events)
             self._attempt("timeline.png", self._draw_timeline)
 
     def _attempt(self, name: str, write: Callable[[], None]) -> None:
-        """Write a file, or note why it could not be."""
+        """Write a file, or record its error in ``ended``."""
         try:
             self._write(name, write)
         except DataError as error:
@@ -145,15 +145,15 @@ class Findings:
 
     @property
     def count(self) -> int:
-        """How many events there are, one that has not ended included."""
+        """The number of events, including one that has not ended."""
         return len(self.events) + (self._stream.open is not None)
 
     def summary(self) -> Summary:
-        """Say in short what was found."""
+        """Summarise the stream."""
         return Summary(self._name, self._frames, self.count, self._highest, self._level, self.ended)
 
     def _write_events(self) -> None:
-        rows = [self._described(event) for event in self.events]
+        rows = [self._row(event) for event in self.events]
         held_out, peaks = self._alarm.rests_on
         content = {
             "video": self._name,
@@ -177,7 +177,7 @@ class Findings:
             writer.writeheader()
             writer.writerows(rows)
 
-    def _described(self, event: Event) -> dict[str, Any]:
+    def _row(self, event: Event) -> dict[str, Any]:
         moments = (event.start, event.end, event.peak)
         times = [value for moment in moments for value in (moment.frame, moment.seconds)]
         expected = self._alarm.per_hour(event.score, self._fps)
@@ -191,16 +191,16 @@ EVENT_COLUMNS = (
 )  # fmt: skip
 
 
-def print_findings(found: Sequence[Summary], folder: Path) -> None:
-    """Print a line for each stream, and where the files are; nothing where no stream was opened."""
-    if not found:
+def print_summaries(streams: Sequence[Summary], folder: Path) -> None:
+    """Print a row per stream, and the paths of the files; nothing without a stream."""
+    if not streams:
         return
     console = Console(markup=False)  # names of files may have brackets
-    table = Table(title="What was found", title_justify="left")
+    table = Table(title="Scored streams", title_justify="left")
     table.add_column("video")
     for column in ("frames", "events", "highest score", "alarm level", "ended"):
         table.add_column(column, justify="right")
-    for summary in found:
+    for summary in streams:
         highest = f"{summary.highest:.2f}" if summary.frames else "–"
         numbers = highest, f"{summary.level:.2f}"
         ended = summary.ended if summary.ended in (STOPPED, WHOLE) else "an error"
@@ -212,7 +212,7 @@ def print_findings(found: Sequence[Summary], folder: Path) -> None:
 
 
 def _highest_of_stretches(path: Path, frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Read scores back, (stretches,) seconds and the highest score, without keeping all of them."""
+    """Read the time and the highest score of each stretch, (stretches,) each, row by row."""
     length = max(-(-frames // STRETCHES), 1)
     highest: dict[int, tuple[float, float]] = {}
     for number, (seconds, score) in enumerate(_read_scores(path)):

@@ -1,6 +1,5 @@
-"""Scoring without an end: frame by frame from the past alone, in bounded memory."""
+"""Causal scoring of endless streams: each frame from the past alone, in bounded memory."""
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,17 @@ from memguard.data.video.stream import Pictures, Stream, VideoStream
 from memguard.detection.detector import Detector
 from memguard.detection.events import COLUMNS, Moment, ScoredPicture
 from memguard.errors import CheckpointError
+from memguard.report.table import Table
 from memguard.scoring import CausalSmoother, patch_box, squared_error, worst_places
 from memguard.training.trained import require_working, restore
 
 
 class LiveScorer:
-    """Scores streams by the worst painted patch, smoothed over the past.
+    """Score streams by the patch with the largest error, smoothed over the past.
 
     Args:
-        detector: Trained, with an alarm that is calibrated.
-        config: What it was trained with.
+        detector: A trained detector with a calibrated alarm.
+        config: The configuration of its training.
     """
 
     def __init__(self, detector: Detector, config: DictConfig) -> None:
@@ -41,7 +41,7 @@ class LiveScorer:
         self._videos = 0
 
     def watch(self, stream: Stream) -> Iterator[ScoredPicture]:
-        """Score a video's pictures as they come; the first few have no past and get no score."""
+        """Score a stream's pictures one by one; the first few have no past and get no score."""
         self._videos += 1
         past = torch.empty(0)
         smoother = CausalSmoother(self._detector.scoring.smoothing)
@@ -56,29 +56,23 @@ class LiveScorer:
             if len(known) >= self._length:
                 yield from self._score(known, pictures, smoother)
 
-    def score(self, video: Path | str) -> Any:
+    def score(self, video: Path | str) -> Table:
         """Score a video file.
 
         Returns:
-            A table with a row per scored frame and the columns :data:`COLUMNS`: a DataFrame where
-            pandas is installed, else a dictionary of lists.
+            A row per scored frame, under the columns :data:`COLUMNS`.
 
         Raises:
             DataError: The video cannot be read.
         """
-        rows = [scored.row() for scored in self.watch(VideoStream(Path(video)))]
-        columns = {name: [row[place] for row in rows] for place, name in enumerate(COLUMNS)}
-        if importlib.util.find_spec("pandas"):
-            import pandas as pd  # not needed by anything else
-
-            return pd.DataFrame(columns)
-        return columns
+        stream = VideoStream(Path(video))
+        return Table(COLUMNS, [scored.row() for scored in self.watch(stream)])
 
     @torch.inference_mode()
     def _score(
         self, known: Tensor, pictures: Pictures, smoother: CausalSmoother
     ) -> list[ScoredPicture]:
-        """Score the last pictures of a series of frames, as far as they have a past."""
+        """Score those of the pictures that have a past among the known frames."""
         clips = known.unfold(0, self._length, 1).movedim(-1, 1)
         how = self._detector.scoring
         with self._precision():
@@ -114,28 +108,29 @@ class LiveScorer:
 
 
 def load(checkpoint: Path | str, *, trust: str | Sequence[str] = (), **settings: Any) -> LiveScorer:
-    """Restore a trained detector to score videos with.
+    """Load a trained detector to score videos with.
 
     Args:
         checkpoint: The ``checkpoints/last.ckpt`` of a training run.
-        trust: Packages of your own whose classes the checkpoint may name, for a detector that was
-            trained with an encoder of your own, say. They are imported.
-        settings: What to change of its configuration, as groups: ``guard={"scope": "video"}``.
+        trust: Packages of your own whose classes the checkpoint may name, such as your encoder's.
+            They are imported.
+        settings: Changes to its configuration, by group: ``guard={"scope": "video"}``.
 
     Raises:
-        CheckpointError: It cannot be read, does not know what normal video is like, or names a
-            class that is neither memguard's nor of a trusted package.
+        CheckpointError: It cannot be read, its alarm is not calibrated, or it names a class that is
+            neither memguard's nor of a trusted package.
         ConfigError: A setting cannot work.
     """
     register_resolvers()
-    asked = OmegaConf.create(settings)
-    detector, config = restore(Path(checkpoint), asked, trust_of(asked, trust), with_dataset=False)
+    requested = OmegaConf.create(settings)
+    trusted = trust_of(requested, trust)
+    detector, config = restore(Path(checkpoint), requested, trusted, with_dataset=False)
     if not detector.alarm.calibrated:
         raise CheckpointError(
             f"{checkpoint} does not know the scores of normal video, as it was imported, stopped "
-            "within its first epoch, trained by an earlier version, or with data.holdout=0: go on "
-            "with it, or train again with data.holdout=0.05 or more; memguard.evaluate takes it as "
-            "it is."
+            "within its first epoch, trained by an earlier version, or with data.holdout=0: resume "
+            "its training, or train again with data.holdout=0.05 or more; memguard.evaluate takes "
+            "it without."
         )
-    require_working(Path(checkpoint), config, asked)
+    require_working(Path(checkpoint), config, requested)
     return LiveScorer(detector, config)

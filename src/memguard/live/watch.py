@@ -1,4 +1,4 @@
-"""Watching: videos or a camera scored as they come, and everything found kept in the run folder."""
+"""Watching: videos or a camera are scored frame by frame, and the run folder has all output."""
 
 import logging
 import signal
@@ -20,7 +20,7 @@ from memguard.data.video.frame_folders import as_video
 from memguard.data.video.sources import true_source
 from memguard.data.video.stream import Stream, VideoStream
 from memguard.errors import DataError, access_told
-from memguard.live.output import STOPPED, WHOLE, Findings, Summary, print_findings
+from memguard.live.output import STOPPED, WHOLE, StreamOutput, Summary, print_summaries
 from memguard.live.scorer import LiveScorer, load
 from memguard.training.machine import warn_of_busy_cores
 
@@ -31,51 +31,51 @@ log = logging.getLogger(__name__)
 
 
 def score(config: DictConfig, folder: Path) -> bool:
-    """Score what the configuration names, and write the run folder as it goes.
+    """Score the configured video, and write the run folder frame by frame.
 
     Args:
         config: As ``conf/score.yaml`` composes it.
-        folder: Where it writes.
+        folder: The run folder.
 
     Returns:
-        False if somebody stopped it before the end of a file. What was scored is written all the
-        same.
+        False if the user stopped it before the end of a file. The output of the scored frames is
+        written in any case.
 
     Raises:
         UserError: The configuration, the checkpoint or a video cannot be used; the message has a
-            line for each video. The others are scored all the same.
+            line for each video. The other videos are scored.
     """
     validate_by(SCORE_RULES, config)
-    # A log that a full disk does not take would write a traceback for each of its lines.
+    # On a full disk, logging would print a traceback for each line of the log.
     logging.raiseExceptions = False
-    asked = cast(dict[str, object], OmegaConf.to_container(config, resolve=True))
+    requested = cast(dict[str, object], OmegaConf.to_container(config, resolve=True))
     scorer = load(
         config.checkpoint,
         trust=config.trust or (),
-        guard=asked["guard"],
-        trainer=asked["trainer"],
+        guard=requested["guard"],
+        trainer=requested["trainer"],
     )
     source = true_source(str(config.video))
     streams = _streams(source, Path(config.paths.cache_dir).expanduser())
     warn_of_busy_cores()
-    _tell_of_few_events(scorer)
+    _warn_of_few_events(scorer)
     problems: list[str] = []
-    found: list[Summary] = []
+    summaries: list[Summary] = []
     stopped = False
-    with _stopped_as_by_ctrl_c(), _progress() as progress:
+    with _sigterm_as_ctrl_c(), _progress() as progress:
         for name, open_stream in streams.items():
             place = folder / name if len(streams) > 1 else folder
             try:
-                found.append(_watch(scorer, open_stream(), place, config, progress))
-                stopped = found[-1].ended == STOPPED
-            except DataError as error:  # it cannot be opened
+                summaries.append(_watch(scorer, open_stream(), place, config, progress))
+                stopped = summaries[-1].ended == STOPPED
+            except DataError as error:  # on opening it
                 problems.append(str(error))
-            except KeyboardInterrupt:  # while it was opened
+            except KeyboardInterrupt:  # on opening it
                 stopped = True
             if stopped:
                 break
-    problems += [summary.ended for summary in found if summary.ended not in (STOPPED, WHOLE)]
-    print_findings(found, folder)
+    problems += [summary.ended for summary in summaries if summary.ended not in (STOPPED, WHOLE)]
+    print_summaries(summaries, folder)
     if problems:
         raise DataError("\n".join(problems))
     return is_live(source) or not stopped
@@ -84,31 +84,31 @@ def score(config: DictConfig, folder: Path) -> bool:
 def _watch(
     scorer: LiveScorer, stream: Stream, folder: Path, config: DictConfig, progress: Progress
 ) -> Summary:
-    """Score one stream to its end, or as far as it goes."""
-    findings = Findings(
+    """Score one stream to its end, or up to an error or a stop."""
+    output = StreamOutput(
         folder, stream.name, stream.fps, scorer.alarm, config.alarm.false_per_hour, config.annotate
     )
     task = progress.add_task(stream.name, total=stream.length, fps=0.0, events=0)
     began = time.monotonic()
     try:
         for number, scored in enumerate(scorer.watch(stream), start=1):
-            findings.add(scored)
+            output.add(scored)
             fps = number / (time.monotonic() - began)
             done = scored.moment.frame + 1
-            progress.update(task, completed=done, fps=fps, events=findings.count)
+            progress.update(task, completed=done, fps=fps, events=output.count)
     except KeyboardInterrupt:
-        findings.ended = STOPPED
+        output.ended = STOPPED
     except DataError as error:
-        findings.ended = str(error)
+        output.ended = str(error)
     else:
-        findings.ended = WHOLE
+        output.ended = WHOLE
     finally:
-        findings.close()
-    return findings.summary()
+        output.close()
+    return output.summary()
 
 
 def _streams(source: str, cache_dir: Path) -> dict[str, Callable[[], Stream]]:
-    """Name what there is to watch; each is opened when its turn comes."""
+    """Name the streams of a source; each is opened in its turn."""
     if is_live(source):
         return {"camera": partial(Camera, source)}
     path = Path(source)
@@ -130,21 +130,21 @@ def _open(source: Path, name: str, cache_dir: Path) -> VideoStream:
     return VideoStream(as_video(source, cache_dir), name)
 
 
-def _tell_of_few_events(scorer: LiveScorer) -> None:
+def _warn_of_few_events(scorer: LiveScorer) -> None:
     frames, events = scorer.alarm.rests_on
     if events < FEW_EVENTS:
         log.warning(
-            "The alarm level rests on %d held-out normal frames with %d peaks among them, which is "
-            "little: false alarms may be many times rarer or more frequent than asked. Train with "
-            "more normal video or a larger data.holdout, or judge by the scores.",
+            "The alarm level rests on %d held-out normal frames with %d peaks among them. That is "
+            "little: false alarms may be many times rarer or more frequent than requested. Train "
+            "with more normal video or a larger data.holdout, or judge by the scores.",
             frames,
             events,
         )
 
 
 @contextmanager
-def _stopped_as_by_ctrl_c() -> Iterator[None]:
-    """Let what stops a service end the watching in order as well."""
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Handle SIGTERM, which stops a service, like Ctrl-C."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -153,7 +153,7 @@ def _stopped_as_by_ctrl_c() -> Iterator[None]:
 
 
 def _progress() -> Progress:
-    """A bar with frames, frames per second and events."""
+    """Make a bar with frames, frames per second and events."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

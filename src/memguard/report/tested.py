@@ -172,7 +172,7 @@ class FinishedTest(ScoredTest):
     """A finished test, with all that the report shows of it.
 
     Attributes:
-        recorder: What it recorded while the test ran.
+        recorder: The recorder of the test.
         fps: Frames per second of each video, where there is a clock.
     """
 

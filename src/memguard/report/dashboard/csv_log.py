@@ -39,17 +39,17 @@ class ResumableCSVLogger(CSVLogger):
         if self._experiment is not None:
             return self._experiment
         path = Path(self.log_dir) / "metrics.csv"
-        kept = _rows_before(path, self._checkpoint) if self._checkpoint and path.exists() else []
+        rows = _rows_before(path, self._checkpoint) if self._checkpoint and path.exists() else []
         path.unlink(missing_ok=True)
         writer = super().experiment
-        if kept:
-            _write(path, kept)
-            writer.metrics_keys = list(kept[0])
+        if rows:
+            _write(path, rows)
+            writer.metrics_keys = list(rows[0])
         return writer
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the rows, or keep them for the next time where the disk does not take them."""
+        """Write the rows; on a full disk, hold them for the next time."""
         writer = self.experiment
         path, names = Path(writer.metrics_file_path), list(writer.metrics_keys)
         before = path.read_bytes() if path.exists() else b""
@@ -62,8 +62,8 @@ class ResumableCSVLogger(CSVLogger):
                 path.write_bytes(before)
             if self._written:
                 log.warning(
-                    "The curves %s cannot be written (%s). Training goes on, and their rows are "
-                    "kept until they can be: make room on its disk.", path, error.strerror,
+                    "The curves %s cannot be written (%s). Training continues and holds their rows "
+                    "until they can: make room on its disk.", path, error.strerror,
                 )  # fmt: skip
             self._written = False
 

@@ -107,7 +107,7 @@ class FigureSink:
 
 def _warn_of_unwritten(path: Path, error: OSError) -> None:
     log.warning(
-        "%s cannot be written (%s). The run goes on without it: make room on its disk.",
+        "%s cannot be written (%s). The run continues without it: make room on its disk.",
         path, error.strerror,
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """The common style of figures: colours, sizes, boxes and lines.
 
-Colours are those of Okabe and Ito, which readers with any colour vision tell apart. Important
+Colours are those of Okabe and Ito, which readers with any colour vision distinguish. Important
 elements also differ in lightness or form, so a print in grey shows them.
 """
 
