@@ -1,4 +1,4 @@
-"""Imported checkpoints: what of the authors' files goes where, and what cannot be imported."""
+"""Imported checkpoints: the place of each of the authors' tensors, and files that are rejected."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,8 +31,8 @@ def files(tmp_path: Path, published: ModuleType) -> Path:
 def imported(folder: Path, **settings: str) -> dict[str, Any]:
     output = folder / "out" / "mnad.ckpt"
     defaults = {"model": folder / "model.pth", "items": folder / "keys.pt", "output": output}
-    asked = defaults | {"task": "pred"} | settings
-    import_checkpoint(OmegaConf.create({key: str(value) for key, value in asked.items()}))
+    requested = defaults | {"task": "pred"} | settings
+    import_checkpoint(OmegaConf.create({key: str(value) for key, value in requested.items()}))
     return read_checkpoint(output)
 
 

@@ -108,7 +108,7 @@ def test_the_score_is_the_alarms_of_the_patches_smoothed_over_the_past() -> None
 
 def test_the_box_is_where_the_picture_errs_most() -> None:
     film = torch.full((9, 3, 16, 32), 128, dtype=torch.uint8)
-    film[8, :, 2:6, 24:32] = 255  # what nothing before it leads to
+    film[8, :, 2:6, 24:32] = 255  # unlike any picture before
     found = list(scorer().watch(Film(film, [9])))
     left, top, right, bottom = found[-1].box
     assert (left < 32, right > 24, top < 6, bottom > 2) == (True,) * 4

@@ -22,7 +22,7 @@ FLAGS = [
 
 
 class Page:
-    """One page; keeps what it complains of and whatever it asks the network for."""
+    """A page; it records warnings, errors and network requests."""
 
     def __init__(self, address: str) -> None:
         self._socket = websocket.create_connection(address, timeout=60)
@@ -65,16 +65,16 @@ class Page:
 
     @property
     def complaints(self) -> list[dict[str, Any]]:
-        """Exceptions, and whatever else went to the console as a warning or an error."""
-        self.run("0")  # what happened before has been told by now
+        """Exceptions, and warnings and errors of the console."""
+        self.run("0")  # by its answer, all earlier events have arrived
         bad = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
         return [message for message in self._seen if message.get("method") in bad]
 
     @property
     def requests(self) -> list[str]:
-        """Addresses of everything that it loaded, but for what lies within the file."""
-        asked = [m for m in self._seen if m.get("method") == "Network.requestWillBeSent"]
-        addresses = [message["params"]["request"]["url"] for message in asked]
+        """The addresses that it requested, without those within the file."""
+        sent = [m for m in self._seen if m.get("method") == "Network.requestWillBeSent"]
+        addresses = [message["params"]["request"]["url"] for message in sent]
         return [address for address in addresses if not address.startswith("data:")]
 
 

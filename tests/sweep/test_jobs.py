@@ -1,9 +1,7 @@
-"""What a sweep's folder says, and what is drawn of it."""
+"""The jobs of a sweep, and the presets of sweeps."""
 
-import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -11,34 +9,14 @@ from omegaconf import DictConfig
 
 from memguard.config.compose import config_folder, register_resolvers
 from memguard.sweep.jobs import constant_keys, read_jobs, varied
-from memguard.sweep.report import by_setting, shown_metrics, sweep_figures, write_table
-
-
-def job(sweep: Path, name: str, overrides: list[str], auroc: float | None) -> None:
-    """What a job leaves, as far as a sweep's report reads it."""
-    (sweep / name / ".hydra").mkdir(parents=True)
-    (sweep / name / ".hydra" / "overrides.yaml").write_text(json.dumps(overrides))
-    if auroc is None:
-        (sweep / name / "failure.txt").write_text("It was not to be.\n")
-    else:
-        (sweep / name / "metrics.json").write_text(json.dumps({"test/auroc": auroc}))
+from tests.sweep.conftest import job
 
 
 def swept(name: str, *overrides: str) -> DictConfig:
-    """What a sweep's command composes, Hydra's part included."""
+    """Compose a sweep's command, Hydra's part included."""
     register_resolvers()
     with initialize_config_dir(config_folder(), version_base="1.3"):
         return compose("train", [f"sweep={name}", *overrides], return_hydra_config=True)
-
-
-def test_jobs_that_differ_in_seed_alone_are_one_settings_spread(tmp_path: Path) -> None:
-    for size, seed, auroc in ((5, 0, 0.7), (5, 1, 0.9), (10, 0, 0.6), (10, 1, None)):
-        overrides = ["dataset=ped2", f"memory.size={size}", f"seed={seed}"]
-        job(tmp_path, f"{size}_{seed}", overrides, auroc)
-    axes, results = by_setting(read_jobs(tmp_path))
-    assert axes == ["memory.size"]
-    found = {setting: [run["test/auroc"] for run in runs] for setting, runs in results.items()}
-    assert found == {(5,): [0.7, 0.9], (10,): [0.6]}
 
 
 def test_settings_of_a_job_are_text_and_nothing_in_them_is_evaluated(
@@ -53,57 +31,7 @@ def test_settings_of_a_job_are_text_and_nothing_in_them_is_evaluated(
     assert read.settings["x1"] == "{'_target_': 'os.system', 'command': True}"
 
 
-def test_the_table_has_what_varied_how_it_ended_and_the_metrics(tmp_path: Path) -> None:
-    job(tmp_path, "a", ["model=mnad", "memory=mnad"], 0.75)
-    job(tmp_path, "b", ["model=mnad", "memory=none"], None)
-    write_table(tmp_path / "sweep.csv", read_jobs(tmp_path))
-    with (tmp_path / "sweep.csv").open(newline="") as file:
-        first, second = csv.DictReader(file)
-    assert "model" not in first
-    assert (first["memory"], first["status"], first["test/auroc"]) == ("mnad", "finished", "0.75")
-    assert (second["memory"], second["status"]) == ("none", "failed")
-    assert (second["test/auroc"], second["failure"]) == ("", "It was not to be.")
-
-
-@pytest.mark.parametrize(
-    ("swept_values", "figures"),
-    [
-        ([["memory.size=5"], ["memory.size=10"]], {"ranking", "curve"}),
-        ([["seed=0"], ["seed=1"]], {"ranking", "curve"}),
-        ([["a=1", "b=1"], ["a=1", "b=1e-3"], ["a=2", "b=1"]], {"ranking", "heat_map"}),
-        ([["a=1", "b=1", "c=1"], ["a=2", "b=2", "c=2"]], {"ranking"}),
-        ([["task=pred"], ["task=recon"]], {"ranking"}),
-        ([["a=1"]], set()),
-    ],
-)
-def test_what_varied_decides_on_the_figures(
-    swept_values: list[list[str]], figures: set[str], tmp_path: Path
-) -> None:
-    for number, overrides in enumerate(swept_values):
-        job(tmp_path, str(number), overrides, 0.5 + number / 10)
-    jobs = read_jobs(tmp_path)
-    assert set(sweep_figures(jobs, shown_metrics(jobs, "val/pseudo_auroc"))) == figures
-
-
-def test_a_curve_has_the_means_and_every_run(tmp_path: Path) -> None:
-    for size, seed, auroc in ((5, 0, 0.7), (5, 1, 0.9), (20, 0, 0.6)):
-        job(tmp_path, f"{size}_{seed}", [f"memory.size={size}", f"seed={seed}"], auroc)
-    axes = sweep_figures(read_jobs(tmp_path), ["test/auroc"])["curve"].axes[0]
-    lines: list[list[Any]] = [list(map(list, zip(*line.get_data()))) for line in axes.lines]  # type: ignore[call-overload]  # noqa: B905
-    assert lines[0] == [[5, pytest.approx(0.8)], [20, pytest.approx(0.6)]]
-    assert sorted(point for line in lines[1:] for point in line) == [[5, 0.7], [5, 0.9], [20, 0.6]]
-
-
-def test_the_best_setting_ranks_first(tmp_path: Path) -> None:
-    for size, auroc in ((2, 0.6), (5, 0.9), (10, 0.8)):
-        job(tmp_path, str(size), [f"memory.size={size}"], auroc)
-    axes = sweep_figures(read_jobs(tmp_path), ["test/auroc"])["ranking"].axes[0]
-    labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["memory.size=5", "memory.size=10", "memory.size=2"]
-    assert axes.yaxis_inverted()
-
-
-def test_presets_vary_what_their_names_say() -> None:
+def test_presets_vary_the_keys_of_their_names() -> None:
     sizes = swept("memory_size").hydra
     assert sizes.mode.name == "MULTIRUN"
     assert set(sizes.sweeper.params) == {"memory.size", "seed"}
@@ -119,7 +47,7 @@ def test_a_search_maximises_a_metric_that_needs_no_labels() -> None:
     assert config.optimized_metric == "val/pseudo_auroc"
 
 
-def test_a_cluster_gets_what_the_command_asks_for() -> None:
+def test_a_cluster_gets_the_requested_resources() -> None:
     launcher = swept(
         "memory_size", "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu",
         "hydra.launcher.gpus_per_node=1", "hydra.launcher.timeout_min=600",

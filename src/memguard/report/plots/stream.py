@@ -44,8 +44,9 @@ def stream_timeline(
         handles: list[Line2D | Patch] = [
             Line2D([], [], color=BLUE, linewidth=0.8, label="score"),
             Line2D([], [], color="black", linewidth=0.8, linestyle="--", label="alarm level"),
-            Patch(color=VERMILION, alpha=0.22, linewidth=0, label="event"),
         ]
+        if events:
+            handles.append(Patch(color=VERMILION, alpha=0.22, linewidth=0, label="event"))
         axes.set_title(name, loc="left")
         figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False)
     return figure

@@ -1,7 +1,6 @@
-"""The statistics, tables and figures of the callbacks, by hand."""
+"""The figures and tables of a test, by hand."""
 
 import csv
-from math import log
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,43 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from memguard.report.dashboard.figure_sink import FigureSink
-from memguard.report.dashboard.memory import item_statistics
 from memguard.report.dashboard.test import TestFigures
-from memguard.report.table import Table
 from memguard.scoring.protocols import Scoring
-
-
-def test_item_statistics_by_hand() -> None:
-    items = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
-    found = item_statistics(torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.0, 0.1, 0.5]), items)
-    expected = {
-        "memory/dead": 1, "memory/entropy": log(2), "memory/drift_mean": 0.2,
-        "memory/drift_max": 0.5, "memory/cosine_mean": (0 + 0.6 + 0.8) / 3,
-        "memory/cosine_max": 0.8,
-    }  # fmt: skip
-    assert {name: float(value) for name, value in found.items()} == pytest.approx(expected)
-
-
-def test_a_single_item_is_compared_with_none() -> None:
-    found = item_statistics(torch.ones(1), torch.zeros(1), torch.tensor([[1.0, 0.0]]))
-    assert "memory/cosine_max" not in found
-    assert float(found["memory/entropy"]) == 0
-
-
-def test_a_table_is_a_file_with_empty_cells(tmp_path: Path) -> None:
-    trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    table = Table(["video", "auroc"], [["a, b", None], ["c", 0.5]])
-    FigureSink(tmp_path).table(trainer, "test/videos", table)
-    with (tmp_path / "tables" / "videos.csv").open(newline="") as file:
-        assert list(csv.reader(file)) == [["video", "auroc"], ["a, b", ""], ["c", "0.5"]]
 
 
 def shown_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, name: Any = "published", length: int = 5
 ) -> dict[str, Figure]:
-    """Show a test of two videos, six frames each; give the figures by the names of their files.
+    """Show a test of two videos, six frames each; return the figures by the names of their files.
 
-    The frame that a video's highest score is of has another label than those beside it.
+    The label of each video's peak differs from those beside it.
     """
     figures: dict[str, Figure] = {}
 
