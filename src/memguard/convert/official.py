@@ -61,7 +61,7 @@ def import_checkpoint(config: DictConfig) -> None:
     require_complete(config)
     if config.task not in ("pred", "recon"):
         raise ConfigError(f"task={config.task} cannot work: it must be pred or recon.")
-    # Not by attribute, as items is also a method of every configuration.
+    # By key: items is also a method of every configuration.
     model, keys, output = (Path(config[name]) for name in ("model", "items", "output"))
     weights = read_network(model)
     items = read_items(keys)

@@ -127,7 +127,7 @@ def load(checkpoint: Path | str, *, trust: str | Sequence[str] = (), **settings:
     detector, config = restore(Path(checkpoint), requested, trusted, with_dataset=False)
     if not detector.alarm.calibrated:
         raise CheckpointError(
-            f"{checkpoint} does not know the scores of normal video, as it was imported, stopped "
+            f"{checkpoint} does not know the scores of normal video: it was imported, stopped "
             "within its first epoch, trained by an earlier version, or with data.holdout=0: resume "
             "its training, or train again with data.holdout=0.05 or more; memguard.evaluate takes "
             "it without."

@@ -32,7 +32,7 @@ class ResilientWandbLogger(WandbLogger):
 
     def _require_taken(self) -> None:
         """Refuse options that W&B does not take, before it begins a run."""
-        import wandb  # takes seconds, as in config.wandb_mode
+        import wandb  # takes seconds to import
 
         taken = inspect.signature(wandb.init).parameters
         for name in self._wandb_init:
