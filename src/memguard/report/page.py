@@ -93,7 +93,11 @@ def _protocols(test: FinishedTest) -> list[dict[str, Any]]:
     """List each score with its AUROC, the published one first; none without both classes."""
     table = test.protocol_table()
     return [
-        {**row, "meaning": MEANINGS[str(row["score"])], "own": row["score"] == test.scoring.name}
+        {
+            **row,
+            "meaning": MEANINGS.get(str(row["score"]), "a score of your own"),
+            "own": row["score"] == test.scoring.name,
+        }
         for row in table or ()
         if row["auroc"] is not None
     ]
