@@ -1,5 +1,6 @@
 """The command line: a command of Hydra's for each of train, evaluate, score, prepare and import."""
 
+import runpy
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -87,14 +88,16 @@ COMMANDS = {
 
 def main() -> None:
     """Run the command that the first word names: ``memguard train dataset=ped2``."""
-    words = sys.argv[1:]
-    if not words or words[0] in ("-h", "--help"):
-        print(f"memguard {{{','.join(COMMANDS)}}} [KEY=VALUE …]; memguard train --help says more")
-        sys.exit(0 if words else 2)
-    if words[0] not in COMMANDS:
-        sys.exit(f"There is no command {words[0]}: choose from {', '.join(COMMANDS)}.")
-    sys.argv = [f"memguard {words[0]}", *words[1:]]
-    run_command(words[0])
+    name, words = (sys.argv[1:2] or ["--help"])[0], sys.argv[2:]
+    if name in ("-h", "--help"):
+        print(f"memguard {{{','.join(COMMANDS)}}} KEY=VALUE …\nmemguard train --help says more.")
+    elif name not in COMMANDS:
+        sys.exit(f"There is no command {name}: choose from {', '.join(COMMANDS)}.")
+    else:
+        # As a module: Lightning starts further processes by the name of the main module.
+        sys.argv[1:] = words
+        module = f"memguard.{name.replace('-', '_')}"
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def run_command(name: str) -> None:
