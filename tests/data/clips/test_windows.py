@@ -227,7 +227,7 @@ def test_who_takes_windows_from_threads_computes_with_as_many_as_before() -> Non
     # In a process of its own, as a thread that has computed keeps its number.
     code = (
         "import torch; from memguard.data.clips.windows import OrderedWindows;"
-        "from tests.data.test_windows import segments;"
+        "from tests.data.clips.test_windows import segments;"
         "list(OrderedWindows(segments(7), length=5, batch_size=4, threads=1));"
         "print(torch.get_num_threads())"
     )
