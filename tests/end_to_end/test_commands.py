@@ -224,7 +224,7 @@ def test_a_baseline_needs_no_checkpoint(baseline: str, shared_scene: Path, tmp_p
 def test_what_to_test_must_be_clear(overrides: list[str], tmp_path: Path) -> None:
     done = memguard("evaluate", *overrides, "dataset=street", folder=tmp_path / "run")
     assert done.returncode != 0
-    assert "What to test is not clear" in done.stderr
+    assert "A test needs exactly one of checkpoint and baseline" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -1,58 +1,38 @@
-"""An experiment: from a composed configuration to a trained and tested detector and its folder."""
+"""Train, test and prepare, each from a composed configuration."""
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Timer
-from pytorch_lightning.loggers import Logger
+from omegaconf import DictConfig
 from rich.console import Console
 
 from memguard.config.compose import published_settings
 from memguard.config.rules import EVALUATION_RULES, PREPARE_RULES
-from memguard.config.trainer import (
-    misconfiguration_reported,
-    options,
-    refused_by,
-    require_accelerator,
-    switched_off,
-)
+from memguard.config.trainer import misconfiguration_reported, refused_by
 from memguard.config.trust import Trust, trust_of
 from memguard.config.validation import validate_by, validate_training
 from memguard.data.clips.datamodule import ClipDataModule
-from memguard.data.datasets.benchmark import Benchmark
 from memguard.data.datasets.download import download
 from memguard.data.datasets.preparation import Preparation
 from memguard.data.datasets.preparation import prepare as prepare_benchmark
 from memguard.detection.baselines import PreviousFrame
 from memguard.detection.detector import Detector
 from memguard.detection.frame_scorer import FrameScorer
-from memguard.distributed import require_together
-from memguard.errors import ConfigError, DataError
-from memguard.report.dashboard.figure_sink import LoggedSettings, closing, keep_files
-from memguard.report.page import write_report
+from memguard.errors import ConfigError
+from memguard.report.dashboard.figure_sink import closing
 from memguard.report.preparation import preparation_table
 from memguard.report.recorder import TestRecorder
-from memguard.report.results import print_summary, write_json, write_scores
 from memguard.report.tested import FinishedTest
-from memguard.scoring.protocols import one_class_videos
 from memguard.training.build import build, build_benchmark, build_datamodule, build_detector
-from memguard.training.callbacks.batch_norm import MeasuredNorm
-from memguard.training.callbacks.ending import WholeEnd
-from memguard.training.callbacks.processes import Survivor, lost_process_reported
+from memguard.training.callbacks.processes import lost_process_reported
 from memguard.training.checkpoints import (
     CONFIG_KEY,
-    RememberConfig,
-    WholeFiles,
     damage_reported,
-    plain_config,
     read_checkpoint,
     read_weights,
     require_resumable,
@@ -60,9 +40,11 @@ from memguard.training.checkpoints import (
 from memguard.training.machine import keep_freed_memory, warn_of_busy_cores
 from memguard.training.moved import name_present_places
 from memguard.training.provenance import Provenance
-from memguard.training.run import Run, begin_run
+from memguard.training.run import begin_run
+from memguard.training.run_folder import Results, write_run_folder
 from memguard.training.settings import plain_settings, read_settings
 from memguard.training.trained import as_trained, filled_detector, require_working
+from memguard.training.trainer import build_trainer, training_callbacks
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +68,11 @@ def train(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) -> 
     name_present_places(config)
     validate_training(config)
     provenance = Provenance(config.seed)
-    _quieten()
+    _silence_advice()
     keep_freed_memory()
     warn_of_busy_cores()
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    # The resolver's answer, not its question, goes into the checkpoint.
+    # A checkpoint holds the value, not the interpolation: another machine may resolve another.
     config.trainer.precision = config.trainer.precision
     if config.checkpoint:
         require_resumable(Path(config.checkpoint), config)
@@ -100,7 +82,7 @@ def train(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) -> 
     if not config.test:
         benchmark = replace(benchmark, test=())
     datamodule = build_datamodule(config, benchmark, trust)
-    trainer = build_trainer(config, list(_of_every_training(config)), run)
+    trainer = build_trainer(config, list(training_callbacks(config)), run)
     with closing(trainer.loggers), misconfiguration_reported():
         lost = lost_process_reported(run.folder / "checkpoints" / "last.ckpt")
         with lost, damage_reported(config.checkpoint):
@@ -128,12 +110,12 @@ def evaluate(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) 
     name_present_places(config)
     validate_by(EVALUATION_RULES, config)
     trust = trust_of(config)
-    checkpoint = _what_to_test(config, trust)
+    checkpoint = _checkpoint_to_test(config, trust)
     path = Path(config.checkpoint) if config.checkpoint else None
-    asked, config = config, as_trained(path, checkpoint, config)
-    require_working(path, config, asked)
+    requested, config = config, as_trained(path, checkpoint, config)
+    require_working(path, config, requested)
     provenance = Provenance(config.seed)
-    _quieten()
+    _silence_advice()
     warn_of_busy_cores()
     if path is None:
         scorer: FrameScorer = PreviousFrame(build("scoring", config.scoring, trust))
@@ -157,7 +139,7 @@ def prepare(config: DictConfig, *, dataset: str | None = None) -> Preparation:
         Every video with its frames, labels and problems.
 
     Raises:
-        UserError: The dataset cannot be fetched or found, or a video or its labels cannot be used;
+        UserError: The dataset, a video or its labels cannot be used, or the download fails;
             the message has a line for each problem.
     """
     validate_by(PREPARE_RULES, config)
@@ -174,71 +156,23 @@ def prepare(config: DictConfig, *, dataset: str | None = None) -> Preparation:
 
 
 def _detector_to_train(config: DictConfig) -> Detector:
-    """Put the detector together as a training begins: anew, or with what another has learned."""
+    """Build the detector that a training begins with, new or with the weights of another."""
     trust = trust_of(config)
     detector = build_detector(config, trust)
-    with refused_by("optimizer"):  # torch checks its settings when it gets parameters
+    with refused_by("optimizer"):  # torch checks its settings once it has parameters
         build("optimizer", config.optimizer, trust)([torch.nn.Parameter(torch.zeros(1))])
     if config.weights:
         detector.begin_from(read_weights(Path(config.weights), config))
     return detector
 
 
-def _of_every_training(config: DictConfig) -> Iterator[pl.Callback]:
-    """What a training needs whatever watches it; what finds its end comes first."""
-    if config.trainer.get("max_time") is not None:
-        with refused_by("trainer.max_time"):
-            yield Timer(options(config)["max_time"])
-    yield WholeEnd()
-    yield Survivor()
-    yield RememberConfig(config)
-    if config.batch_norm == "measured":
-        yield MeasuredNorm()
-
-
-def build_trainer(config: DictConfig, callbacks: list[pl.Callback], run: Run) -> pl.Trainer:
-    """Make the trainer, with the configured loggers and callbacks beside the given ones.
-
-    Raises:
-        ConfigError: The options cannot work, or not on this machine.
-    """
-    require_accelerator(config)
-    with refused_by("logger"):
-        loggers = [instantiate(logger) for logger in config.get("logger", {}).values()]
-    with refused_by("callbacks"):
-        callbacks = [*callbacks, LoggedSettings(plain_config(config)), *_configured(config)]
-    with refused_by("trainer"):
-        trainer = instantiate(
-            options(config),
-            logger=loggers,
-            plugins=[WholeFiles()],
-            callbacks=callbacks,
-            default_root_dir=str(run.folder),
-        )
-    require_together(trainer, in_sweep=run.in_sweep)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    return trainer
-
-
-def _configured(config: DictConfig) -> Iterator[pl.Callback]:
-    """Make the configured callbacks, apart from those that a trainer's option switches off."""
-    for name, node in config.callbacks.items():
-        callback = instantiate(node)
-        if not isinstance(callback, pl.Callback):
-            raise ConfigError(
-                f"callbacks.{name} cannot work, as it is no callback of Lightning's: set "
-                f"callbacks.{name}._target_ to a subclass of pytorch_lightning.Callback."
-            )
-        if not switched_off(callback, config):
-            yield callback
-
-
-def _what_to_test(config: DictConfig, trust: Trust) -> dict[str, Any]:
-    """Read the checkpoint, or give a baseline's settings in the form of one."""
+def _checkpoint_to_test(config: DictConfig, trust: Trust) -> dict[str, Any]:
+    """Read the checkpoint, or return the settings of a baseline in the form of one."""
     if (config.checkpoint is None) == (config.baseline is None):
         raise ConfigError(
-            "What to test is not clear: add either checkpoint=…, the checkpoints/last.ckpt of a "
-            "training run, or baseline=previous_frame or frame_difference, which need none."
+            "A test needs exactly one of checkpoint and baseline: add either checkpoint=…, the "
+            "checkpoints/last.ckpt of a training run, or baseline=previous_frame or "
+            "frame_difference."
         )
     if config.checkpoint is None:
         settings, _ = read_settings(plain_settings(published_settings("pred")), config.paths)
@@ -246,19 +180,19 @@ def _what_to_test(config: DictConfig, trust: Trust) -> dict[str, Any]:
     return read_checkpoint(Path(config.checkpoint), trust=trust, paths=config.paths)
 
 
-def _quieten() -> None:
-    """Leave out the advice of Lightning that does not hold here, and tracebacks of a full disk."""
-    logging.raiseExceptions = False  # else each line that a log does not take writes one
+def _silence_advice() -> None:
+    """Silence advice of Lightning that does not apply here, and tracebacks of a full disk."""
+    logging.raiseExceptions = False  # a log on a full disk prints one for each line
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for advice in (
         ".*does not have many workers.*",  # threads decode ahead
-        ".*has `__len__` defined.*",  # the streams count their batches themselves
-        ".*Total length of `DataLoader` across ranks is zero.*",  # where nothing is held out
-        ".*smaller than the logging interval.*",  # small sets may have short epochs
-        ".*recommended to use `self.log.*sync_dist=True.*",  # what is joined already is logged
-        ".*your dataloader is not resumable.*",  # the stream goes on where it was
-        ".*dirpath has changed.*",  # a training that goes on has a folder of its own
-        ".*LeafSpec.*is deprecated.*",  # how Lightning speaks to torch is not the user's to mend
+        ".*has `__len__` defined.*",  # the streams count their own batches
+        ".*Total length of `DataLoader` across ranks is zero.*",  # nothing is held out
+        ".*smaller than the logging interval.*",  # small sets have short epochs
+        ".*recommended to use `self.log.*sync_dist=True.*",  # logged values are reduced already
+        ".*your dataloader is not resumable.*",  # the stream resumes at its window
+        ".*dirpath has changed.*",  # a resumed training has its own folder
+        ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
     ):
         warnings.filterwarnings("ignore", advice)
 
@@ -271,31 +205,24 @@ def _test(
     provenance: Provenance,
     folder: Path,
 ) -> dict[str, float]:
-    """Test, where there is something to test on, and write the run folder's files."""
-    metrics = _metrics(trainer)  # of the training; a test forgets them
+    """Test unless the configuration leaves the test out, and write the run folder."""
+    metrics = _logged(trainer)  # of the training: the test clears them
     tested = _tested(trainer, scorer, datamodule) if config.get("test", True) else None
-    metrics |= _metrics(trainer)
+    metrics |= _logged(trainer)
     if datamodule.on_error == "skip":
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
     if trainer.is_global_zero:
         settled = {"precision": trainer.precision, "processes": trainer.world_size}
         made = provenance.finish() | settled
-        try:
-            _write_run_folder(
-                folder, trainer.loggers, datamodule.benchmark, config, made, metrics, tested
-            )
-        except OSError as error:
-            raise DataError(
-                f"{error.filename or folder} cannot be written ({error.strerror}), so that this "
-                "run's results are not whole: make room on its disk, and test the newest "
-                "checkpoint with memguard.evaluate."
-            ) from error
+        results = Results(datamodule.benchmark, config, made, metrics, tested)
+        write_run_folder(folder, results, trainer.loggers)
     return metrics
 
 
 def _tested(
     trainer: pl.Trainer, scorer: FrameScorer, datamodule: ClipDataModule
 ) -> FinishedTest | None:
+    """Score the test videos; None where there are none, or a limit leaves out all of them."""
     names = [record.name for record in datamodule.benchmark.test]
     if not names:
         log.warning("%s has no test videos: nothing was tested.", datamodule.benchmark.name)
@@ -307,7 +234,7 @@ def _tested(
     if limit != 1.0 or isinstance(limit, int):
         log.warning(
             "Only a part of the test videos' frames is tested (trainer.limit_test_batches or "
-            "trainer.fast_dev_run): these figures do not compare with those of a whole test."
+            "trainer.fast_dev_run): do not compare these figures with those of a whole test."
         )
     recorder = TestRecorder()
     trainer.callbacks.append(recorder)  # type: ignore[attr-defined]
@@ -317,39 +244,6 @@ def _tested(
     return FinishedTest(scorer.frames, names, scorer.scoring, shape, recorder, fps)
 
 
-def _write_run_folder(
-    folder: Path,
-    loggers: Sequence[Logger],
-    benchmark: Benchmark,
-    config: DictConfig,
-    provenance: dict[str, Any],
-    metrics: dict[str, float],
-    tested: FinishedTest | None,
-) -> None:
-    """Write what a run leaves, ``metrics.json`` last: a folder that has it is a finished run's."""
-    title = f"{'Test' if tested else 'Training'} on {benchmark.title}"
-    made = {"dataset": benchmark.name, "label_set": benchmark.label_set} | provenance
-    write_json(folder / "provenance.json", made)
-    composed = OmegaConf.to_yaml(OmegaConf.create(plain_config(config)), resolve=True)
-    (folder / "config.yaml").write_text(composed, encoding="utf-8")
-    left_out: list[str] = []
-    if tested:
-        write_scores(folder / "scores.csv", tested.frames, tested.names)
-        left_out = [tested.names[number] for number in one_class_videos(tested.frames)]
-    write_report(
-        folder / "report.html",
-        title=title,
-        metrics=metrics,
-        config=composed,
-        provenance=made,
-        tested=tested,
-    )
-    files = {"checkpoint": folder / "checkpoints" / "last.ckpt", "scores": folder / "scores.csv"}
-    keep_files(loggers, {kind: path for kind, path in files.items() if path.exists()})
-    write_json(folder / "metrics.json", metrics)
-    print_summary(title, metrics, left_out, folder)
-
-
-def _metrics(trainer: pl.Trainer) -> dict[str, float]:
-    """What was logged last; names without a part of the run before them are for the bar alone."""
+def _logged(trainer: pl.Trainer) -> dict[str, float]:
+    """Return the metrics that were logged last, without those of the progress bar."""
     return {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}

@@ -1,0 +1,72 @@
+"""Build Lightning's trainer, with the configured loggers and callbacks."""
+
+from collections.abc import Iterator
+
+import pytorch_lightning as pl
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import Timer
+
+from memguard.config.trainer import options, refused_by, require_accelerator, switched_off
+from memguard.distributed import require_together
+from memguard.errors import ConfigError
+from memguard.report.dashboard.figure_sink import LoggedSettings
+from memguard.training.callbacks.batch_norm import MeasuredNorm
+from memguard.training.callbacks.ending import WholeEnd
+from memguard.training.callbacks.processes import Survivor
+from memguard.training.checkpoints import RememberConfig, WholeFiles, plain_config
+from memguard.training.run import Run
+
+
+def build_trainer(config: DictConfig, callbacks: list[pl.Callback], run: Run) -> pl.Trainer:
+    """Build the trainer of a run.
+
+    Args:
+        config: Of the run, with its ``trainer``, ``logger`` and ``callbacks``.
+        callbacks: To call before the configured ones.
+        run: Whose folder the trainer writes to; made here where it is missing.
+
+    Raises:
+        ConfigError: An option cannot work, in general or on this machine.
+    """
+    require_accelerator(config)
+    with refused_by("logger"):
+        loggers = [instantiate(logger) for logger in config.get("logger", {}).values()]
+    with refused_by("callbacks"):
+        callbacks = [*callbacks, LoggedSettings(plain_config(config)), *_configured(config)]
+    with refused_by("trainer"):
+        trainer = instantiate(
+            options(config),
+            logger=loggers,
+            plugins=[WholeFiles()],
+            callbacks=callbacks,
+            default_root_dir=str(run.folder),
+        )
+    require_together(trainer, in_sweep=run.in_sweep)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    return trainer
+
+
+def _configured(config: DictConfig) -> Iterator[pl.Callback]:
+    """Build the configured callbacks, without those that an option of the trainer switches off."""
+    for name, node in config.callbacks.items():
+        callback = instantiate(node)
+        if not isinstance(callback, pl.Callback):
+            raise ConfigError(
+                f"callbacks.{name} is not a callback of Lightning's: set "
+                f"callbacks.{name}._target_ to a subclass of pytorch_lightning.Callback."
+            )
+        if not switched_off(callback, config):
+            yield callback
+
+
+def training_callbacks(config: DictConfig) -> Iterator[pl.Callback]:
+    """Build the callbacks that every training needs; those that find its end come first."""
+    if config.trainer.get("max_time") is not None:
+        with refused_by("trainer.max_time"):
+            yield Timer(options(config)["max_time"])
+    yield WholeEnd()
+    yield Survivor()
+    yield RememberConfig(config)
+    if config.batch_norm == "measured":
+        yield MeasuredNorm()
