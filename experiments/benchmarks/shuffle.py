@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from memguard.data.clips.frame_cache import keep_in_memory
+from memguard.data.clips.frame_cache import cache_in_memory
 from memguard.data.clips.windows import Segment, ShuffledWindows
 from memguard.data.video.frame_folders import as_video
 from memguard.data.video.reader import Video
@@ -73,7 +73,7 @@ def main() -> None:
     folders = sorted(p for p in (Path(sys.argv[1]) / "training" / "frames").iterdir() if p.is_dir())
     with tempfile.TemporaryDirectory() as cache:
         videos = [
-            keep_in_memory(Video(as_video(folder, Path(cache)), frame_size=SIZE, channels=1))
+            cache_in_memory(Video(as_video(folder, Path(cache)), frame_size=SIZE, channels=1))
             for folder in folders
         ]
     segments = [Segment(video, n, range(len(video))) for n, video in enumerate(videos)]

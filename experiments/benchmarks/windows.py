@@ -31,7 +31,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from memguard.data.clips.frame_cache import keep_in_memory, keep_on_disk
+from memguard.data.clips.frame_cache import cache_in_memory, cache_on_disk
 from memguard.data.clips.windows import STRETCH_WINDOWS, Frames, Segment, ShuffledWindows
 from memguard.data.video.frame_folders import as_video, frame_images
 from memguard.data.video.reader import Video
@@ -142,8 +142,8 @@ def measure(root: Path, workers: int) -> dict[str, list[float]]:
             Video(write_h264(folder, cache / f"{folder.name}.mp4"), frame_size=SIZE, channels=1)
             for folder in folders
         ]
-        disk = [keep_on_disk(video, cache) for video in videos]
-        memory = [keep_in_memory(video) for video in videos]
+        disk = [cache_on_disk(video, cache) for video in videos]
+        memory = [cache_in_memory(video) for video in videos]
         loaders: dict[str, Callable[[], Iterator[Tensor]]] = {
             "opencv": lambda: naive(OpenCVWindows(folders), workers),
             "decord": lambda: naive(DecordWindows(usual), workers),

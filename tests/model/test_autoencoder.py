@@ -1,4 +1,4 @@
-"""The network's published size and what each task's decoder sees."""
+"""The published size of the network, and the input of each task's decoder."""
 
 import pytest
 import torch

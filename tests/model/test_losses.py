@@ -49,7 +49,7 @@ def test_a_memory_per_row() -> None:
         assert torch.equal(together[row], alone[0])
 
 
-def test_a_similarity_known_already_is_what_they_go_by() -> None:
+def test_losses_use_a_given_similarity() -> None:
     torch.manual_seed(2)
     query = F.normalize(torch.randn(2, 6, 3), dim=-1)
     items = F.normalize(torch.rand(4, 3), dim=-1)

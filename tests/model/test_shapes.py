@@ -1,4 +1,4 @@
-"""Arguments that do not fit together are refused, where torch would broadcast them to a number."""
+"""Arguments that do not fit are rejected; PyTorch would broadcast them to wrong values."""
 
 import re
 from collections.abc import Callable
@@ -49,7 +49,7 @@ OF_QUERIES = [
 
 @pytest.mark.parametrize("function", [compactness_loss, separateness, nearest_two])
 @pytest.mark.parametrize(("name", "query", "items", "similarity"), OF_QUERIES)
-def test_losses_refuse_what_they_do_not_mean(
+def test_losses_reject_other_shapes(
     function: Callable[..., Tensor],
     name: str,
     query: tuple[int, ...],
@@ -62,7 +62,7 @@ def test_losses_refuse_what_they_do_not_mean(
 
 
 @pytest.mark.parametrize("items", [(0, C + 1), (1, C + 1)])
-def test_losses_that_are_zero_refuse_it_as_well(items: tuple[int, ...]) -> None:
+def test_losses_of_zero_reject_them_too(items: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"^items "):
         separateness_loss(rows(B, K, C), torch.zeros(items))
     with pytest.raises(ValueError, match=r"^query "):
@@ -70,7 +70,7 @@ def test_losses_that_are_zero_refuse_it_as_well(items: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(("name", "query", "items", "similarity"), OF_QUERIES[1:6] + OF_QUERIES[7:])
-def test_a_write_refuses_what_it_does_not_mean(
+def test_a_write_rejects_other_shapes(
     name: str,
     query: tuple[int, ...],
     items: tuple[int, ...],
@@ -101,7 +101,7 @@ def test_queries_without_rows_of_a_batch_have_no_memory_of_their_own_each() -> N
         ("items", (B, C, 3, 3), (1, B, M, C)),
     ],
 )
-def test_a_read_refuses_what_it_does_not_mean(
+def test_a_read_rejects_other_shapes(
     name: str, features: tuple[int, ...], items: tuple[int, ...]
 ) -> None:
     with pytest.raises(ValueError, match=rf"^{name} must have the shape \("):
@@ -134,14 +134,14 @@ def test_the_use_of_items_is_counted_over_a_batch() -> None:
         ("output", (3, 4, 4), (3, 4, 4)),
     ],
 )
-def test_scores_of_frames_refuse_what_they_do_not_mean(
+def test_scores_of_frames_reject_other_shapes(
     function: Callable[..., Tensor], name: str, output: tuple[int, ...], target: tuple[int, ...]
 ) -> None:
     with pytest.raises(ValueError, match=rf"^{name} must have the shape \(B, C, H, W\)"):
         function(torch.rand(output), torch.rand(target))
 
 
-def test_scores_of_series_refuse_what_they_do_not_mean() -> None:
+def test_scores_of_series_reject_other_shapes() -> None:
     with pytest.raises(ValueError, match=r"^nearest "):
         scoring.feature_distance(rows(B, K, C), rows(1, K, C))
     with pytest.raises(ValueError, match=r"^query "):
@@ -158,7 +158,7 @@ def test_scores_of_series_refuse_what_they_do_not_mean() -> None:
         scoring.anomaly_score(np.ones(3), np.ones(1), ["a"] * 3, 0.6)
 
 
-def test_metrics_refuse_columns_of_unequal_length() -> None:
+def test_metrics_reject_columns_of_unequal_length() -> None:
     # A second update could make up for it in number, and shift labels against scores.
     with pytest.raises(ValueError, match=r"^label "):
         FrameAUROC().update(torch.rand(3), torch.ones(2), torch.zeros(3))

@@ -1,1 +1,1 @@
-"""The network, its memory and its losses: torch alone, no training loop."""
+"""Model: the network, its memory and its losses, in PyTorch alone."""

@@ -1,4 +1,4 @@
-"""The autoencoder around the memory: an encoder from frames to a query map, a decoder back.
+"""The autoencoder around the memory: an encoder from frames to queries, and a decoder to frames.
 
 Source: Park, Noh, Ham, "Learning Memory-guided Normality for Anomaly Detection", CVPR 2020,
 section 3.1 and its supplement.
@@ -8,38 +8,40 @@ import torch
 from torch import Tensor, nn
 
 
-def normed(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
-    """A convolution, batch norm and ReLU.
+def with_batch_norm(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
+    """Return a convolution, batch norm and ReLU.
 
-    Batch norm takes away whatever a bias adds: its gradient is rounding alone, which on a CPU takes
-    a seventh of a step of ``recon`` to sum. So it stays as it was drawn, or as a checkpoint has it.
+    The bias of the convolution takes no gradient, because batch norm subtracts it: the gradient is
+    rounding error, and its sum takes a seventh of a training step of ``recon`` on a CPU.
     """
     convolution.get_parameter("bias").requires_grad_(False)
     return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True)]
 
 
 def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3×3 convolution that keeps the picture's size."""
+    """Return a 3×3 convolution with output of the input's size."""
     return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
 
 
 def conv_block(inputs: int, outputs: int) -> nn.Sequential:
-    """Two rounds of 3×3 convolution, batch norm and ReLU, the picture's size kept."""
-    return nn.Sequential(*normed(conv3x3(inputs, outputs)), *normed(conv3x3(outputs, outputs)))
+    """Return two 3×3 convolutions, each with batch norm and ReLU, of the input's size."""
+    return nn.Sequential(
+        *with_batch_norm(conv3x3(inputs, outputs)), *with_batch_norm(conv3x3(outputs, outputs))
+    )
 
 
 def up_block(inputs: int, outputs: int) -> nn.Sequential:
-    """A transposed 3×3 convolution of stride 2, batch norm and ReLU: twice the picture's size."""
+    """Return a transposed 3×3 convolution of stride 2, batch norm and ReLU: twice the size."""
     up = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
-    return nn.Sequential(*normed(up))
+    return nn.Sequential(*with_batch_norm(up))
 
 
 class Encoder(nn.Module):
-    """Frames to a map of features at an eighth of their size.
+    """Encode frames as a map of features at an eighth of their size.
 
     Args:
-        inputs: Channels of what goes in: frames × colours.
-        width: Channels of the first block; the next two have twice and four times as many.
+        inputs: Channels of the input: frames × colours.
+        width: Channels of the first block; the next two have two and four times as many.
         features: Channels C of the query map; the same as the memory's ``dim``.
     """
 
@@ -53,9 +55,9 @@ class Encoder(nn.Module):
             ]
         )
         self.pool = nn.MaxPool2d(2)
-        # No norm or activation at the end: queries are directions, and half of them point below 0.
+        # No batch norm or activation at the end: the components of queries have both signs.
         self.head = nn.Sequential(
-            *normed(conv3x3(4 * width, features)), conv3x3(features, features)
+            *with_batch_norm(conv3x3(4 * width, features)), conv3x3(features, features)
         )
 
     def forward(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -65,8 +67,8 @@ class Encoder(nn.Module):
             frames: (B, inputs, H, W) with values in [−1, 1]; H and W multiples of 8.
 
         Returns:
-            The features (B, C, H/8, W/8), and the maps before each pooling, finest first:
-            (B, width, H, W), (B, 2·width, H/2, W/2), (B, 4·width, H/4, W/4).
+            The features (B, C, H/8, W/8), and the skips, the maps before each pooling, finest
+            first: (B, width, H, W), (B, 2·width, H/2, W/2), (B, 4·width, H/4, W/4).
         """
         skips = []
         x = frames
@@ -78,14 +80,14 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A query map joined with what the memory remembers of it, back to one frame.
+    """Decode queries and the items read for them as one frame.
 
     Args:
         outputs: Channels of the frame.
         width: As in :class:`Encoder`.
         features: Channels C of the query map; the decoder takes 2·C.
-        skip_connections: Whether the encoder's maps are joined in at each scale (``pred``), or
-            the decoder must paint from the memory's side alone (``recon``).
+        skip_connections: Concatenate the encoder's maps at each scale (``pred``), or decode the
+            queries and items alone (``recon``).
     """
 
     def __init__(self, outputs: int, width: int, features: int, *, skip_connections: bool) -> None:
@@ -93,8 +95,8 @@ class Decoder(nn.Module):
         self.skip_connections = skip_connections
         self.bottom = conv_block(2 * features, features)
         scales = [4 * width, 2 * width, width]
-        # With skips an up-convolution gives way to the encoder's map beside it; without, it keeps
-        # its width and the block after it narrows.
+        # With skips an up-convolution halves its channels, and the encoder's map has the other
+        # half; without, the block after it halves them.
         ups = scales if skip_connections else [features, 4 * width, 2 * width]
         joined = [2 * scale for scale in scales] if skip_connections else ups
         self.ups = nn.ModuleList(
@@ -107,11 +109,11 @@ class Decoder(nn.Module):
         self.head = nn.Sequential(conv3x3(width, outputs), nn.Tanh())
 
     def forward(self, fused: Tensor, skips: list[Tensor]) -> Tensor:
-        """Paint a frame.
+        """Decode a frame.
 
         Args:
-            fused: (B, 2C, H/8, W/8), the queries and what was read for them.
-            skips: The encoder's maps, finest first; not looked at without skip connections.
+            fused: (B, 2C, H/8, W/8), the queries and the items read for them.
+            skips: The encoder's maps, finest first; unused without skip connections.
 
         Returns:
             (B, outputs, H, W) with values in [−1, 1].
@@ -126,13 +128,13 @@ class Decoder(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """The encoder and the decoder of one task; the memory stands between them, not in here.
+    """Encoder and decoder of one task; the memory between them is a module of its own.
 
     Args:
         channels: Colours of a frame: 1 (grey) or 3 (RGB).
         width: Channels of the first block; 64 as published.
         features: Channels C of the query map; 512 as published.
-        past: Frames that go in; 4 to predict the next one, 0 to reconstruct the frame itself.
+        past: Number of past frames in the input: 4 predict the next frame, 0 reconstruct a frame.
         skip_connections: See :class:`Decoder`.
 
     Example:

@@ -1,4 +1,4 @@
-"""The two losses that shape the feature space around the items.
+"""The compactness and separateness losses of the queries.
 
 Source: Park, Noh, Ham, "Learning Memory-guided Normality for Anomaly Detection", CVPR 2020,
 section 3.3, equations 9-12.
@@ -14,19 +14,23 @@ from memguard.model.shapes import require_shapes
 def nearest_items(
     query: Tensor, items: Tensor, count: int, similarity: Tensor | None = None
 ) -> Tensor:
-    """Fetch each query's nearest items.
+    """Return the items nearest to each query.
 
     Args:
         query: (B, K, C), unit rows.
         items: (M, C) or (B, M, C), unit rows.
         count: How many items for each query, at most M.
-        similarity: (B, K, M), the cosine of each query with each item, where it is known already.
+        similarity: (B, K, M), the cosine of each query with each item; None computes it.
 
     Returns:
-        (B, K, count, C), the most alike first, without gradient.
+        (B, K, count, C), the nearest first, without gradient.
 
     Raises:
-        ValueError: A shape is another one.
+        ValueError: If an argument has another shape.
+
+    Example:
+        >>> nearest_items(torch.tensor([[[0.6, 0.8]]]), torch.eye(2), count=1)
+        tensor([[[[0., 1.]]]])
     """
     _require_shapes(query, items, similarity)
     with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
@@ -39,15 +43,15 @@ def nearest_items(
 
 
 def compactness_loss(query: Tensor, items: Tensor, similarity: Tensor | None = None) -> Tensor:
-    """Draw each query to its nearest item: their mean squared error (equation 9).
+    """Compute the mean squared error of each query and its nearest item (equation 9).
 
     Args:
         query: (B, K, C), unit rows.
-        items: (M, C) or (B, M, C); takes no gradient. Without any the loss is 0.
-        similarity: As :func:`nearest_items` takes it.
+        items: (M, C) or (B, M, C), unit rows, without gradient; with none the loss is 0.
+        similarity: See :func:`nearest_items`.
 
     Raises:
-        ValueError: A shape is another one.
+        ValueError: If an argument has another shape.
 
     Example:
         >>> compactness_loss(torch.tensor([[[0.6, 0.8]]]), torch.eye(2))
@@ -62,19 +66,19 @@ def compactness_loss(query: Tensor, items: Tensor, similarity: Tensor | None = N
 def separateness_loss(
     query: Tensor, items: Tensor, margin: float = 1.0, similarity: Tensor | None = None
 ) -> Tensor:
-    """Keep each query nearer to its nearest item than to the second nearest (equations 10-12).
+    """Compute the triplet margin loss of each query (equations 10-12).
 
-    A triplet margin loss: the nearest item is the positive, the second nearest the negative. It
-    keeps the items apart, so that the memory holds different patterns.
+    The nearest item is the positive, the second nearest the negative. The loss separates the items,
+    and the memory holds different patterns.
 
     Args:
         query: (B, K, C), unit rows.
-        items: (M, C) or (B, M, C); takes no gradient. With fewer than two the loss is 0.
-        margin: By how much, in Euclidean distance.
-        similarity: As :func:`nearest_items` takes it.
+        items: (M, C) or (B, M, C), unit rows, without gradient; with fewer than two the loss is 0.
+        margin: The margin, in Euclidean distance.
+        similarity: See :func:`nearest_items`.
 
     Raises:
-        ValueError: A shape is another one.
+        ValueError: If an argument has another shape.
 
     Example:
         >>> separateness_loss(torch.tensor([[[0.6, 0.8]]]), torch.eye(2))

@@ -1,4 +1,4 @@
-"""Shapes: what does not fit together is refused, where it would broadcast to a wrong number."""
+"""Shapes: reject arguments that do not fit; PyTorch would broadcast them to wrong values."""
 
 from typing import Protocol
 
@@ -9,18 +9,17 @@ class _Shaped(Protocol):
 
 
 def require_shapes(**arguments: tuple[_Shaped | None, str]) -> None:
-    """Refuse arguments whose shapes are not those that are meant.
+    """Reject arguments that do not have the expected shapes.
 
-    It takes microseconds and waits for no device; within a compiled step it costs nothing.
+    The check takes microseconds, waits for no device, and is free within a compiled step.
 
     Args:
-        **arguments: By its name, each array or tensor, or None where it is left out, and its shape:
-            a letter for each dimension. The same letter stands for the same size in all arguments,
-            and "…" at the end for any more dimensions. Shapes of different length may be given,
-            parted by "|".
+        **arguments: For each name, an array, a tensor or None, and its expected shape: a letter for
+            each dimension. A letter stands for the same size in all arguments, and "…" at the end
+            for any further dimensions. "|" separates alternative shapes.
 
     Raises:
-        ValueError: The first argument that does not fit, its shape and the one that is expected.
+        ValueError: If an argument has another shape; the message has both shapes.
 
     Example:
         >>> import torch
@@ -35,14 +34,16 @@ def require_shapes(**arguments: tuple[_Shaped | None, str]) -> None:
         ValueError: items must have the shape (M, C) with C = 5 as in query, but it has (4, 3).
     """
     sizes: dict[str, tuple[int, str]] = {}
-    for name, (value, meant) in arguments.items():
-        if value is not None and not _fits(tuple(value.shape), meant, sizes, name):
-            raise ValueError(_refusal(name, tuple(value.shape), meant, sizes))
+    for name, (value, expected) in arguments.items():
+        if value is not None and not _fits(tuple(value.shape), expected, sizes, name):
+            raise ValueError(_message(name, tuple(value.shape), expected, sizes))
 
 
-def _fits(shape: tuple[int, ...], meant: str, sizes: dict[str, tuple[int, str]], name: str) -> bool:
-    """Tell whether a shape is one of those that are meant, and note the sizes that are new."""
-    for alternative in meant.split("|"):
+def _fits(
+    shape: tuple[int, ...], expected: str, sizes: dict[str, tuple[int, str]], name: str
+) -> bool:
+    """Return whether a shape is an expected one, and record new sizes."""
+    for alternative in expected.split("|"):
         letters = alternative.split()
         more = letters[-1] == "…"
         letters = letters[: len(letters) - more]
@@ -58,13 +59,13 @@ def _fits(shape: tuple[int, ...], meant: str, sizes: dict[str, tuple[int, str]],
     return False
 
 
-def _refusal(
-    name: str, shape: tuple[int, ...], meant: str, sizes: dict[str, tuple[int, str]]
+def _message(
+    name: str, shape: tuple[int, ...], expected: str, sizes: dict[str, tuple[int, str]]
 ) -> str:
-    expected = " or ".join(f"({', '.join(shape.split())})" for shape in meant.split("|"))
-    named = meant.replace("|", " ").split()
+    shapes = " or ".join(f"({', '.join(letters.split())})" for letters in expected.split("|"))
+    named = expected.replace("|", " ").split()
     known = {letter: found for letter, found in sizes.items() if letter in named}
     values = " and ".join(f"{letter} = {size}" for letter, (size, _) in known.items())
     sources = " and ".join(dict.fromkeys(source for _, source in known.values()))
-    given = f" with {values} as in {sources}" if known else ""
-    return f"{name} must have the shape {expected}{given}, but it has {shape}."
+    condition = f" with {values} as in {sources}" if known else ""
+    return f"{name} must have the shape {shapes}{condition}, but it has {shape}."

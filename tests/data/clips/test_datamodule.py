@@ -1,4 +1,4 @@
-"""The datamodule: what it holds out, and what it refuses before work begins."""
+"""The datamodule: its held-out frames, its cache, and the problems it reports first."""
 
 from collections.abc import Iterable
 from itertools import chain, combinations
@@ -49,7 +49,7 @@ def test_without_holdout_everything_is_trained_on(shared_scene: Path, tmp_path: 
 
 @pytest.mark.parametrize("cache", ["disk", "ram"])
 @pytest.mark.parametrize("threads", [0, 2])
-def test_kept_frames_give_the_same_batches_as_the_stream(
+def test_cached_frames_give_the_same_batches_as_the_stream(
     shared_scene: Path, tmp_path: Path, cache: str, threads: int
 ) -> None:
     streamed, kept = (
@@ -66,7 +66,7 @@ def test_kept_frames_give_the_same_batches_as_the_stream(
             assert all(torch.equal(a, b) for a, b in zip(batch, same, strict=True))
 
 
-def test_frames_are_kept_on_disk_before_the_processes_of_a_machine_look_for_them(
+def test_frames_are_on_disk_before_the_processes_of_a_machine_need_them(
     scene: Path, tmp_path: Path
 ) -> None:
     datamodule(folder(scene), tmp_path, cache="disk").prepare_data()
@@ -91,7 +91,7 @@ def test_test_windows_skip_the_first_four_frames_and_so_do_the_labels(
 
 
 class Several:
-    """What a datamodule asks a trainer of several processes."""
+    """The part of a trainer of several processes that a datamodule reads."""
 
     def __init__(self, rank: int, world_size: int) -> None:
         self.global_rank, self.world_size, self.current_epoch = rank, world_size, 0
@@ -127,7 +127,7 @@ def test_labels_of_another_length_are_named(shared_scene: Path, tmp_path: Path) 
         data.setup("test")
 
 
-def test_all_problems_are_told_before_work_begins(scene: Path, tmp_path: Path) -> None:
+def test_all_problems_are_reported_before_work_begins(scene: Path, tmp_path: Path) -> None:
     bad = scene / "train" / "1.mp4", scene / "test" / "0.mp4"
     benchmark = folder(scene)
     for path in bad:

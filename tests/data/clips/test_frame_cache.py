@@ -10,14 +10,14 @@ import torch
 from memguard.data.clips.frame_cache import (
     FramesInMemory,
     FramesOnDisk,
-    keep_in_memory,
-    keep_on_disk,
+    cache_in_memory,
+    cache_on_disk,
 )
 from memguard.data.video.reader import Video
 from memguard.errors import DataError
 
 Keep = Callable[[Video, Path], FramesOnDisk | FramesInMemory]
-WAYS: list[Keep] = [keep_on_disk, lambda video, _: keep_in_memory(video)]
+WAYS: list[Keep] = [cache_on_disk, lambda video, _: cache_in_memory(video)]
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def video(scene: Path) -> Video:
 
 
 @pytest.mark.parametrize("keep", WAYS)
-def test_kept_frames_are_the_videos_own(video: Video, tmp_path: Path, keep: Keep) -> None:
+def test_cached_frames_equal_those_of_the_video(video: Video, tmp_path: Path, keep: Keep) -> None:
     kept = keep(video, tmp_path / "cache")
     assert len(kept) == len(video)
     for span in (range(24), range(3, 8), range(23, 24)):
@@ -36,29 +36,29 @@ def test_kept_frames_are_the_videos_own(video: Video, tmp_path: Path, keep: Keep
 def test_a_video_is_decoded_onto_disk_once(
     video: Video, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = keep_on_disk(video, tmp_path)
+    first = cache_on_disk(video, tmp_path)
     monkeypatch.setattr(Video, "frames", lambda *_: pytest.fail("decoded again"))
-    assert keep_on_disk(video, tmp_path).path == first.path
+    assert cache_on_disk(video, tmp_path).path == first.path
 
 
-def test_another_size_or_a_changed_file_is_kept_apart(video: Video, tmp_path: Path) -> None:
-    first = keep_on_disk(video, tmp_path)
+def test_another_size_or_a_changed_file_has_its_own_cache(video: Video, tmp_path: Path) -> None:
+    first = cache_on_disk(video, tmp_path)
     smaller = Video(video.path, frame_size=16, channels=1)
-    assert keep_on_disk(smaller, tmp_path).frames(range(1)).shape == (1, 1, 16, 16)
+    assert cache_on_disk(smaller, tmp_path).frames(range(1)).shape == (1, 1, 16, 16)
     os.utime(video.path, ns=(0, 0))
-    assert keep_on_disk(video, tmp_path).path != first.path
+    assert cache_on_disk(video, tmp_path).path != first.path
 
 
-def test_a_cache_that_cannot_be_written_is_told_and_nothing_is_left(
+def test_a_cache_that_cannot_be_written_is_reported_and_nothing_is_left(
     video: Video, tmp_path: Path
 ) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(DataError, match=r"paths\.cache_dir"):
-        keep_on_disk(video, tmp_path / "cache")
+        cache_on_disk(video, tmp_path / "cache")
 
 
 def test_a_damaged_video_leaves_nothing_behind(video: Video, tmp_path: Path) -> None:
     video.path.write_bytes(video.path.read_bytes()[:1500])
     with pytest.raises(DataError):
-        keep_on_disk(video, tmp_path / "cache")
+        cache_on_disk(video, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("**/*"))

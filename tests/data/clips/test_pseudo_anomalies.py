@@ -1,4 +1,4 @@
-"""Pseudo-anomalies: what is made of normal windows, and how much of it."""
+"""Pseudo-anomalies: their windows and their number."""
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ def test_a_patch_lies_on_its_path_and_nothing_else_changes() -> None:
     assert numbers(window[None]) == [[0, 1]]  # the original is left alone
 
 
-def test_fast_windows_stay_within_what_is_held_out_and_take_the_speeds_that_fit() -> None:
+def test_fast_windows_stay_within_the_held_out_frames_and_take_speeds_that_fit() -> None:
     sample = pseudo_sample(held_out(8, 9, 13), length=5, count=6)
     assert sample
     steps = [np.diff(window).tolist() for window in numbers(sample.anomalous["fast"])]
@@ -64,7 +64,7 @@ def test_fast_windows_stay_within_what_is_held_out_and_take_the_speeds_that_fit(
     assert min(numbers(sample.anomalous["fast"])[-1]) == 27
 
 
-def test_what_does_not_fit_is_left_out() -> None:
+def test_windows_that_do_not_fit_are_left_out() -> None:
     short = pseudo_sample(held_out(6, 6), length=5, count=48)
     assert short
     assert len(short.normal) == 4

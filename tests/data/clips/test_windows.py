@@ -1,4 +1,4 @@
-"""The two orders of windows: each window once, decoded once, in the order that was asked for."""
+"""The two orders of windows: each window once, decoded once, in the requested order."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ from memguard.errors import DataError
 
 
 class CountingVideo:
-    """Stands in for a video: frame n is filled with n, and it counts what is decoded."""
+    """A video whose frame n has the value n; it counts the decoded frames."""
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -141,7 +141,7 @@ def test_a_stream_that_is_left_decodes_no_further() -> None:
     assert len(decoded) < 36 * 40  # of some 125 stretches
 
 
-def test_damage_met_by_a_thread_is_told() -> None:
+def test_damage_met_by_a_thread_is_reported() -> None:
     class DamagedVideo(CountingVideo):
         def frames(self, indices: range) -> torch.Tensor:
             raise DataError("damaged.mp4: cut off")
@@ -212,7 +212,7 @@ def test_each_stretch_is_decoded_once() -> None:
 
 @pytest.mark.parametrize("threads", [0, 2])
 @pytest.mark.parametrize("done", [0, 1, 40, 129, 200])
-def test_a_stream_that_goes_on_gives_what_was_not_seen_in_the_same_order(
+def test_a_resumed_stream_yields_the_remaining_windows_in_the_same_order(
     threads: int, done: int
 ) -> None:
     def places_of(**settings: int) -> list[list[tuple[int, int]]]:
@@ -248,7 +248,7 @@ def test_seed_and_epoch_each_decide_on_the_places_and_on_how_they_are_mixed() ->
     assert len(first) == len(mixed) == 4
 
 
-def test_what_is_done_is_not_decoded_again() -> None:
+def test_finished_batches_are_not_decoded_again() -> None:
     (part,) = segments(4004)
     assert len(list(stream([part], done=128))) == 1000 - 128
     decoded = part.video.decoded  # type: ignore[attr-defined]

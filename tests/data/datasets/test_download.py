@@ -30,7 +30,7 @@ class Server(ThreadingHTTPServer):
         self.content = CONTENT
         self.ranges = True
         self.breaks = 0
-        self.asked: list[str | None] = []
+        self.requested: list[str | None] = []
 
     def archive(self, content: bytes | None = None, name: str = "a.bin") -> Archive:
         self.content = self.content if content is None else content
@@ -42,14 +42,14 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        asked = self.headers.get("Range")
-        self.server.asked.append(asked)
+        requested = self.headers.get("Range")
+        self.server.requested.append(requested)
         if "missing" in self.path:
             self.send_error(404)
             return
         start = 0
-        if asked and self.server.ranges:
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        if requested and self.server.ranges:
+            start = int(requested.removeprefix("bytes=").removesuffix("-"))
         body = self.server.content[start:]
         if start and not body:
             self.send_error(416)
@@ -83,13 +83,13 @@ def test_a_file_is_fetched_whole(server: Server, tmp_path: Path) -> None:
 def test_a_broken_connection_is_resumed_where_it_broke_off(server: Server, tmp_path: Path) -> None:
     server.breaks = 2
     assert fetch(server.archive(), tmp_path).read_bytes() == CONTENT
-    assert server.asked == [None, "bytes=150000-", "bytes=225000-"]
+    assert server.requested == [None, "bytes=150000-", "bytes=225000-"]
 
 
 def test_an_earlier_attempt_is_resumed(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.bin.part").write_bytes(CONTENT[:1000])
     assert fetch(server.archive(), tmp_path).read_bytes() == CONTENT
-    assert server.asked == ["bytes=1000-"]
+    assert server.requested == ["bytes=1000-"]
 
 
 def test_an_earlier_attempt_that_was_whole_is_taken(server: Server, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_server_without_ranges_starts_afresh(server: Server, tmp_path: Path) -
     assert fetch(server.archive(), tmp_path).read_bytes() == CONTENT
 
 
-def test_a_connection_that_always_breaks_is_told_and_what_came_is_kept(
+def test_a_connection_that_always_breaks_is_reported_and_the_part_stays(
     server: Server, tmp_path: Path
 ) -> None:
     server.breaks = 99
@@ -112,7 +112,7 @@ def test_a_connection_that_always_breaks_is_told_and_what_came_is_kept(
     assert not (tmp_path / "a.bin").exists()
 
 
-def test_a_wrong_sum_is_told_and_the_file_not_kept(server: Server, tmp_path: Path) -> None:
+def test_a_wrong_sum_is_reported_and_the_file_removed(server: Server, tmp_path: Path) -> None:
     wrong = Archive(server.archive().url, "0" * 64)
     found = hashlib.sha256(CONTENT).hexdigest()
     with pytest.raises(DataError, match=f"sum {found}, expected {'0' * 64}"):
@@ -123,16 +123,16 @@ def test_a_wrong_sum_is_told_and_the_file_not_kept(server: Server, tmp_path: Pat
 def test_a_file_put_there_by_hand_is_checked_and_taken(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(CONTENT)
     assert fetch(server.archive(), tmp_path).read_bytes() == CONTENT
-    assert server.asked == []
+    assert server.requested == []
     (tmp_path / "a.bin").write_bytes(b"other")
     with pytest.raises(DataError, match="SHA-256"):
         fetch(server.archive(), tmp_path)
 
 
-def test_a_file_that_is_gone_is_told_at_once(server: Server, tmp_path: Path) -> None:
+def test_a_file_that_is_gone_is_reported_at_once(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"missing\.zip: .*404"):
         fetch(server.archive(name="missing.zip"), tmp_path)
-    assert len(server.asked) == 1
+    assert len(server.requested) == 1
 
 
 def test_a_server_that_cannot_be_reached_is_reported(server: Server, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_dataset_is_fetched_unpacked_and_not_fetched_again(
     assert (tmp_path / "ped2/Set/Train/001.tif").read_text() == "Set/Train/001.tif"
     assert not (tmp_path / "ped2/set.tar.gz").exists()
     download("ped2", tmp_path / "ped2")
-    assert len(server.asked) == 1
+    assert len(server.requested) == 1
 
 
 def test_archives_join_in_one_folder(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_damaged_archive_is_reported(tmp_path: Path, content: bytes) -> None:
     ("dataset", "reason"),
     [("shanghaitech", "campus_dataset.html; unpack it so that"), ("mine", "no release")],
 )
-def test_what_is_not_offered_is_told_with_the_page_and_the_tree(
+def test_a_dataset_without_download_is_reported_with_the_page_and_the_tree(
     tmp_path: Path, dataset: str, reason: str
 ) -> None:
     with pytest.raises(DataError, match=f"dataset={dataset} cannot be downloaded: .*{reason}"):

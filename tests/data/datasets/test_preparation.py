@@ -1,4 +1,4 @@
-"""Inspection: what each kind of bad file gets, and that nothing bad stops the rest."""
+"""Inspection: each kind of bad file has its problem, and stops no other file."""
 
 import importlib
 import os
@@ -51,7 +51,7 @@ def encode(
 
 
 def images(folder: Path, *names: str, mode: str = "L", size: tuple[int, int] = (32, 32)) -> Path:
-    """Write images of one grey each, and tell nothing but their names apart."""
+    """Write images of one grey level each, which differ in their names alone."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
         Image.new("L", size, 20 * number).convert(mode).save(folder / name)
@@ -153,7 +153,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_is_told_with_what_is_wrong(tmp_path: Path, name: str) -> None:
+def test_a_bad_file_is_reported_with_what_is_wrong(tmp_path: Path, name: str) -> None:
     make, sentence = BAD[name]
     source = make(tmp_path / name)
     with pytest.raises(DataError, match=sentence) as error:
@@ -162,7 +162,7 @@ def test_a_bad_file_is_told_with_what_is_wrong(tmp_path: Path, name: str) -> Non
     assert not (tmp_path / "cache").exists()
 
 
-def test_all_problems_of_a_folder_are_told_together(tmp_path: Path) -> None:
+def test_all_problems_of_a_folder_are_reported_together(tmp_path: Path) -> None:
     folder = images(tmp_path / "01", "1.png", "2.png", "4.jpg")
     (folder / "2.png").write_bytes(b"no picture")
     with pytest.raises(DataError) as error:
@@ -227,7 +227,7 @@ def test_spaces_and_letters_of_all_kinds_in_paths(tmp_path: Path) -> None:
         assert len(Video(found.path)) == found.frames
 
 
-def test_the_finding_says_what_there_is(tmp_path: Path) -> None:
+def test_the_result_describes_the_video(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mp4")
     assert inspect(path, tmp_path / "cache") == Footage(path, 20, 48, 64, 25.0)
     folder = images(tmp_path / "01", "1.png", "2.png")
@@ -267,7 +267,7 @@ def test_labels_that_do_not_fit_are_a_problem(tmp_path: Path) -> None:
     assert found.problems[0].startswith("labels.npy: found 19 labels")
 
 
-def test_what_was_inspected_is_not_inspected_again_until_it_changes(
+def test_a_video_is_not_inspected_again_until_it_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = encode(tmp_path / "good.mp4")
@@ -365,7 +365,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_full_disk_is_told_and_left_clean(tmp_path: Path, small_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_left_clean(tmp_path: Path, small_disk: Path) -> None:
     folder = tmp_path / "01"
     folder.mkdir()
     for number in range(4):
@@ -427,7 +427,7 @@ def damage(content: bytes, rng: random.Random) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "libx264"), (".avi", "mpeg4")])
-def test_damaged_copies_are_told_or_can_be_read(
+def test_damaged_copies_are_reported_or_can_be_read(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     workers: ModuleType,

@@ -12,7 +12,7 @@ import decord
 import numpy as np
 import pytest
 
-from memguard.data.clips.frame_cache import keep_in_memory
+from memguard.data.clips.frame_cache import cache_in_memory
 from memguard.data.clips.windows import OrderedWindows, Segment, ShuffledWindows
 from memguard.data.video import reading
 from memguard.data.video.packets import packets
@@ -125,7 +125,7 @@ def go_through(path: Path) -> None:
 
 
 def keep(path: Path) -> None:
-    keep_in_memory(Video(path, frame_size=64))
+    cache_in_memory(Video(path, frame_size=64))
 
 
 def slowly(path: Path) -> None:

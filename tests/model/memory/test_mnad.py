@@ -109,7 +109,7 @@ def test_with_a_memory_per_row_each_row_writes_into_its_own() -> None:
         assert torch.allclose(together[row], write(query[row], items[row]))
 
 
-def test_update_writes_in_place_and_leaves_what_was_read_to_the_backward_pass() -> None:
+def test_update_leaves_the_read_items_to_the_backward_pass() -> None:
     torch.manual_seed(4)
     memory = Memory(size=4, dim=6)
     assert torch.allclose(memory.items.norm(dim=1), torch.ones(4))
@@ -136,7 +136,7 @@ def _update_in_group(rank: int, world: int, store: str, results: str) -> None:
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
-def test_two_processes_write_what_one_would(tmp_path) -> None:
+def test_two_processes_write_the_same_items_as_one(tmp_path) -> None:
     torch.multiprocessing.spawn(_update_in_group, (2, str(tmp_path / "store"), str(tmp_path)), 2)
     torch.manual_seed(5)
     memory = Memory(size=6, dim=4)
@@ -146,7 +146,7 @@ def test_two_processes_write_what_one_would(tmp_path) -> None:
         assert torch.allclose(torch.load(tmp_path / f"{rank}.pt"), memory.items, atol=1e-6)
 
 
-def test_a_similarity_known_already_is_what_is_written_by() -> None:
+def test_a_write_uses_a_given_similarity() -> None:
     torch.manual_seed(2)
     query = F.normalize(torch.randn(2, 6, 3), dim=-1)
     items = F.normalize(torch.rand(4, 3), dim=-1)

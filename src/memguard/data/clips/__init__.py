@@ -1,1 +1,1 @@
-"""Clips: windows of frames, as training and tests take them."""
+"""Clips: windows of frames for training and tests."""

@@ -1,4 +1,4 @@
-"""The LightningDataModule: a benchmark's videos as batches of clip windows."""
+"""The LightningDataModule: the videos of a benchmark as batches of clip windows."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from memguard.data.clips.frame_cache import keep
+from memguard.data.clips.frame_cache import cache_frames
 from memguard.data.clips.windows import (
     STRETCH_WINDOWS,
     ClipBatch,
@@ -31,35 +31,44 @@ log = logging.getLogger(__name__)
 
 
 class ClipDataModule(pl.LightningDataModule):
-    """Streams the clip windows of a benchmark; see :mod:`memguard.data.video.reading`.
+    """Stream the clip windows of a benchmark; see :mod:`memguard.data.video.reading`.
 
-    Every video is inspected and frame folders are converted to video first. The tail of each
-    training video is held out: normal windows that the model never saw, for the validation and to
-    calibrate the guard.
+    It inspects every video first, and converts frame folders to video. The end of each training
+    video is held out: these normal windows validate the model, and calibrate guard and alarm.
 
     Args:
-        benchmark: Where the videos and labels are.
-        cache_dir: Where converted frame folders go.
-        past: Frames before the scored one in a window.
+        benchmark: The videos and labels.
+        cache_dir: The folder of converted videos and cached frames.
+        past: Number of frames before the scored one in a window.
         frame_size: Side of the square that frames are resized to, pixels.
         channels: 1 for grey, 3 for RGB.
         batch_size: Training windows per step.
-        threads: Threads that decode ahead; 0 decodes when a batch is asked for.
+        threads: Threads that decode ahead; 0 decodes each batch when it is requested.
         holdout: Share of each training video's frames, at its end, that are held out; 0 for none.
-        seed: Of the order of training windows.
-        stretch: How many successive training windows are decoded together; see
-            :class:`ShuffledWindows`.
-        on_error: What to do about videos that cannot be used: "raise", or "skip" them.
-        cache: Whether training frames, once decoded and resized, are kept for the next epoch: on
-            "disk", in "ram" or not at all. It changes no result.
-        videos_apart: Whether a test judges each video by itself. Then they come side by side, and
-            several processes share them out; else one comes after the other, in each process.
+        seed: Seed of the order of training windows.
+        stretch: Number of successive training windows decoded together; see
+            :class:`~memguard.data.clips.windows.ShuffledWindows`.
+        on_error: "raise" an error for videos that cannot be used, or "skip" them.
+        cache: Cache decoded and resized training frames for the next epoch: on "disk", in "ram" or
+            "none". It changes no result.
+        videos_apart: Test videos are independent. Then they are side by side in a batch, and
+            several processes share them; else each process tests all, one after the other.
 
     Attributes:
-        skipped: How many videos of each split were left out; known after `setup`.
-        tested: What is known of each test video that can be used, by number, after `setup`.
-        held_out: The held-out stretches of the training videos; known after `setup`.
-        test_segments: The test videos, whole; known after `setup`.
+        skipped: The number of skipped videos of each split, after `setup`.
+        tested: The footage of each usable test video by number, after `setup`.
+        held_out: The held-out segments of the training videos, after `setup`.
+        test_segments: The test videos, after `setup`.
+
+    Example::
+
+        from memguard.data.datasets.folder import folder
+
+        module = ClipDataModule(
+            folder("door"), cache_dir="cache", past=4, frame_size=64, channels=1, batch_size=4,
+            threads=1, holdout=0.05, seed=0,
+        )
+        trainer.fit(detector, datamodule=module)
     """
 
     def __init__(
@@ -101,26 +110,28 @@ class ClipDataModule(pl.LightningDataModule):
         self.test_segments: list[Segment] = []
 
     def prepare_data(self) -> None:
-        """Inspect every video, and convert folders of frames, where that was not done before."""
-        if self._preparation is not None:  # a training asks again before its test
+        """Inspect the videos that are not inspected yet, and convert frame folders."""
+        if self._preparation is not None:  # a training calls it again before its test
             return
         self._preparation = prepare(self.benchmark, self.cache_dir, length=self.length)
-        # Before loggers begin a run; several processes have to stop together, in the setup.
+        # Stop before loggers begin a run. Several processes must stop together, in the setup.
         if self.cache == "disk" or (self.trainer and self.trainer.world_size == 1):
             self._require_usable(self._preparation)
         if self.cache == "disk":  # once for all processes of a machine
-            self._kept([self._video(footage) for _, footage, _ in _usable(self._preparation.train)])
+            self._cached(
+                [self._video(footage) for _, footage, _ in _usable(self._preparation.train)]
+            )
 
     def setup(self, stage: str | None = None) -> None:
-        """Take up every video, or say which of them cannot be used.
+        """Build the segments of all usable videos.
 
         Raises:
-            DataError: There are problems and `on_error` is "raise", or each video of a split has
-                one. The message has a line for each problem.
+            DataError: If a video has a problem and `on_error` is "raise", or every video of a split
+                has one. The message has a line for each problem.
         """
         if self._train or self.test_segments:
             return
-        # Only one process of a machine has prepared; the others find its findings in the cache.
+        # One process of a machine has prepared; the others read its results from the cache.
         preparation = self._preparation or prepare(
             self.benchmark, self.cache_dir, length=self.length
         )
@@ -129,7 +140,7 @@ class ClipDataModule(pl.LightningDataModule):
             log.warning("Left out: %s", problem)
         self.skipped = {"train": _skipped(preparation.train), "test": _skipped(preparation.test)}
         train = list(_usable(preparation.train))
-        videos = self._kept([self._video(footage) for _, footage, _ in train])
+        videos = self._cached([self._video(footage) for _, footage, _ in train])
         for (number, footage, _), video in zip(train, videos, strict=True):
             cut = footage.frames - self._held_out_frames(footage.frames)
             self._train.append(Segment(video, number, range(cut)))
@@ -147,25 +158,25 @@ class ClipDataModule(pl.LightningDataModule):
     def _video(self, footage: Footage) -> Video:
         return Video(footage.path, frame_size=self.frame_size, channels=self.channels)
 
-    def _kept(self, videos: list[Video]) -> Sequence[Frames]:
-        """Training videos as every epoch reads them; a test reads its own once, and streams."""
+    def _cached(self, videos: list[Video]) -> Sequence[Frames]:
+        """Return the training videos, cached if configured; tests read their videos once."""
         if self.cache == "none":
             return videos
-        return keep(videos, self.cache, self.cache_dir)
+        return cache_frames(videos, self.cache, self.cache_dir)
 
     def _held_out_frames(self, frames: int) -> int:
-        """How many frames at the end of a video of this many to hold out: a window at least."""
+        """Return how many frames at the end of a video to hold out, at least one window."""
         if self.holdout == 0:
             return 0
         count = max(round(self.holdout * frames), self.length)
         return count if frames - count >= self.length else 0
 
     def train_dataloader(self) -> DataLoader[ClipBatch]:
-        """Shuffled windows of the trainer's present epoch, from where it stands in it."""
-        return _loader(_WhenWanted(lambda: self._shuffled(done=self._done)))
+        """Return the shuffled windows of the trainer's epoch that it has not taken yet."""
+        return _loader(_LazyWindows(lambda: self._shuffled(done=self._done)))
 
     def all_training_windows(self) -> DataLoader[ClipBatch]:
-        """The same, wherever the trainer stands in the epoch."""
+        """Return all shuffled windows of the trainer's epoch."""
         return _loader(self._shuffled(done=0))
 
     def _shuffled(self, done: int) -> ShuffledWindows:
@@ -183,20 +194,20 @@ class ClipDataModule(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[ClipBatch]:
-        """Held-out normal windows in order."""
+        """Return the held-out normal windows in order."""
         return self._ordered(self.held_out, rank=self._rank, world_size=self._world_size)
 
     def test_dataloader(self) -> DataLoader[ClipBatch]:
-        """Test windows in order, video by video or, where they are apart, of many side by side."""
+        """Return the test windows in order, of one video after the other or of several at once."""
         if not self.videos_apart:
             return self._ordered(self.test_segments)
-        # Nobody may stay away from a test; who has no video of its own repeats a short one.
+        # Every process must take part in a test; one without videos repeats a short one.
         tests = self.own_tests or sorted(self.test_segments, key=_frames)[:1]
         return self._ordered(tests, abreast=min(len(tests), TEST_BATCH))
 
     @property
     def own_tests(self) -> list[Segment]:
-        """The test videos that this process answers for; each is one process's own."""
+        """The test videos of this process; each video belongs to one process."""
         if not self.videos_apart:
             return self.test_segments if self._rank == 0 else []
         dealt = deal([_frames(segment) for segment in self.test_segments], self._world_size)
@@ -204,7 +215,7 @@ class ClipDataModule(pl.LightningDataModule):
 
     @property
     def _done(self) -> int:
-        """How many batches the trainer has taken in its present epoch."""
+        """The number of batches that the trainer has taken in its epoch."""
         return self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0
 
     @property
@@ -219,8 +230,8 @@ class ClipDataModule(pl.LightningDataModule):
         """Decode the window of one test frame.
 
         Args:
-            video: The number of its video.
-            frame: Its 0-based number.
+            video: The number of the video.
+            frame: The 0-based number of the frame.
 
         Returns:
             uint8 (T, C, H, W), the frame last.
@@ -244,10 +255,10 @@ class ClipDataModule(pl.LightningDataModule):
         )
 
 
-class _WhenWanted(IterableDataset[ClipBatch]):
-    """Windows that are made when the first of them is wanted.
+class _LazyWindows(IterableDataset[ClipBatch]):
+    """Build the windows at the first request.
 
-    Lightning makes its loader before it has read from a checkpoint where the training goes on.
+    Lightning builds the loader before it reads from a checkpoint where to resume the training.
     """
 
     def __init__(self, make: Callable[[], ShuffledWindows]) -> None:
@@ -258,13 +269,13 @@ class _WhenWanted(IterableDataset[ClipBatch]):
         return len(self.make())
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        """Make the windows, and yield their batches."""
+        """Build the windows, and yield their batches."""
         yield from self.make()
 
 
 def _loader(windows: IterableDataset[ClipBatch]) -> DataLoader[ClipBatch]:
-    """Let Lightning see a loader; what is in it makes batches and decodes ahead by itself."""
-    # From pinned memory a GPU fetches the next batch while it works.
+    """Wrap windows in the loader that Lightning expects; they batch and decode ahead themselves."""
+    # A GPU copies the next batch from pinned memory while it computes.
     return DataLoader(windows, batch_size=None, pin_memory=torch.cuda.is_available())
 
 
@@ -275,7 +286,7 @@ def _frames(segment: Segment) -> int:
 def _usable(
     split: Sequence[PreparedVideo],
 ) -> Iterator[tuple[int, Footage, np.ndarray | None]]:
-    """Number, footage and labels of the videos without problems; numbers count all of them."""
+    """Yield number, footage and labels of the videos without problems; numbers count all videos."""
     for number, video in enumerate(split):
         if video.footage and not video.problems:
             yield number, video.footage, video.labels

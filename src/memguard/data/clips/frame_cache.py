@@ -1,7 +1,7 @@
-"""Frames decoded and resized once and kept, on disk or in memory, for epochs to come.
+"""The frame cache: decoded and resized frames, on disk or in memory, for later epochs.
 
-A kept video has what windows ask of a `Video`, its length and its frames by number, and gives the
-same values: a run does not change by keeping frames, it only decodes less.
+A cached video has the length and the frames of a `Video`, with the same values. The cache changes
+no result of a run.
 """
 
 import os
@@ -21,10 +21,10 @@ from memguard.data.video.reader import Video
 from memguard.data.video.reading import DECORD_BYTES
 from memguard.files import put_into_cache
 
-CHUNK = 256  # frames decoded at a time
+CHUNK = 256  # frames to decode at once
 
-# What all videos that are decoded side by side may take at the size that they are stored in. A
-# decoder of large pictures holds about a dozen of them.
+# The most bytes of pictures that concurrent decoders may hold. A decoder of large pictures holds
+# about a dozen of them.
 DECODED_BYTES = 512 * 2**20
 HELD_PICTURES = 12
 
@@ -32,10 +32,10 @@ HELD_PICTURES = 12
 class FramesOnDisk:
     """The frames of a video in a memory-mapped file.
 
-    All processes that map it share the machine's one copy.
+    All processes of a machine share one copy.
 
     Args:
-        path: A file that :func:`keep_on_disk` wrote.
+        path: A file of :func:`cache_on_disk`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +50,7 @@ class FramesOnDisk:
         return len(self._frames)
 
     def frames(self, indices: range) -> Tensor:
-        """Copy successive frames out of the file: uint8 (N, C, H, W)."""
+        """Copy successive frames, uint8 (N, C, H, W)."""
         return torch.from_numpy(self._frames[indices.start : indices.stop].copy())
 
 
@@ -69,55 +69,56 @@ class FramesInMemory:
         return len(self._frames)
 
     def frames(self, indices: range) -> Tensor:
-        """View successive frames: uint8 (N, C, H, W)."""
+        """View successive frames, uint8 (N, C, H, W)."""
         return self._frames[indices.start : indices.stop]
 
 
-def keep(
+def cache_frames(
     videos: Sequence[Video], where: Literal["disk", "ram"], cache_dir: Path
 ) -> list[FramesOnDisk] | list[FramesInMemory]:
-    """Decode whole videos, several at a time, with a progress bar.
+    """Decode whole videos, several at once, with a progress bar.
 
     Args:
-        videos: The videos; their frame size and channels are part of what is kept.
-        where: On disk, where that was not done before, or in memory.
-        cache_dir: Where kept frames lie on disk.
+        videos: The videos, with the frame size and channels to cache.
+        where: "disk" decodes the videos that are not cached yet; "ram" decodes all.
+        cache_dir: The folder of cached frames on disk.
 
     Raises:
-        DataError: A file cannot be decoded, or `cache_dir` cannot be written.
+        DataError: If a file cannot be decoded, or `cache_dir` cannot be written.
     """
-    # Threads will do: decoders and torch let others run while they work.
+    # Threads suffice: decoders and PyTorch release the lock.
     with ThreadPoolExecutor(_side_by_side(videos)) as pool:
         done: Iterator[Any] = pool.map(
-            keep_in_memory if where == "ram" else partial(keep_on_disk, cache_dir=cache_dir), videos
+            cache_in_memory if where == "ram" else partial(cache_on_disk, cache_dir=cache_dir),
+            videos,
         )
         return list(track(done, f"Decoding to {where}", total=len(videos), transient=True))
 
 
 def _side_by_side(videos: Sequence[Video]) -> int:
-    """Count how many of these videos fit in memory while they are decoded, one per core at most."""
+    """Return how many videos to decode at once: within the memory, and at most one per core."""
     each = max(DECORD_BYTES, *(HELD_PICTURES * video.frame_bytes for video in videos), 0)
     return max(min(os.cpu_count() or 1, DECODED_BYTES // each), 1)
 
 
-def keep_in_memory(video: Video) -> FramesInMemory:
+def cache_in_memory(video: Video) -> FramesInMemory:
     """Decode a whole video into memory.
 
     Raises:
-        DataError: The file cannot be decoded.
+        DataError: If the file cannot be decoded.
     """
     return FramesInMemory(torch.cat(list(_decoded(video))))
 
 
-def keep_on_disk(video: Video, cache_dir: Path) -> FramesOnDisk:
-    """Decode a whole video into a file, where that was not done before.
+def cache_on_disk(video: Video, cache_dir: Path) -> FramesOnDisk:
+    """Decode a whole video into a file, unless the file exists.
 
     Args:
         video: The video.
-        cache_dir: Where kept frames lie; a video file that has changed is decoded anew.
+        cache_dir: The folder of cached frames; a changed video file is decoded again.
 
     Raises:
-        DataError: The file cannot be decoded, or `cache_dir` cannot be written.
+        DataError: If the file cannot be decoded, or `cache_dir` cannot be written.
     """
     settings = f"{video.frame_size}x{video.channels}"
     target = cache_dir / f"{video.path.stem}-{fingerprint(video.path)}-{settings}.npy"
@@ -128,13 +129,13 @@ def keep_on_disk(video: Video, cache_dir: Path) -> FramesOnDisk:
 
 
 def _decoded(video: Video) -> Iterator[Tensor]:
-    """Yield a video in parts, as full size frames of all of it may not fit into memory."""
+    """Yield a video in parts: all its full size frames may not fit into memory."""
     for start in range(0, len(video), CHUNK):
         yield video.frames(range(start, min(start + CHUNK, len(video))))
 
 
 def _decode_into(video: Video, path: Path) -> None:
-    # Written through a file and not through a map: a full disk then raises, and does not kill.
+    # A plain file raises an error on a full disk; a memory map would kill the process.
     shape = (len(video), *video.frames([0]).shape[1:])
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     with path.open("wb") as file:

@@ -1,8 +1,8 @@
-"""Pseudo-anomalies: windows of normal video, made to show what normal video does not.
+"""Pseudo-anomalies: windows of normal video, changed to be anomalous.
 
-They cost no labels and no anomalies, so that models can be compared before any test. Made of frames
-as uint8 (T, C, H, W); the last frame of a window is the one that is scored, so each of them is odd
-in its last frame or in what leads to it.
+They need no labels and no anomalies, and compare models before any test. Windows are uint8
+(T, C, H, W). The last frame is scored: each window is anomalous in its last frame or in the motion
+towards it.
 """
 
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ from torch import Tensor
 from memguard.data.clips.windows import Segment, sample_windows
 
 SPEEDS = (2, 3, 4)
-# Of the picture's side: how large a pasted patch is, and how far it moves within a window.
+# The side of a pasted patch and its path within a window, as shares of the frame's side.
 PATCH_SIDE = (0.15, 0.3)
 PATCH_WAY = (0.04, 0.2)
-SEED = 0  # the sample is the same for every run, whatever its seed, so that runs compare
+SEED = 0  # runs of all seeds have the same sample and are comparable
 
 
 @dataclass(frozen=True)
 class PseudoSample:
-    """Normal windows and what was made of them.
+    """Normal windows and their pseudo-anomalies.
 
     Attributes:
         normal: uint8 (N, T, C, H, W).
-        anomalous: By kind, uint8 (n, T, C, H, W) each; a kind of which nothing fits is not there.
+        anomalous: uint8 (n, T, C, H, W) for each kind; kinds without windows are left out.
     """
 
     normal: Tensor
@@ -35,20 +35,20 @@ class PseudoSample:
 
 
 def pseudo_sample(segments: Sequence[Segment], length: int, count: int) -> PseudoSample | None:
-    """Make a fixed sample of pseudo-anomalies from normal stretches of video.
+    """Make a fixed sample of pseudo-anomalies from segments of normal video.
 
-    Kinds: ``pasted``, a moving patch; ``backwards``; ``frozen``, one frame shown twice; ``fast``,
-    played 2, 3 and 4 times as fast, a third each. Those that change the time need three frames in a
-    window, and so a window of one frame has ``pasted`` alone. Stretches that are too short for a
-    speed have none of it: windows of five frames need 9, 13 and 17.
+    The kinds are ``pasted``, a moving patch; ``backwards``; ``frozen``, a frame shown twice; and
+    ``fast``, played at 2, 3 and 4 times the speed, a third each. The last three need windows of
+    three frames. A segment too short for a speed has no such window: windows of five frames need 9,
+    13 and 17 frames.
 
     Args:
-        segments: Stretches of normal video.
+        segments: Segments of normal video.
         length: Frames T per window.
-        count: Normal windows, and windows of each kind, at most; spread evenly.
+        count: The most normal windows, and the most windows of each kind; spread evenly.
 
     Returns:
-        The sample, the same at each call; None where no window fits.
+        The sample, the same at each call; None if no window fits.
     """
     batch = sample_windows(segments, length=length, count=count)
     if batch is None:
@@ -65,29 +65,36 @@ def pseudo_sample(segments: Sequence[Segment], length: int, count: int) -> Pseud
 
 
 def _fast(segments: Sequence[Segment], length: int, count: int) -> list[Tensor]:
-    """Play as many windows at each speed; none where the stretches are too short for it."""
+    """Sample equally many windows at each speed that fits."""
     each = -(-count // len(SPEEDS))
     batches = (sample_windows(segments, length=length, count=each, speed=speed) for speed in SPEEDS)
     return [batch.frames for batch in batches if batch]
 
 
 def backwards(window: Tensor) -> Tensor:
-    """Play a window from its end.
+    """Reverse a window.
 
     Args:
         window: (T, C, H, W).
+
+    Example:
+        >>> backwards(torch.tensor([1, 2, 3]).view(3, 1, 1, 1)).flatten()
+        tensor([3, 2, 1])
     """
     return window.flip(0)
 
 
 def frozen(window: Tensor) -> Tensor:
-    """Show the last frame but two a second time in place of the next, then go on with the last.
+    """Replace the last frame but one by the frame before it.
 
-    With more frames frozen than one, the jump to the last is told by any model, which then says
-    nothing about it.
+    With more frozen frames, any model would detect the jump to the last frame.
 
     Args:
         window: (T, C, H, W), T ≥ 3.
+
+    Example:
+        >>> frozen(torch.tensor([1, 2, 3, 4]).view(4, 1, 1, 1)).flatten()
+        tensor([1, 2, 2, 4])
     """
     result = window.clone()
     result[-2] = window[-3]
@@ -100,7 +107,7 @@ def pasted(window: Tensor, patch: Tensor, path: np.ndarray) -> Tensor:
     Args:
         window: (T, C, H, W).
         patch: (C, h, w).
-        path: (T, 2), whole numbers: row and column of the patch's upper left corner.
+        path: (T, 2), integers: row and column of the patch's upper left corner in each frame.
     """
     result = window.clone()
     height, width = patch.shape[-2:]
@@ -110,7 +117,7 @@ def pasted(window: Tensor, patch: Tensor, path: np.ndarray) -> Tensor:
 
 
 def _pasted_at_random(rng: np.random.Generator, windows: Sequence[Tensor], index: int) -> Tensor:
-    """Paste a part of another window's picture, that moves straight on from frame to frame."""
+    """Paste a patch of another window's first frame, which moves along a line."""
     window, other = windows[index], windows[(index + len(windows) // 2) % len(windows)]
     picture = np.array(window.shape[-2:])
     side = np.ceil(rng.uniform(*PATCH_SIDE, 2) * picture).astype(int)

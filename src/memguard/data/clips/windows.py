@@ -1,7 +1,7 @@
-"""Clip windows over videos: a shuffled stream to train on, an ordered one to test on.
+"""Clip windows of videos: in shuffled order for training, in order for tests.
 
-A window is ``length`` successive frames of one video; its last frame is the one that is
-reconstructed or predicted, and scored.
+A window is ``length`` successive frames of one video. Its last frame is reconstructed or predicted,
+and scored.
 """
 
 from collections import deque
@@ -18,32 +18,32 @@ from torch.utils.data import IterableDataset
 
 UNLABELLED = -1
 
-# Windows of 16 stretches are mixed at a time. Of 32 windows each they are half a thousand from many
-# places, and with those decoded ahead some 1200 frames (76 MB grey, 226 MB RGB at 256×256).
+# The windows of 16 stretches are mixed: with 32 windows each, 512 windows from many places. With
+# the stretches decoded ahead these are 1200 frames (76 MB grey, 226 MB RGB at 256×256).
 STRETCH_WINDOWS = 32
 BLOCK_STRETCHES = 16
 
 
 class Frames(Protocol):
-    """What windows need of a video, be it decoded or kept."""
+    """A video, decoded or cached."""
 
     def __len__(self) -> int:
         """Return the number of frames."""
         ...
 
     def frames(self, indices: range) -> Tensor:
-        """Return frames by number: uint8 (N, C, H, W)."""
+        """Return frames by number, uint8 (N, C, H, W)."""
         ...
 
 
 class ClipBatch(NamedTuple):
-    """Windows as the detector takes them.
+    """A batch of windows, the input of the detector.
 
     Attributes:
         frames: uint8 (B, T, C, H, W), T successive frames each.
         video: (B,), the number of each window's video.
         frame: (B,), the 0-based frame number of each window's last frame.
-        label: (B,), 1 if that frame is anomalous, 0 if normal, −1 if nobody knows.
+        label: (B,), 1 if that frame is anomalous, 0 if normal, −1 if unlabelled.
     """
 
     frames: Tensor
@@ -54,13 +54,17 @@ class ClipBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a video that windows are taken from.
+    """A part of a video, the source of windows.
 
     Attributes:
-        video: Its frames.
-        number: Its number in the dataset's split.
-        span: The frames that windows may touch.
+        video: The frames of the whole video.
+        number: The number of the video in its split.
+        span: The frames that windows may use.
         labels: (frames of the whole video,), or None.
+
+    Example:
+        >>> Segment(video=[], number=0, span=range(10, 20)).windows(length=5)
+        range(10, 16)
     """
 
     video: Frames
@@ -69,7 +73,7 @@ class Segment:
     labels: np.ndarray | None = None
 
     def windows(self, length: int) -> range:
-        """The first frame of each window of this length."""
+        """Return the first frame of each window of this length."""
         return range(self.span.start, max(self.span.start, self.span.stop - length + 1))
 
 
@@ -78,22 +82,22 @@ Stretch = tuple[Segment, range]
 
 
 class OrderedWindows(IterableDataset[ClipBatch]):
-    """All windows of each segment in order.
+    """Yield all windows of each segment in order.
 
-    One segment follows on another, or several come side by side: then a batch holds successive
-    windows of each of them, and a segment that ends makes room for the next.
+    Segments follow one another, or several are side by side: then a batch holds successive windows
+    of each of them, and the next segment replaces one that ends.
 
-    Processes that share them get equally many batches, as each waits for the others at every one:
-    the last batch is dealt out again where they do not divide.
+    Processes that share the windows have equally many batches, because they wait for one another at
+    each; the last batch is repeated if the number does not divide.
 
     Args:
-        segments: Where windows come from.
+        segments: The sources of windows.
         length: Frames T per window.
-        batch_size: Windows per batch at most; one of each segment at least.
-        threads: Threads that decode ahead; 0 decodes when a batch is asked for.
-        abreast: How many segments come side by side.
+        batch_size: The most windows per batch; a batch has at least one window of each segment.
+        threads: Threads that decode ahead; 0 decodes each batch when it is requested.
+        abreast: Number of segments side by side.
         rank: Number of this process among ``world_size``.
-        world_size: Processes that share the windows.
+        world_size: Number of processes that share the windows.
     """
 
     def __init__(
@@ -110,8 +114,8 @@ class OrderedWindows(IterableDataset[ClipBatch]):
         self.length = length
         self.threads = threads
         self.each = max(batch_size // abreast, 1)
-        # What is side by side is decoded in longer stretches than it is handed out in, or most
-        # frames would be decoded for several windows.
+        # Segments side by side are decoded in longer stretches than a batch has. Shorter ones would
+        # decode most frames for several windows.
         groups = list(_side_by_side(segments, length, batch_size, abreast))
         share = -(-len(groups) // world_size)
         mine = range(share * rank, share * (rank + 1))
@@ -134,33 +138,34 @@ class OrderedWindows(IterableDataset[ClipBatch]):
 
 
 class ShuffledWindows(IterableDataset[ClipBatch]):
-    """Every window once, in an order that depends on seed and epoch alone, in batches.
+    """Yield every window once, in an order that depends on seed and epoch alone.
 
-    Videos are cut into stretches of successive windows; the stretches are shuffled, dealt out to
-    the processes, and decoded once each; the windows of sixteen stretches at a time are mixed.
-    Processes get equally many windows, so that their batches are of one size and the mean of their
-    gradients is that of all windows. What is left over, fewer windows than processes, is left out
-    in this epoch; it is others in the next.
-    Threads decode the next sixteen meanwhile: unlike worker processes they need not copy frames
-    from one process to another, which takes longer than to decode them.
+    Videos are cut into stretches of successive windows. The stretches are shuffled, distributed to
+    the processes, and decoded once each; the windows of sixteen stretches are mixed. Threads decode
+    the next sixteen meanwhile: worker processes would have to copy frames, which takes longer than
+    to decode them.
 
-    So successive batches are of sixteen places, and batch norm, whose running statistics are those
-    of the last twenty, takes these for the whole set (``experiments/README.md``, batch norm).
-    :mod:`memguard.training.callbacks.batch_norm` measures them again at the end; and with stretches
-    of one window, any window may follow on any other.
+    Processes have equally many windows: their batches have one size, and the mean of their
+    gradients is that of all windows. Each epoch leaves out other windows, fewer than there are
+    processes.
+
+    Successive batches come from sixteen places. The running statistics of batch norm cover the last
+    twenty batches and depend on these places (``experiments/README.md``, batch norm);
+    :mod:`memguard.training.callbacks.batch_norm` measures them again at the end. With stretches of
+    one window, the order of windows is fully random.
 
     Args:
-        segments: Where windows come from.
+        segments: The sources of windows.
         length: Frames T per window.
         batch_size: Windows per batch; the last one may be smaller.
-        seed: Of the order.
-        epoch: Of the order.
-        threads: Threads that decode ahead; 0 decodes when a stretch is asked for.
-        stretch: Successive windows per stretch; each stretch decodes its frames anew.
-        done: Batches to leave out at the start, which a training that goes on in the middle of an
-            epoch has seen. ``len`` counts them all the same.
+        seed: Seed of the order.
+        epoch: The epoch, which changes the order.
+        threads: Threads that decode ahead; 0 decodes each stretch when it is requested.
+        stretch: Successive windows per stretch; each stretch decodes its frames again.
+        done: Batches to skip at the start, for a training resumed within an epoch; ``len`` includes
+            them.
         rank: Number of this process among ``world_size``.
-        world_size: Processes that train together.
+        world_size: Number of processes of the training.
     """
 
     def __init__(
@@ -192,8 +197,8 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         """Count the batches of this process."""
         return -(-len(self.share) // self.batch_size)
 
-    def _dealt(self, rng: np.random.Generator) -> Iterator[Stretch]:
-        """Deal this process its stretches, the first and the last cut to its share."""
+    def _own_stretches(self, rng: np.random.Generator) -> Iterator[Stretch]:
+        """Yield the stretches of this process; the first and the last are cut to its share."""
         position = 0
         for index in rng.permutation(len(self.stretches)):
             segment, starts = self.stretches[index]
@@ -203,18 +208,18 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
             position += len(starts)
 
     def _blocks(self) -> Iterator[tuple[list[Stretch], list[int]]]:
-        """Stretches that are mixed with one another, and in which order their windows come."""
-        stretches = self._dealt(np.random.default_rng([self.seed, self.epoch]))
+        """Yield blocks of stretches to mix, and the order of their windows."""
+        stretches = self._own_stretches(np.random.default_rng([self.seed, self.epoch]))
         rng = np.random.default_rng([self.seed, self.epoch, self.rank])
         done = self.done * self.batch_size
         while block := list(islice(stretches, BLOCK_STRETCHES)):
             places = rng.permutation(sum(len(starts) for _, starts in block)).tolist()
-            if done < len(places):  # what is done is not even decoded
+            if done < len(places):  # finished blocks are not decoded
                 yield block, places[done:]
             done = max(done - len(places), 0)
 
     def _windows(self) -> Iterator[tuple[Tensor, ...]]:
-        """Single windows of this process, mixed within blocks of stretches."""
+        """Yield the windows of this process, mixed within blocks of stretches."""
         blocks = list(self._blocks())
         stretches = (stretch for block, _ in blocks for stretch in block)
         decoded = _decoded(stretches, self.length, self.threads, ahead=BLOCK_STRETCHES)
@@ -234,16 +239,16 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
 def sample_windows(
     segments: Sequence[Segment], *, length: int, count: int, speed: int = 1
 ) -> ClipBatch | None:
-    """Decode a few windows, spread evenly over all that there are: the same ones at each call.
+    """Decode a few windows, spread evenly over all windows; the same at each call.
 
     Args:
         segments: Where windows come from.
         length: Frames T per window.
-        count: Windows at most.
-        speed: Every so many-th frame is taken, as if the video were played so many times as fast.
+        count: The most windows.
+        speed: Take every ``speed``-th frame, to play the video at this speed.
 
     Returns:
-        The windows in order; None where none fits.
+        The windows in order; None if none fits.
     """
     reach = (length - 1) * speed + 1
     places = [(segment, start) for segment in segments for start in segment.windows(reach)]
@@ -258,7 +263,7 @@ def sample_windows(
 
 
 def _cut(segments: Sequence[Segment], length: int, count: int) -> list[Stretch]:
-    """Part the windows of each segment into stretches of so many, the last of each shorter."""
+    """Cut the windows of each segment into stretches of ``count``; the last may be shorter."""
     return [
         (segment, windows[start : start + count])
         for segment in segments
@@ -270,8 +275,8 @@ def _cut(segments: Sequence[Segment], length: int, count: int) -> list[Stretch]:
 def _side_by_side(
     segments: Sequence[Segment], length: int, count: int, abreast: int
 ) -> Iterator[list[Stretch]]:
-    """Take the next stretch of so many segments at a time, of each all in order."""
-    # The longest first, as nothing can go beside what is left at the end.
+    """Yield the next stretches of ``abreast`` segments, each segment in order."""
+    # The longest first: a long segment at the end would be alone.
     longest_first = (
         sorted(segments, key=lambda s: -len(s.windows(length))) if abreast > 1 else segments
     )
@@ -299,12 +304,12 @@ def _joined(batches: Sequence[ClipBatch]) -> ClipBatch:
 def _decoded(
     stretches: Iterable[Stretch], length: int, threads: int, ahead: int
 ) -> Iterator[ClipBatch]:
-    """Decode stretches in order, and with threads so many ahead of what is asked for."""
+    """Decode stretches in order; threads decode ``ahead`` stretches before they are requested."""
     if threads == 0:
         yield from (_batch(*stretch, length) for stretch in stretches)
         return
-    # The decoding threads are the parallelism; each of them would start more for every frame. But a
-    # thread that first computes takes over what any other has set last: this one asks before that.
+    # Each decoding thread computes with one thread. A thread that computes for the first time takes
+    # over the last setting of any thread, and this thread must read its own before.
     torch.get_num_threads()
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     try:

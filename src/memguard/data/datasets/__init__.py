@@ -1,1 +1,1 @@
-"""Datasets: where their videos and labels are."""
+"""Datasets: a module for each, and what they share: labels, layouts, download, preparation."""

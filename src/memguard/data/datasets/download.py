@@ -1,7 +1,7 @@
-"""Datasets that their authors publish openly: fetched, checked and unpacked.
+"""Download datasets that their authors publish, check them, and unpack them.
 
-A download that broke off goes on where it ended. Nothing counts as fetched before its SHA-256 sum
-is that of the release, and an archive writes nothing outside the dataset's folder.
+An interrupted download resumes where it ended. A file counts as fetched once its SHA-256 sum is
+that of the release, and an archive writes no file outside the dataset's folder.
 """
 
 import hashlib
@@ -33,8 +33,12 @@ class Archive:
     """A file of a release.
 
     Attributes:
-        url: Where its authors publish it.
-        sha256: Its sum, in hexadecimal digits.
+        url: The address of the file.
+        sha256: The SHA-256 sum of the file, in hexadecimal digits.
+
+    Example:
+        >>> Archive("http://www.svcl.ucsd.edu/anomaly/UCSD.tar.gz", sha256="2329…").name
+        'UCSD.tar.gz'
     """
 
     url: str
@@ -42,7 +46,7 @@ class Archive:
 
     @property
     def name(self) -> str:
-        """What the file is called."""
+        """The name of the file."""
         return PurePosixPath(self.url).name
 
 
@@ -67,23 +71,23 @@ RELEASES: dict[str, tuple[Archive, ...]] = {
 }
 BY_HAND = {
     "shanghaitech": (
-        "its authors hand it out on https://svip-lab.github.io/dataset/campus_dataset.html; unpack "
-        "it so that there are training/videos/01_001.avi, testing/frames/01_0014/000.jpg, "
-        "testing/test_frame_mask/01_0014.npy and testing/test_pixel_mask/01_0014.npy in it"
+        "its authors publish it on https://svip-lab.github.io/dataset/campus_dataset.html; unpack "
+        "it to training/videos/01_001.avi, testing/frames/01_0014/000.jpg, "
+        "testing/test_frame_mask/01_0014.npy and testing/test_pixel_mask/01_0014.npy"
     ),
 }
 
 
 def download(dataset: str, root: Path) -> None:
-    """Fetch a dataset into its folder, unless it is there already.
+    """Download a dataset into its folder, unless it is there already.
 
     Args:
-        dataset: As ``dataset=`` names it.
-        root: The dataset's folder.
+        dataset: The name of the dataset, as in ``dataset=``.
+        root: The folder of the dataset.
 
     Raises:
-        DataError: The dataset is not offered for download, or an archive cannot be fetched, is not
-            the one of the release, or cannot be unpacked.
+        DataError: If the dataset cannot be downloaded, or an archive cannot be fetched, has another
+            sum than the release, or cannot be unpacked.
     """
     if dataset not in RELEASES:
         reason = BY_HAND.get(dataset, "no release of this dataset is known; put your videos there")
@@ -97,41 +101,45 @@ def download(dataset: str, root: Path) -> None:
 
 
 def fetch(archive: Archive, folder: Path) -> Path:
-    """Fetch a file, going on where an earlier attempt broke off, and check its sum.
+    """Fetch a file, resuming an earlier attempt, and check its sum.
+
+    Args:
+        archive: The file to fetch.
+        folder: The folder to fetch it to.
 
     Returns:
-        The file in the folder.
+        The fetched file.
 
     Raises:
-        DataError: The server cannot be reached or does not have the file, or the sum is wrong; a
-            file with a wrong sum is not kept.
+        DataError: If the server cannot be reached or does not have the file, or the sum is wrong; a
+            file with a wrong sum is removed.
     """
     target = folder / archive.name
     partial = target.with_name(f"{target.name}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if target.exists():  # put there by hand, or not unpacked yet
+        if target.exists():  # put there by the user, or not unpacked yet
             os.replace(target, partial)
         else:
             _fetch_all(archive.url, partial)
     except (OSError, HTTPException) as error:
         raise DataError(
-            f"{archive.url}: this cannot be fetched into {folder} ({error}); try again, which goes "
-            f"on where it broke off, or put the file there yourself as {target}"
+            f"{archive.url}: this cannot be fetched into {folder} ({error}); try again, which "
+            f"resumes the download, or put the file there yourself as {target}"
         ) from error
     found = _sha256(partial)
     if found != archive.sha256:
         partial.unlink()
         raise DataError(
             f"{archive.url}: the file fetched has the SHA-256 sum {found}, expected "
-            f"{archive.sha256}; it was removed: try again, or look whether its authors changed it"
+            f"{archive.sha256}; it was removed: try again, or check whether its authors changed it"
         )
     os.replace(partial, target)
     return target
 
 
 def _fetch_all(url: str, partial: Path) -> None:
-    """Append to a file until it is whole; a connection that breaks off is made anew."""
+    """Append to a file until it is complete; connect again after an interruption."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TransferSpeedColumn(), transient=True) as progress:
         task = progress.add_task(PurePosixPath(url).name, total=None)
@@ -140,7 +148,7 @@ def _fetch_all(url: str, partial: Path) -> None:
                 for done, total in _fetch_on(url, partial):
                     progress.update(task, completed=done, total=total)
                 return
-            except HTTPError:  # an answer, and no better one is to be had
+            except HTTPError:  # the server has answered, and another attempt gets the same answer
                 raise
             except (OSError, HTTPException):
                 if attempt == ATTEMPTS:
@@ -148,13 +156,13 @@ def _fetch_all(url: str, partial: Path) -> None:
 
 
 def _fetch_on(url: str, partial: Path) -> Iterator[tuple[int, int | None]]:
-    """Fetch what is missing, and yield how many bytes there are, and how many there will be."""
+    """Fetch the missing bytes, and yield the number of bytes so far and in total."""
     done = partial.stat().st_size if partial.exists() else 0
     request = Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
         answer = urlopen(request, timeout=TIMEOUT)
     except HTTPError as error:
-        if error.code == 416:  # nothing is missing any more
+        if error.code == 416:  # no byte is missing
             return
         raise
     with answer, partial.open("ab") as file:
@@ -167,7 +175,7 @@ def _fetch_on(url: str, partial: Path) -> Iterator[tuple[int, int | None]]:
             file.write(chunk)
             done += len(chunk)
             yield done, total
-    # A body that ends too early ends like any other.
+    # The end of a truncated body raises no error.
     if total is not None and done < total:
         raise ConnectionError(f"the connection broke off after {done} of {total} bytes")
 
@@ -181,10 +189,14 @@ def _sha256(path: Path) -> str:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a tar or zip archive, all of it or nothing.
+    """Unpack a tar or zip archive, completely or not at all.
+
+    Args:
+        archive: The archive.
+        folder: The folder to unpack it to.
 
     Raises:
-        DataError: It is damaged, or has a path, link or device that leads out of the folder.
+        DataError: If the archive is damaged, or has a path, link or device outside the folder.
     """
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking-") as scratch:
@@ -196,7 +208,7 @@ def unpack(archive: Path, folder: Path) -> None:
             shutil.copytree(scratch, folder, dirs_exist_ok=True, copy_function=os.replace)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
-            f"{archive}: this archive cannot be unpacked ({error}); remove it and fetch it anew"
+            f"{archive}: this archive cannot be unpacked ({error}); remove it and fetch it again"
         ) from error
 
 

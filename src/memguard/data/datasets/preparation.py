@@ -1,7 +1,7 @@
-"""Preparation: every video of a benchmark inspected and converted, once, before work begins.
+"""Preparation: inspect and convert every video of a benchmark, once, before work begins.
 
-Decoders may crash or hang on damaged files, so videos are inspected in worker processes, which may
-die or be stopped; what they found is kept in the cache folder.
+Decoders may crash or hang on damaged files. Videos are therefore inspected in worker processes,
+which may die or be stopped; the cache folder stores the results.
 """
 
 import json
@@ -27,27 +27,27 @@ from memguard.data.video.reader import Video
 from memguard.errors import DataError
 from memguard.files import clear_unfinished, put_into_cache
 
-# Far longer than a decoder takes on the slowest machine: seconds, and bytes per second beyond.
+# Far longer than a decoder takes on the slowest machine: seconds, and bytes per second.
 SHORTEST_LIMIT = 300.0
 SLOWEST_DECODING = 50_000
 
-# In the names of findings: of what they say and how it was found, for another finds other things.
-FINDINGS = "2"
+# In the names of cached results; raise it with every change of the inspection.
+VERSION = "2"
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Footage:
-    """What the inspection of a sound video found.
+    """The result of the inspection of a sound video.
 
     Attributes:
-        path: The video file to play: the source itself, or what its frames were converted to.
-        frames: How many there are.
-        height: Of a frame in pixels, as stored.
-        width: Of a frame in pixels, as stored.
+        path: The video file to decode: the source itself, or its conversion.
+        frames: The number of frames.
+        height: Height of a stored frame in pixels.
+        width: Width of a stored frame in pixels.
         fps: Frames per second on average; None for a folder of frames, which has no clock.
-        converted: Why the file was converted; "" where it is the source, or made of images.
+        converted: Why the file was converted; "" for the source itself and for folders of frames.
     """
 
     path: Path
@@ -63,10 +63,10 @@ class PreparedVideo:
     """A video of the benchmark after its inspection.
 
     Attributes:
-        record: What the layout says about it.
-        footage: What was found; None: it cannot be used at all.
-        labels: (frames,) uint8, 1 = anomalous; None: unlabelled, or they do not fit.
-        problems: A sentence for each reason why it cannot be used as it is.
+        record: The record of the video in its benchmark.
+        footage: The result of the inspection; None: the video cannot be decoded.
+        labels: uint8 (frames,), 1 = anomalous; None: unlabelled, or the labels do not fit.
+        problems: A sentence for each problem of the video.
     """
 
     record: VideoRecord
@@ -77,12 +77,12 @@ class PreparedVideo:
 
 @dataclass(frozen=True)
 class Preparation:
-    """A benchmark after its inspection; numbers of videos are those of the benchmark.
+    """A benchmark after its inspection, with its videos in the same order.
 
     Attributes:
-        train: The videos to train on.
-        test: The videos to test on.
-        no_videos: Files beside them that are no videos, by their suffix.
+        train: The training videos.
+        test: The test videos.
+        no_videos: The files beside the videos that have no suffix of a video.
     """
 
     train: tuple[PreparedVideo, ...]
@@ -91,45 +91,49 @@ class Preparation:
 
     @property
     def problems(self) -> list[str]:
-        """Every problem of every video."""
+        """All problems of all videos."""
         return [problem for video in self.train + self.test for problem in video.problems]
 
     def leaves_enough(self) -> bool:
-        """Whether a split that has videos has one without problems as well."""
+        """Return whether every split with videos has one without problems."""
         splits = (split for split in (self.train, self.test) if split)
         return all(any(not video.problems for video in split) for split in splits)
 
     def require_no_problem(self) -> None:
-        """Refuse a benchmark with problems.
+        """Reject a benchmark with problems.
 
         Raises:
-            DataError: The message has a line for each problem.
+            DataError: If there is a problem; the message has a line for each.
         """
         if self.problems:
             raise DataError("\n".join(self.problems))
 
 
 def prepare(benchmark: Benchmark, cache_dir: Path, *, length: int) -> Preparation:
-    """Inspect every video, and convert every folder of frames, where that was not done before.
+    """Inspect the videos that are not inspected yet, and convert folders of frames.
 
     Args:
-        benchmark: Where the videos and labels are.
-        cache_dir: Where converted videos and the findings are kept.
-        length: Frames of one window, which a video must have at least.
+        benchmark: The videos and labels.
+        cache_dir: The folder of converted videos and of results.
+        length: Frames of a window, the fewest that a video must have.
     """
     clear_unfinished(cache_dir)
     records = benchmark.train + benchmark.test
-    findings = _inspect_all([record.source for record in records], cache_dir)
-    videos = [_judge(*pair, length) for pair in zip(records, findings, strict=True)]
+    results = _inspect_all([record.source for record in records], cache_dir)
+    videos = [_judge(*pair, length) for pair in zip(records, results, strict=True)]
     train = len(benchmark.train)
     return Preparation(tuple(videos[:train]), tuple(videos[train:]), benchmark.no_videos)
 
 
 def inspect(source: Path, cache_dir: Path) -> Footage:
-    """Decode a video once to find out whether it is sound; convert it where training needs that.
+    """Decode a video once to check it, and convert it if training needs that.
+
+    Args:
+        source: A video file or a folder of frames.
+        cache_dir: The folder of converted videos and of results.
 
     Raises:
-        DataError: The source cannot be used; the message has a line for each problem.
+        DataError: If the source cannot be used; the message has a line for each problem.
     """
     path = as_video(source, cache_dir)
     if path == source:
@@ -140,35 +144,35 @@ def inspect(source: Path, cache_dir: Path) -> Footage:
     else:
         video = Video(path)
         footage = Footage(path, len(video), video.height, video.width, None)
-    _remember(source, cache_dir, footage)
+    _store(source, cache_dir, footage)
     return footage
 
 
-def _judge(record: VideoRecord, finding: Footage | DataError, length: int) -> PreparedVideo:
-    """Hold what was found against what a video is needed for."""
-    if isinstance(finding, DataError):
-        return PreparedVideo(record, None, None, tuple(str(finding).splitlines()))
+def _judge(record: VideoRecord, result: Footage | DataError, length: int) -> PreparedVideo:
+    """Check whether a video and its labels fit the benchmark."""
+    if isinstance(result, DataError):
+        return PreparedVideo(record, None, None, tuple(str(result).splitlines()))
     problems = []
-    if finding.frames < length:
+    if result.frames < length:
         problems.append(
-            f"{record.source} has {finding.frames} frames, fewer than the {length} of one window: "
+            f"{record.source} has {result.frames} frames, fewer than the {length} of one window: "
             "take it out of the dataset, or use task=recon."
         )
     labels = None
     try:
-        labels = record.labels(finding.frames) if record.labels else None
+        labels = record.labels(result.frames) if record.labels else None
     except DataError as error:
         problems.append(str(error))
-    return PreparedVideo(record, finding, labels, tuple(problems))
+    return PreparedVideo(record, result, labels, tuple(problems))
 
 
 def _inspect_all(sources: Sequence[Path], cache_dir: Path) -> list[Footage | DataError]:
-    """Inspect what is not remembered, in parallel processes, and return the findings in order."""
+    """Inspect sources without a stored result in parallel processes, and return all results."""
     known: dict[Path, Footage | DataError] = {}
     missing = []
     for source in dict.fromkeys(sources):
-        if finding := _recall(source, cache_dir):
-            known[source] = finding
+        if result := _load(source, cache_dir):
+            known[source] = result
         else:
             missing.append(source)
     if missing:
@@ -182,13 +186,13 @@ def _inspect_all(sources: Sequence[Path], cache_dir: Path) -> list[Footage | Dat
                 description="Inspecting videos",
                 transient=True,
             ):
-                known[source] = found = _finding(source, future)
+                known[source] = found = _result(source, future)
                 if isinstance(found, Footage) and found.converted:
-                    _tell_of_conversion(source, found)
+                    _log_conversion(source, found)
     return [known[source] for source in sources]
 
 
-def _tell_of_conversion(source: Path, footage: Footage) -> None:
+def _log_conversion(source: Path, footage: Footage) -> None:
     log.info(
         "%s: %s; converted once without loss to %s (%.1f MB)",
         source,
@@ -204,16 +208,16 @@ def _process_pool(tasks: int) -> Iterator[ProcessPool]:
     try:
         yield pool
     finally:
-        # Closing would wait, after an interrupt, for all that is still to do.
+        # After an interrupt, closing the pool would wait for all its tasks.
         pool.stop()
         pool.join()
 
 
 def _start_method() -> BaseContext:
-    """Choose how worker processes start: not as copies of this one.
+    """Choose how worker processes start: not as copies of this process.
 
-    The threads of this process that compute, decode or convert are dead in a copy, which then waits
-    for them or crashes. A server that has imported this module and done nothing else is copied.
+    Threads that compute, decode or convert are dead in a copy, which waits for them or crashes. The
+    copies are made from a server process that has only imported this module.
     """
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
@@ -222,7 +226,7 @@ def _start_method() -> BaseContext:
     return context
 
 
-def _finding(source: Path, future: "Future[Footage]") -> Footage | DataError:
+def _result(source: Path, future: "Future[Footage]") -> Footage | DataError:
     remedy = "re-encode it with `ffmpeg -i in -c:v libx264 out.mp4`, or take it out of its folder"
     try:
         return future.result()
@@ -237,29 +241,29 @@ def _finding(source: Path, future: "Future[Footage]") -> Footage | DataError:
 
 
 def _time_limit(source: Path) -> float:
-    """Seconds after which an inspection counts as hung."""
+    """Return the seconds after which an inspection counts as hung."""
     try:
         files = frame_images(source) if source.is_dir() else [source]
         size = sum(file.stat().st_size for file in files)
-    except (OSError, DataError):  # which the inspection tells
+    except (OSError, DataError):  # the inspection reports it
         size = 0
     return SHORTEST_LIMIT + size / SLOWEST_DECODING
 
 
 def _record_of(source: Path, cache_dir: Path) -> Path:
-    return cache_dir / f"{source.name}-{fingerprint(source)}-{FINDINGS}.json"
+    return cache_dir / f"{source.name}-{fingerprint(source)}-{VERSION}.json"
 
 
-def _remember(source: Path, cache_dir: Path, footage: Footage) -> None:
+def _store(source: Path, cache_dir: Path, footage: Footage) -> None:
     with put_into_cache(_record_of(source, cache_dir)) as unfinished:
         unfinished.write_text(json.dumps(asdict(footage), default=str), encoding="utf-8")
 
 
-def _recall(source: Path, cache_dir: Path) -> Footage | None:
-    """What an earlier inspection found, if neither the source nor its video changed since."""
+def _load(source: Path, cache_dir: Path) -> Footage | None:
+    """Return the result of an earlier inspection, unless the source or its conversion changed."""
     try:
         record: dict[str, Any] = json.loads(_record_of(source, cache_dir).read_text("utf-8"))
         footage = Footage(**record | {"path": Path(record["path"])})
-    except (OSError, DataError, ValueError, TypeError, KeyError):  # inspected anew
+    except (OSError, DataError, ValueError, TypeError, KeyError):  # inspect again
         return None
     return footage if footage.path.exists() else None

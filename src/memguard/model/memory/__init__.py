@@ -1,4 +1,4 @@
-"""Memories: prototypes of normal frames between encoder and decoder."""
+"""Memories: prototypes of normal frames, between encoder and decoder."""
 
 from memguard.model.memory.mnad import Memory, read, write
 

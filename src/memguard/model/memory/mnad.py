@@ -1,4 +1,4 @@
-"""The memory: M prototypes of normality, read by attention and written by what is nearest.
+"""MNAD's memory: M prototypes, read by attention and updated by their nearest queries.
 
 Source: Park, Noh, Ham, "Learning Memory-guided Normality for Anomaly Detection", CVPR 2020,
 section 3.2, equations 1-7.
@@ -18,10 +18,10 @@ Reduce = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class MemoryRead:
-    """What one look into the memory gives.
+    """The result of reading the memory.
 
     Attributes:
-        fused: (B, 2C, H, W), each query with what was remembered for it; the decoder's input.
+        fused: (B, 2C, H, W), each query and the mixture of items read for it; the decoder's input.
         query: (B, K, C), the K = H·W queries of each frame, unit rows.
         similarity: (B, K, M), the cosine of each query with each item.
     """
@@ -32,18 +32,18 @@ class MemoryRead:
 
 
 def read(features: Tensor, items: Tensor) -> MemoryRead:
-    """Recall each query as a mixture of items, weighted by how alike they are (equations 1-3).
+    """Read a mixture of items for each query, weighted by similarity (equations 1-3).
 
     Args:
         features: (B, C, H, W), the encoder's map.
-        items: (M, C), or (B, M, C) for a memory of its own per row of the batch; unit rows. Where
-            there are none, nothing is recalled: zeros.
+        items: (M, C), or (B, M, C) with a memory per row of the batch; unit rows. With none, the
+            mixture is 0.
 
     Returns:
-        See :class:`MemoryRead`; computed in the items' precision.
+        See :class:`MemoryRead`; in the precision of the items.
 
     Raises:
-        ValueError: A shape is another one.
+        ValueError: If an argument has another shape.
 
     Example:
         >>> items = torch.eye(2)
@@ -59,23 +59,23 @@ def read(features: Tensor, items: Tensor) -> MemoryRead:
     query = query_map.flatten(2).transpose(1, 2)  # (B, K, C)
     with torch.autocast(query.device.type, enabled=False):
         similarity = query @ items.mT  # (B, K, M)
-        recalled = similarity.softmax(dim=-1) @ items  # (B, K, C)
-    recalled_map = recalled.transpose(1, 2).unflatten(2, (height, width))
-    return MemoryRead(torch.cat([query_map, recalled_map], dim=1), query, similarity)
+        mixture = similarity.softmax(dim=-1) @ items  # (B, K, C)
+    mixture_map = mixture.transpose(1, 2).unflatten(2, (height, width))
+    return MemoryRead(torch.cat([query_map, mixture_map], dim=1), query, similarity)
 
 
-def _same(value: Tensor) -> Tensor:
+def _identity(value: Tensor) -> Tensor:
     return value
 
 
-def _written(
+def _updated(
     query: Tensor,
     items: Tensor,
     similarity: Tensor | None,
-    over_all: Reduce = _same,
-    in_sum: Reduce = _same,
+    over_all: Reduce = _identity,
+    in_sum: Reduce = _identity,
 ) -> Tensor:
-    """One write; the two reductions join what several processes hold of the queries."""
+    """Return the updated items; the reductions join the queries of several processes."""
     of_items, of_similarity = ("M C", "K M") if query.dim() == 2 else ("M C|B M C", "B K M")
     require_shapes(
         query=(query, "K C|B K C"),
@@ -93,69 +93,78 @@ def _written(
         peak = over_all(similarity.amax(dim=-2, keepdim=True))  # (…, 1, M)
         weight = nearest * (similarity - peak).exp()
         pull = in_sum(weight.mT @ query)  # (…, M, C)
-    # A query's weight is never zero and unit queries near one item do not cancel out, so an item
-    # without any pull is one that nobody is nearest to: it stays, to the bit.
+    # Weights are positive, and the unit queries nearest to one item do not cancel out: a pull of 0
+    # means that no query is nearest. Such an item stays unchanged, to the bit.
     pulled = pull.ne(0).any(dim=-1, keepdim=True)
     return torch.where(pulled, F.normalize(items + pull, dim=-1), items)
 
 
 @torch.no_grad()
 def write(query: Tensor, items: Tensor, similarity: Tensor | None = None) -> Tensor:
-    """Move each item towards the queries that are nearest to it (equations 4-7).
+    """Move each item towards its nearest queries (equations 4-7).
 
-    p_m ← normalise(p_m + Σ_{k∈U_m} v_km q_k) with v_km = exp(s_km − max_k s_km). An item that no
-    query is nearest to stays as it is. Local to the process, without gradient.
+    p_m ← normalise(p_m + Σ_{k∈U_m} v_km q_k) with v_km = exp(s_km − max_k s_km). An item without
+    nearest queries stays unchanged. The write is local to the process and takes no gradient.
 
     Args:
         query: (K, C) or (B, K, C), unit rows.
-        items: (M, C): all queries count as one batch. (B, M, C): one memory per row of the batch,
-            which queries of (K, C) have none of.
-        similarity: (K, M) or (B, K, M) as query is, the cosine of each query with each item, where
-            it is known already.
+        items: (M, C), updated by all queries; or (B, M, C), a memory per row of the batch, for
+            queries of (B, K, C).
+        similarity: (K, M) or (B, K, M), the cosine of each query with each item; None computes it.
 
     Returns:
-        The new items, in the shape of the old, unit rows.
+        The updated items, the same shape, unit rows.
 
     Raises:
-        ValueError: A shape is another one.
+        ValueError: If an argument has another shape.
 
     Example:
         >>> write(torch.tensor([[0.6, 0.8]]), torch.eye(2))
         tensor([[1.0000, 0.0000],
                 [0.3162, 0.9487]])
     """
-    return _written(query, items, similarity)
+    return _updated(query, items, similarity)
 
 
 def queries_per_item(similarity: Tensor) -> Tensor:
-    """Count the queries that each item is the nearest to, (M,).
+    """Count the queries nearest to each item.
 
     Args:
         similarity: (B, K, M), the cosine of each query with each item.
 
+    Returns:
+        (M,), float.
+
     Raises:
-        ValueError: The shape is another one.
+        ValueError: If the argument has another shape.
+
+    Example:
+        >>> queries_per_item(torch.tensor([[[0.9, 0.1], [0.8, 0.3], [0.2, 0.7]]]))
+        tensor([2., 1.])
     """
     require_shapes(similarity=(similarity, "B K M"))
     if similarity.shape[-1] == 0:
         return similarity.new_zeros(0)
-    # bincount would have to wait for a GPU.
+    # bincount would wait for a GPU.
     return F.one_hot(similarity.argmax(dim=-1), similarity.shape[-1]).float().sum(dim=(0, 1))
 
 
 def item_use(item_counts: Tensor) -> dict[str, Tensor]:
-    """How queries share the items.
+    """Measure how many items the queries use.
 
     Args:
         item_counts: (M,), the number of queries nearest to each item.
 
     Returns:
-        ``memory/used``, the share of items that any query is nearest to, and ``memory/perplexity``,
-        how many items are in use when each counts by its share of queries: 1 to M. Nothing where
-        there are no items.
+        ``memory/used``, the share of items with a nearest query, and ``memory/perplexity``, the
+        effective number of items by their shares of queries, 1 to M. Empty without items.
 
     Raises:
-        ValueError: The shape is another one.
+        ValueError: If the argument has another shape.
+
+    Example:
+        >>> item_use(torch.tensor([4.0, 4.0, 0.0, 0.0]))
+        {'memory/used': tensor(0.5000), 'memory/perplexity': tensor(2.)}
     """
     require_shapes(item_counts=(item_counts, "M"))
     if len(item_counts) == 0:
@@ -168,7 +177,7 @@ def item_use(item_counts: Tensor) -> dict[str, Tensor]:
 
 
 def _all_reduce(operation: distributed.ReduceOp.RedOpType) -> Reduce:
-    """Join a tensor over all processes, where there are several."""
+    """Return a function that reduces a tensor over all processes, if there are several."""
 
     def reduce(value: Tensor) -> Tensor:
         if distributed.is_available() and distributed.is_initialized():
@@ -180,15 +189,20 @@ def _all_reduce(operation: distributed.ReduceOp.RedOpType) -> Reduce:
 
 
 class Memory(nn.Module):
-    """The items, and their training write.
+    """The items of the memory, and their update in training.
 
     Args:
-        size: M, how many prototypes; 0 for none at all, to see what they are worth.
-        dim: C, their length; the same as the autoencoder's ``features``.
+        size: M, the number of items; 0 for an ablation without memory.
+        dim: C, the length of an item, equal to the autoencoder's ``features``.
 
     Attributes:
-        items: (size, dim), unit rows; a buffer, so it travels with the checkpoint and takes no
-            gradient. They start as normalised uniform random rows.
+        items: (size, dim), unit rows, at first normalised uniform random rows. They are a buffer:
+            checkpoints store them, and they take no gradient.
+
+    Example:
+        >>> memory = Memory(size=10, dim=64)
+        >>> memory(torch.rand(2, 64, 4, 4)).fused.shape
+        torch.Size([2, 128, 4, 4])
     """
 
     items: Tensor
@@ -203,22 +217,22 @@ class Memory(nn.Module):
 
     @torch.no_grad()
     def update(self, query: Tensor, similarity: Tensor | None = None) -> None:
-        """Write a training batch's queries into the items.
+        """Update the items with the queries of a training batch.
 
-        Across processes the items become what one process with all queries would make of them: one
-        maximum of M numbers and one sum of M×C travel.
+        The update over several processes equals the update of one process with all queries; they
+        exchange a maximum of M numbers and a sum of M×C.
 
         Args:
             query: (B, K, C), unit rows.
-            similarity: (B, K, M), where it is known already, as from a read.
+            similarity: (B, K, M), the cosine of each query with each item; None computes it.
 
         Raises:
-            ValueError: A shape is another one.
+            ValueError: If an argument has another shape.
         """
         require_shapes(query=(query, "B K C"))
         if len(self.items) == 0:
             return
         maximum = _all_reduce(distributed.ReduceOp.MAX)
         total = _all_reduce(distributed.ReduceOp.SUM)
-        # A new tensor: the backward pass still needs the items that were read.
-        self.items = _written(query, self.items, similarity, maximum, total)
+        # A new tensor: the backward pass needs the items that were read.
+        self.items = _updated(query, self.items, similarity, maximum, total)
