@@ -1,4 +1,4 @@
-"""Errors that a user can mend, told in one sentence."""
+"""Errors that a user can correct, each reported in one sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from hydra.errors import CompactHydraException
 
 
 class UserError(CompactHydraException):
-    """A mistake in what the user gave: its message names what, where, and what to do.
+    """An error in the user's input: its message names the fault, the place and the remedy.
 
-    Hydra prints an exception of this kind as its message alone, without a traceback, and exits
-    with status 1; ``HYDRA_FULL_ERROR=1`` shows the traceback.
+    Hydra prints the message alone, without a traceback, and exits with status 1;
+    ``HYDRA_FULL_ERROR=1`` shows the traceback.
     """
 
 
@@ -24,16 +24,16 @@ class DataError(UserError):
 
 
 class CheckpointError(UserError):
-    """A checkpoint that cannot be used for what is asked; the message names the file."""
+    """A checkpoint that cannot be used as requested; the message names the file."""
 
 
 class TrainingError(UserError):
-    """A training that cannot go on; the message names the step and what is kept."""
+    """A training that cannot continue; the message names the step and the saved checkpoint."""
 
 
 @contextmanager
-def access_told(path: Path) -> Iterator[None]:
-    """Turn what the system raises on a file or folder that may not be read into a DataError."""
+def access_reported(path: Path) -> Iterator[None]:
+    """Turn the system's error on an unreadable file or folder into a DataError."""
     try:
         yield
     except OSError as error:

@@ -19,7 +19,7 @@ from memguard.data.video.camera import Camera, is_live
 from memguard.data.video.frame_folders import as_video
 from memguard.data.video.sources import true_source
 from memguard.data.video.stream import Stream, VideoStream
-from memguard.errors import DataError, access_told
+from memguard.errors import DataError, access_reported
 from memguard.live.output import STOPPED, WHOLE, StreamOutput, Summary, print_summaries
 from memguard.live.scorer import LiveScorer, load
 from memguard.training.machine import warn_of_busy_cores
@@ -112,7 +112,7 @@ def _streams(source: str, cache_dir: Path) -> dict[str, Callable[[], Stream]]:
     if is_live(source):
         return {"camera": partial(Camera, source)}
     path = Path(source)
-    with access_told(path):
+    with access_reported(path):
         if not path.exists():
             raise DataError(
                 f"{path}: there is no such file or folder; set video to a video, a folder of "
@@ -124,7 +124,7 @@ def _streams(source: str, cache_dir: Path) -> dict[str, Callable[[], Stream]]:
 
 
 def _open(source: Path, name: str, cache_dir: Path) -> VideoStream:
-    with access_told(source):
+    with access_reported(source):
         if source.is_file():
             source.open("rb").close()
     return VideoStream(as_video(source, cache_dir), name)

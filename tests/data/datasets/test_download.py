@@ -248,7 +248,7 @@ def test_a_damaged_archive_is_reported(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("dataset", "reason"),
-    [("shanghaitech", "campus_dataset.html; unpack it so that"), ("mine", "no release")],
+    [("shanghaitech", "campus_dataset.html; unpack it to training"), ("mine", "no release")],
 )
 def test_a_dataset_without_download_is_reported_with_the_page_and_the_tree(
     tmp_path: Path, dataset: str, reason: str

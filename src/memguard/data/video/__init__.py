@@ -1,1 +1,1 @@
-"""Video: files, folders of frames and cameras as frames."""
+"""Video: read frames of files, folders of images and cameras."""

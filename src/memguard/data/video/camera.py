@@ -1,4 +1,4 @@
-"""Live pictures through PyAV: network cameras and webcams, which decord cannot open."""
+"""Network cameras and webcams, read through PyAV; decord cannot open them."""
 
 import logging
 import sys
@@ -14,17 +14,17 @@ from memguard.data.video.timing import credible_rate
 from memguard.errors import DataError
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 5.0
-# How long to wait before the connection is tried again, longer each time that nothing came.
+# Seconds before the next attempt to connect, longer after each failure.
 PAUSES = (1, 2, 4, 8, 16, 30)
 
-# Pictures over TCP come late rather than torn.
+# Over TCP pictures are late rather than damaged.
 RTSP_OPTIONS = {"rtsp_transport": "tcp"}
 
 log = logging.getLogger(__name__)
 
 
 def is_live(source: str) -> bool:
-    """Tell whether a source is a network stream or a webcam, and no file.
+    """Return whether a source is a network stream or a webcam.
 
     Example:
         >>> [is_live(source) for source in ("rtsp://door/1", "/dev/video0", "0", "door.mp4")]
@@ -36,16 +36,16 @@ def is_live(source: str) -> bool:
 class Camera:
     """The pictures of a live stream.
 
-    A connection that breaks off, or brings nothing for some seconds, is made again and again, with
-    growing pauses; the numbers of pictures go on. A stream that says how long it is ends there.
-    Messages name it without user and password.
+    It connects again after an interruption or some seconds without pictures, with growing pauses;
+    the numbers of pictures continue. A stream with a declared duration ends there. Messages name it
+    without user and password.
 
     Args:
         source: ``rtsp://…``, ``http://…`` or another URL that FFmpeg reads, ``/dev/video0``, or the
             number of a webcam.
 
     Raises:
-        DataError: It cannot be opened at first, or has no pictures.
+        DataError: If the first connection fails, or the stream has no pictures.
     """
 
     length = None
@@ -64,14 +64,14 @@ class Camera:
             raise DataError(
                 f"{self.source}: this stream cannot be opened ({error.strerror}); check that the "
                 "camera is on, and its address, user and password"
-            ) from None  # FFmpeg's error names the whole address
+            ) from None  # FFmpeg's error contains the whole address
         if not self._container.streams.video:
             raise DataError(f"{self.source}: this stream has no pictures; give that of a camera")
         stream = self._container.streams.video[0]
         self.fps = credible_rate(stream.average_rate, stream.guessed_rate, stream.base_rate)
 
     def __iter__(self) -> Iterator[Pictures]:
-        """Yield pictures one by one, for ever or until the stream's declared end."""
+        """Yield pictures one by one, without end or until the declared end of the stream."""
         number, failures, began = 0, 0, time.monotonic()
         while True:
             follows = False
@@ -91,7 +91,7 @@ class Camera:
                     return
                 reason = "the stream ended"
             except av.FFmpegError as error:
-                reason = str(error.strerror)  # the error itself names the whole address
+                reason = str(error.strerror)  # the error itself contains the whole address
             pause = PAUSES[min(failures, len(PAUSES) - 1)]
             failures += 1
             log.warning("%s: %s; connecting again in %d s", self.source, reason, pause)
@@ -107,7 +107,7 @@ class Camera:
 
 
 def _frames(container: av.container.InputContainer) -> Iterator[av.VideoFrame | None]:
-    """Decode all; None stands for what is damaged, as cameras lose a packet now and then."""
+    """Decode all frames; None stands for a damaged one, because cameras lose packets."""
     for packet in container.demux(video=0):
         try:
             yield from packet.decode()

@@ -1,9 +1,9 @@
-"""Video files made fit for random access: where decord gives other frames than PyAV, converted.
+"""Convert video files for random access, where decord returns other frames than PyAV.
 
-Scoring decodes in order through PyAV; training needs frames by number, through decord. Both must
-see the same pictures, or a model is scored on others than it has learned. So each file is decoded
-through PyAV once and compared; a file that decord does not know, counts, orders, turns or colours
-differently becomes another one in the cache, once and without loss.
+Scoring decodes in order through PyAV; training reads frames by number through decord. Both must see
+the same pictures. Each file is therefore decoded through PyAV once, and compared. A file that
+decord cannot open, or counts, orders, turns or colours differently, is converted in the cache, once
+and without loss.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,25 +21,25 @@ from memguard.data.video.reader import Video
 from memguard.errors import DataError
 from memguard.files import put_into_cache
 
-# Frames that are compared: those at the beginning, where decoders differ in order, and as many
-# again over the whole video.
+# Number of frames to compare at the beginning, where decoders differ in order, and again over the
+# whole video.
 COMPARED = 16
-# Of each, pixels on a grid; and by how many grey levels they may differ, as decoders round: one
-# level of a colour difference is two of blue, and these round once more.
+# Pixels to compare of each, and the grey levels by which they may differ through rounding: one
+# level of a colour difference is two levels of blue, and these are rounded again.
 PIXELS = 2**16
 ROUNDING = 3
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a video file shows when it is decoded in order.
+    """The result of decoding a video file in order.
 
     Attributes:
-        contents: What its packets say.
-        frames: How many decode.
-        height: Of a frame in pixels, upright.
-        width: Of a frame in pixels, upright.
-        samples: Pixels of some frames, by number: uint8 (rows, columns, 3).
+        contents: The summary of its packets.
+        frames: The number of frames that decode.
+        height: Height of an upright frame in pixels.
+        width: Width of an upright frame in pixels.
+        samples: Pixels of some frames by number, uint8 (rows, columns, 3).
     """
 
     contents: Contents
@@ -50,13 +50,13 @@ class Survey:
 
 
 def survey(path: Path) -> Survey:
-    """Decode a whole video once, and keep a few of its pixels.
+    """Decode a whole video once, and store a few of its pixels.
 
-    Damage after which the stream is still a valid one, such as a changed bit within a picture that
-    decodes to another picture, is not found.
+    Damage that leaves the stream valid is not found, such as a changed bit that decodes to another
+    picture.
 
     Raises:
-        DataError: The file cannot be read, is no video, has no frames, is damaged or cut off, or
+        DataError: If the file cannot be read, is no video, has no frames, is damaged or cut off, or
             its frames differ in size.
     """
     found = contents(path)
@@ -76,7 +76,7 @@ def survey(path: Path) -> Survey:
 
 
 def grid(picture: np.ndarray) -> np.ndarray:
-    """Take pixels of a picture on a regular grid, so many at most that all samples fit in memory.
+    """Take pixels of a picture on a regular grid, few enough to hold all samples in memory.
 
     Args:
         picture: uint8 (H, W, 3).
@@ -92,11 +92,11 @@ def grid(picture: np.ndarray) -> np.ndarray:
 
 
 def difference(path: Path, found: Survey) -> str | None:
-    """Say how frames by number differ from those in order; None if they agree.
+    """Describe how frames by number differ from those in order; None if they agree.
 
     Args:
-        path: The file that decord is to open.
-        found: What the frames are in order.
+        path: The file to open through decord.
+        found: The frames in order.
     """
     try:
         video = Video(path)
@@ -115,18 +115,18 @@ def difference(path: Path, found: Survey) -> str | None:
 
 
 def fit_for_random_access(source: Path, cache_dir: Path, found: Survey) -> tuple[Path, str]:
-    """Return a video file whose frames by number are those that the source gives in order.
+    """Return a video file whose frames by number are those of the source in order.
 
     Args:
         source: A video file.
-        cache_dir: Where converted files are kept; a source that has changed converts again.
-        found: What the source shows.
+        cache_dir: The folder of converted videos; a changed source is converted again.
+        found: The frames of the source in order.
 
     Returns:
-        The source itself or a file in the cache; and why it was converted, "" if it was not.
+        The source itself or a file in the cache, and the reason of the conversion, "" for none.
 
     Raises:
-        DataError: It cannot be converted, or `cache_dir` cannot be written.
+        DataError: If the source cannot be converted, or `cache_dir` cannot be written.
     """
     reason = difference(source, found)
     if reason is None:
@@ -144,13 +144,13 @@ def fit_for_random_access(source: Path, cache_dir: Path, found: Survey) -> tuple
 
 
 class _StillDifferentError(Exception):
-    """A converted file that does not show what its source does."""
+    """A converted file has other frames than its source."""
 
 
 def _converted(
     convert: Callable[[Path, Path, Survey], None], source: Path, target: Path, found: Survey
 ) -> bool:
-    """Convert a file, and keep the result if it shows what the source does."""
+    """Convert a file; return whether the result has the frames of the source."""
     try:
         with put_into_cache(target) as unfinished:
             convert(source, unfinished, found)
@@ -160,13 +160,13 @@ def _converted(
         _StillDifferentError,
         av.FFmpegError,
         ValueError,
-    ):  # a coding that Matroska does not take
+    ):  # Matroska does not support the codec
         return False
     return True
 
 
 def _copy_packets(source: Path, target: Path, found: Survey) -> None:
-    """Put the same coded pictures into Matroska: small and fast, and often all that is needed."""
+    """Copy the coded pictures into Matroska: small, fast, and often sufficient."""
     with opened(source) as (container, stream), av.open(str(target), "w") as out:
         copy = out.add_stream_from_template(stream)
         duration = 1 / (found.contents.fps * float(stream.time_base or 1))

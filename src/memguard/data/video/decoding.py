@@ -1,4 +1,4 @@
-"""Files decoded in order through PyAV: every frame upright, and a stop at damage."""
+"""Decode files in order through PyAV: turn every frame upright, and stop at damage."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,20 +14,20 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from memguard.data.video.timing import frame_rate
-from memguard.errors import DataError, access_told
+from memguard.errors import DataError, access_reported
 
-# A decoder paints over damage and goes on, unless it is told to stop.
+# By default a decoder conceals damage and continues.
 STOP_AT_DAMAGE = {"err_detect": "crccheck+explode"}
 
-# A file that is named as a video may be a playlist, which must not lead elsewhere.
+# A file with the suffix of a video may be a playlist, which must not open other addresses.
 NOTHING_BUT_THE_FILE = {"protocol_whitelist": "file"}
 
 DECODER_ERRORS = (av.FFmpegError, RuntimeError, ValueError, MemoryError)
 
-# Each thread of some decoders holds pictures of its own, so their number bounds the memory.
+# Each thread of some decoders holds pictures; their number bounds the memory.
 THREADS = 4
 
-# In seconds; headers are rounded, and some recorders count a frame or two too many.
+# Seconds. Headers are rounded, and some recorders count a frame or two too many.
 LENGTH_TOLERANCE = 0.25
 
 REMEDY = (
@@ -38,12 +38,12 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Contents:
-    """What the packets of a video file say, without decoding any.
+    """A summary of the packets of a video file.
 
     Attributes:
-        packets: How many pictures are stored to be shown; a few may share a packet.
+        packets: The number of visible pictures; a few may share a packet.
         fps: Frames per second, on average.
-        missing_seconds: How much shorter the file is than its header declares.
+        missing_seconds: The seconds that its header declares and the file lacks.
     """
 
     packets: int
@@ -53,12 +53,12 @@ class Contents:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a video file and find its pictures.
+    """Open a video file, and find the stream of its pictures.
 
     Raises:
-        DataError: It cannot be read, or is no video.
+        DataError: If the file cannot be read, or is no video.
     """
-    with access_told(path), path.open("rb"):
+    with access_reported(path), path.open("rb"):
         pass
     try:
         container = av.open(str(path), options=NOTHING_BUT_THE_FILE)
@@ -69,7 +69,7 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def _pictures(path: Path, container: InputContainer) -> VideoStream:
-    """Find the stream of pictures; the cover of a piece of music is none."""
+    """Find the stream of pictures; the cover of an audio file is none."""
     for stream in container.streams.video:
         if stream.codec_context is not None and Disposition.attached_pic not in stream.disposition:
             return stream
@@ -77,13 +77,13 @@ def _pictures(path: Path, container: InputContainer) -> VideoStream:
 
 
 def contents(path: Path) -> Contents:
-    """Look through the packets of a video file.
+    """Summarise the packets of a video file, without decoding them.
 
     AVI and MP4 declare the number of pictures, Matroska the duration of its longest stream; a file
     that declares neither counts as whole.
 
     Raises:
-        DataError: It cannot be read or is no video.
+        DataError: If the file cannot be read, or is no video.
     """
     with opened(path) as (container, stream):
         stored = shown = 0
@@ -97,7 +97,7 @@ def contents(path: Path) -> Contents:
                 if not packet.is_discard:  # an edit list leaves it out
                     shown += 1
                     times += [packet.pts * tick] if packet.pts is not None else []
-        except DECODER_ERRORS:  # which decoding tells, after all frames before
+        except DECODER_ERRORS:  # decoding reports it, after all frames before
             pass
         declared = (stream.average_rate, stream.guessed_rate, stream.base_rate)
         fps = frame_rate(times, declared, tick)
@@ -110,15 +110,15 @@ def contents(path: Path) -> Contents:
 
 
 def require_whole(path: Path, found: Contents, frames: int) -> None:
-    """Make sure that a file is as long as its header declares.
+    """Reject a file that is shorter than its header declares.
 
     Args:
-        path: The file, as the error names it.
-        found: What its packets say.
-        frames: How many decode, as the error says.
+        path: The file, for the error.
+        found: The summary of its packets.
+        frames: The number of frames that decode, for the error.
 
     Raises:
-        DataError: It is cut off.
+        DataError: If the file is cut off.
     """
     if found.missing_seconds > LENGTH_TOLERANCE:
         raise DataError(
@@ -128,7 +128,7 @@ def require_whole(path: Path, found: Contents, frames: int) -> None:
 
 
 def no_frames(path: Path) -> DataError:
-    """Say that a video is empty."""
+    """Return the error for an empty video."""
     return DataError(
         f"{path}: this video has no frames; record it again, or take it out of its folder"
     )
@@ -140,7 +140,7 @@ class Picture:
 
     Attributes:
         rgb: uint8 (H, W, 3), upright.
-        stamp: When the file says that it begins, seconds; None: it does not say.
+        stamp: The time stamp of the frame, seconds; None if it has none.
     """
 
     rgb: np.ndarray
@@ -151,14 +151,14 @@ def decoded(path: Path) -> Iterator[Picture]:
     """Decode a video file in order.
 
     Raises:
-        DataError: It cannot be read, or is no video. After all frames before: the next one is
-            damaged or of another size; there is none at all.
+        DataError: If the file cannot be read, is no video, or has no frames; or, after all frames
+            before, if the next one is damaged or has another size.
     """
     count, size, turned = 0, None, None
     with opened(path) as (container, stream):
         for frame in _frames(path, container, stream):
             turned = turned or orientation(frame)
-            # A process that is forked later has none of the threads, and hangs as it frees them.
+            # With several threads a process forked later would hang when it frees them.
             rgb = turned.upright(frame.to_ndarray(format="rgb24", threads=1))
             height, width, _ = rgb.shape
             size = size or (width, height)
@@ -174,7 +174,7 @@ def decoded(path: Path) -> Iterator[Picture]:
 
 
 def _frames(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """Decode all frames up to the first that is damaged."""
+    """Decode all frames up to the first damaged one."""
     decoder = stream.codec_context
     decoder.options = STOP_AT_DAMAGE
     decoder.thread_type = "SLICE"  # threads for whole frames lose those in work at an error
@@ -197,12 +197,17 @@ def _frames(path: Path, container: InputContainer, stream: VideoStream) -> Itera
 
 @dataclass(frozen=True)
 class Orientation:
-    """How the pictures of a file are turned to be shown.
+    """The rotation and mirroring of the pictures of a file.
 
     Attributes:
-        transposed: Rows become columns, before the rest.
-        mirrored: Left and right change places.
-        upside_down: Top and bottom change places.
+        transposed: Swap rows and columns, before the rest.
+        mirrored: Swap left and right.
+        upside_down: Swap top and bottom.
+
+    Example:
+        >>> picture = np.arange(2).reshape(1, 2, 1).repeat(3, axis=2)
+        >>> Orientation(mirrored=True).upright(picture)[..., 0]
+        array([[1, 0]])
     """
 
     transposed: bool = False
@@ -210,7 +215,7 @@ class Orientation:
     upside_down: bool = False
 
     def upright(self, picture: np.ndarray) -> np.ndarray:
-        """Turn a picture (H, W, 3) as it is to be shown."""
+        """Turn a picture, (H, W, 3), upright."""
         if self.transposed:
             picture = picture.transpose(1, 0, 2)
         rows = slice(None, None, -1 if self.upside_down else 1)
@@ -221,8 +226,8 @@ class Orientation:
 def orientation(frame: av.VideoFrame) -> Orientation:
     """Read how a frame is rotated and mirrored.
 
-    PyAV ties a frame to its side data in a circle, which keeps its memory for long: so one
-    frame of a file is looked at, not each.
+    PyAV holds a frame and its side data in a reference cycle, which delays the release of memory.
+    Therefore one frame of a file is read, not each.
 
     Source: FFmpeg's ``libavutil/display.h``: (x, y) is shown at (a·x + c·y, b·x + d·y).
     """

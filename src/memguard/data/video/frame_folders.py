@@ -1,4 +1,4 @@
-"""Folders with one image per frame, and their conversion into a video, once and without loss."""
+"""Folders with one image per frame, converted to video once and without loss."""
 
 import hashlib
 import os
@@ -16,23 +16,28 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from memguard.data.video.reader import GREY_MARK
-from memguard.errors import DataError, access_told
+from memguard.errors import DataError, access_reported
 from memguard.files import put_into_cache
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 CONVERTED_FPS = 25
-# Divides the stretches that windows are decoded in, so that decoding begins where they do.
+# It divides the length of a stretch of windows: each stretch begins with a key frame.
 CONVERTED_KEYFRAME_INTERVAL = 16
-# Grey video of so many bytes of frames is not compressed: it decodes in a quarter of the time, and
-# three times the space is little for short videos.
+# Grey video up to this many bytes is not compressed: it decodes in a quarter of the time, and takes
+# three times the space, which is little for short videos.
 UNCOMPRESSED_UP_TO = 64 * 2**20
 
-# Of the problems that the images of one folder have; how many more there are is told as well.
+# The most problems to list for a folder; the number of further ones is reported as well.
 LISTED_PROBLEMS = 10
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Sort paths by name with numbers in names taken as numbers; hidden ones are left out."""
+    """Sort paths by name, with numbers in names compared as numbers; leave out hidden files.
+
+    Example:
+        >>> [path.name for path in natural_order(map(Path, ["10.jpg", "2.jpg", ".2.jpg"]))]
+        ['2.jpg', '10.jpg']
+    """
 
     def key(path: Path) -> tuple[list[str | int], str]:
         parts = re.split(r"(\d+)", path.name.lower())
@@ -45,9 +50,9 @@ def frame_images(folder: Path) -> list[Path]:
     """List the images of a frame folder in natural order, one per frame.
 
     Raises:
-        DataError: There is no such folder, it cannot be read, or there is no image in it.
+        DataError: If there is no such folder, it cannot be read, or it holds no image.
     """
-    with access_told(folder):
+    with access_reported(folder):
         if not folder.is_dir():
             raise DataError(f"{folder}: there is no such folder of frames; correct the path")
         images = natural_order(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
@@ -60,20 +65,20 @@ def frame_images(folder: Path) -> list[Path]:
 
 
 def as_video(source: Path, cache_dir: Path) -> Path:
-    """Return a video file for a source, converting a folder of frames once, without loss.
+    """Return a video file for a source; convert a folder of frames once, without loss.
 
     Args:
-        source: A video file, which is returned as it is, or a folder with one image per frame.
-        cache_dir: Where converted folders are kept; a folder that has changed converts anew.
+        source: A video file, returned unchanged, or a folder with one image per frame.
+        cache_dir: The folder of converted videos; a changed source is converted again.
 
     Raises:
-        DataError: The source is missing or empty, its images are not one series without gaps, some
-            are unreadable or differ in size, or `cache_dir` cannot be written. The message has a
-            line for each problem.
+        DataError: If the source is missing or empty, its images are not one series without gaps,
+            some are unreadable or differ in size, or `cache_dir` cannot be written. The message has
+            a line for each problem.
     """
     if source.is_symlink() and not source.exists():
         raise DataError(f"{source}: this link leads nowhere; mend it or remove it")
-    with access_told(source):
+    with access_reported(source):
         if source.is_file():
             return source
         if source.exists() and not source.is_dir():
@@ -92,21 +97,21 @@ def as_video(source: Path, cache_dir: Path) -> Path:
 
 
 def fingerprint(source: Path) -> str:
-    """Name the present content of a video file or frame folder, by place, names, sizes and times.
+    """Return a digest of the path, names, sizes and times of a video file or frame folder.
 
     Raises:
-        DataError: The source, or an image in it, cannot be read.
+        DataError: If the source, or an image in it, cannot be read.
     """
     digest = hashlib.sha256(os.fsencode(source.absolute()))
     for file in [source] if source.is_file() else frame_images(source):
-        with access_told(file):
+        with access_reported(file):
             stat = file.stat()
         digest.update(os.fsencode(f"\0{file.name}\0{stat.st_size}\0{stat.st_mtime_ns}"))
     return digest.hexdigest()
 
 
 def _write_lossless(images: Sequence[Path], target: Path, grey: bool) -> None:
-    """Write images as video that decodes to the same bits: uncompressed, or as lossless H.264."""
+    """Write images as video that decodes to the same bits: uncompressed or lossless H.264."""
     height, width, _ = _read_image(images[0]).shape
     if grey and len(images) * height * width <= UNCOMPRESSED_UP_TO:
         codec, pixels = "rawvideo", "gray"
@@ -119,7 +124,7 @@ def _write_lossless(images: Sequence[Path], target: Path, grey: bool) -> None:
             container.metadata["title"] = GREY_MARK
         stream = cast(VideoStream, container.add_stream(codec, rate=CONVERTED_FPS))
         stream.height, stream.width, stream.pix_fmt = height, width, pixels
-        # Without this, readers stretch grey from the 16..235 of television.
+        # Without this, readers expand grey levels from the range of television, 16..235.
         stream.codec_context.color_range = ColorRange.JPEG
         if codec != "rawvideo":
             stream.codec_context.options = {"qp": "0", "preset": "ultrafast"}
@@ -133,9 +138,9 @@ def _write_lossless(images: Sequence[Path], target: Path, grey: bool) -> None:
 
 
 def _survey(folder: Path, images: Sequence[Path]) -> bool:
-    """Look through a frame folder before it is converted, and tell whether all of it is grey.
+    """Check the images of a frame folder, and return whether all of them are grey.
 
-    Grey frames often come as RGB images; told apart, they decode twice as fast.
+    Grey frames are often stored as RGB images; converted to grey video they decode twice as fast.
     """
     problems = list(_series_problems(folder, images))
     grey = True
@@ -162,7 +167,7 @@ def _survey(folder: Path, images: Sequence[Path]) -> bool:
 
 
 def _series_problems(folder: Path, images: Sequence[Path]) -> Iterator[str]:
-    """Tell from the names alone where images are not one series of frames."""
+    """Yield the gaps of a series of images, from their names alone."""
     kinds = Counter(image.suffix.lower() for image in images)
     if len(kinds) > 1:
         found = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
@@ -172,7 +177,7 @@ def _series_problems(folder: Path, images: Sequence[Path]) -> Iterator[str]:
         )
     numbered = [re.fullmatch(r"(.*?)(\d+)", image.stem) for image in images]
     names = [(match[1], int(match[2])) for match in numbered if match]
-    # Some sets keep every n-th frame: what counts is that all steps are alike.
+    # Some datasets have every n-th frame: all steps must be equal.
     if len(names) < len(images) or len({prefix for prefix, _ in names}) > 1:
         return
     steps = [after - before for (_, before), (_, after) in pairwise(names)]
@@ -181,7 +186,7 @@ def _series_problems(folder: Path, images: Sequence[Path]) -> Iterator[str]:
         if step != usual:
             yield (
                 f"{folder}: {after.name} comes after {before.name}, expected numbers in steps of "
-                f"{usual}; restore the frames that are missing, or number them anew"
+                f"{usual}; restore the frames that are missing, or number them again"
             )
 
 

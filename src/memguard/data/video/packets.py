@@ -1,4 +1,4 @@
-"""Where the frames of a video file are: known from its packets, without decoding them."""
+"""The index of a video file: the times of its frames, from its packets, without decoding."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,30 +13,30 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from memguard.data.video.decoding import Orientation, opened, orientation
-from memguard.errors import access_told
+from memguard.errors import access_reported
 
-# Each file is looked through once; what is known of an hour of video takes a megabyte.
+# Each file is indexed once; an hour of video takes a megabyte.
 KNOWN_FILES = 256
 
 RGB = 3
 
-# Seconds. A container without an index goes somewhere near, and that may be too far.
+# Seconds. A container without an index seeks to a place nearby, which may be too late.
 EARLIER = (0, 1, 4, 16, 64)
 
 
 @dataclass(frozen=True)
 class Packets:
-    """What the packets of a video file say.
+    """The index of a video file.
 
     Attributes:
-        frames: How many there are to be shown.
-        stamps: (frames,) int64, rising, when each frame begins in units of the file; None where
-            some have no stamp of their own, so that only counting finds a frame.
-        starts: (n,) int64, rising, the stamps that decoding may begin at.
-        frame_bytes: Size of one frame that is decoded to RGB.
-        codec: The name of its decoder.
-        title: What the file calls itself.
-        orientation: How its frames are turned to be shown.
+        frames: The number of visible frames.
+        stamps: (frames,) int64, rising, the time stamp of each frame in units of the file; None if
+            some frames have none, and frames are found by counting.
+        starts: (n,) int64, rising, the stamps at which decoding may begin.
+        frame_bytes: Bytes of a frame decoded to RGB.
+        codec: The name of the decoder.
+        title: The title in the file's metadata.
+        orientation: The rotation of the frames.
     """
 
     frames: int
@@ -48,7 +48,7 @@ class Packets:
     orientation: Orientation
 
     def start(self, frame: int) -> int | None:
-        """Return the stamp that decoding begins at for a frame; None: that of the first packet."""
+        """Return the stamp at which to begin decoding for a frame; None: at the first packet."""
         if self.stamps is None:
             return None
         before = int(np.searchsorted(self.starts, self.stamps[frame], side="right"))
@@ -56,13 +56,13 @@ class Packets:
 
 
 def packets(path: Path) -> Packets:
-    """Look through the packets of a video file, once as long as the file stays the same.
+    """Index the packets of a video file, once until the file changes.
 
     Raises:
-        DataError: It cannot be read, or is no video.
-        av.FFmpegError: It is damaged.
+        DataError: If the file cannot be read, or is no video.
+        av.FFmpegError: If the file is damaged.
     """
-    with access_told(path):
+    with access_reported(path):
         stat = path.stat()
     return _packets(path, stat.st_mtime_ns, stat.st_size)
 
@@ -102,11 +102,11 @@ def _packets(path: Path, changed: int, size: int) -> Packets:
 def packets_from(
     container: InputContainer, stream: VideoStream, start: int | None
 ) -> Iterator["av.Packet[VideoStream]"]:
-    """Read packets in the order of decoding, from a place where that can begin, to the empty last.
+    """Read packets in decoding order, from a key frame to the empty last packet.
 
     Args:
         container: The open file.
-        stream: Its pictures.
+        stream: The stream of its pictures.
         start: One of `Packets.starts`; None: the first packet.
     """
     read = _landed(container, stream, start) if start is not None else container.demux(stream)
@@ -116,7 +116,7 @@ def packets_from(
             yield packet  # the end
             return
         started = started or packet.pts == start
-        # Frames that are shown before the first, yet stored after it, need what was stored before.
+        # Frames stored after the first but shown before it need frames stored before it.
         if started and (start is None or packet.pts is None or packet.pts >= start):
             yield packet
 
@@ -124,7 +124,7 @@ def packets_from(
 def _landed(
     container: InputContainer, stream: VideoStream, start: int
 ) -> Iterator["av.Packet[VideoStream]"]:
-    """Read packets from that of a stamp on, or from some before it."""
+    """Read packets from the one with this stamp, or from an earlier one."""
     tick = float(stream.time_base or 1)
     for earlier in EARLIER:
         container.seek(start - round(earlier / tick), stream=stream)

@@ -1,4 +1,4 @@
-"""Videos, read by frame number. Everything downstream sees only these."""
+"""Video files, read by frame number. All datasets are read through these."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,34 +17,34 @@ from memguard.data.video.packets import Packets, packets
 from memguard.data.video.reading import batch, decord_may_open, pictures
 from memguard.errors import DataError
 
-# An idle reader keeps what it has decoded ahead, all frames of its file at most. Opening one takes
-# a few milliseconds.
+# An idle reader holds the frames that it has decoded ahead, at most all of its file. To open one
+# takes a few milliseconds.
 OPEN_READERS = 8
 
-# Frames decoded at a time: so few stay within the processor's cache until they are resized.
+# Frames to decode at once: so few stay in the cache of the processor until they are resized.
 AT_A_TIME = 4
 
-# What a video says of itself that we converted from grey frames. Its format does not tell: H.264
-# without colours decodes into three planes all the same.
+# The title of a video converted from grey frames. Its format does not say so: grey H.264 decodes to
+# three planes, too.
 GREY_MARK = "memguard: three equal channels"
 
 decord.logging.set_level(decord.logging.QUIET)
 
 
 class Video:
-    """A video file, read through decord or, where its pictures are large, through PyAV.
+    """A video file, read through decord or, if its pictures are large, through PyAV.
 
-    A `Video` holds its path and settings alone, so it is cheap to create and to pickle. The file
-    is opened on first use, and anew in each thread and each process, forked or spawned. Few of its
-    pictures are in memory at a time, however long it is: see :mod:`memguard.data.video.reading`.
+    A `Video` holds its path and settings alone, and is cheap to create and to pickle. Each thread
+    and each process, forked or spawned, opens the file on first use. Few pictures are in memory at
+    once, for any length of the video: see :mod:`memguard.data.video.reading`.
 
     Args:
         path: The video file.
-        frame_size: Height and width in pixels that frames are resized to; None: as stored.
+        frame_size: Height and width in pixels to resize frames to; None: as stored.
         channels: 1 for grey frames (BT.601), 3 for RGB.
 
     Raises:
-        DataError: There is no such file. A file that cannot be decoded is told on first use.
+        DataError: If there is no such file. The first use reports a file that cannot be decoded.
     """
 
     def __init__(self, path: Path, *, frame_size: int | None = None, channels: int = 3) -> None:
@@ -56,7 +56,7 @@ class Video:
 
     def __len__(self) -> int:
         """Return the number of frames."""
-        with _damage_told(self.path):
+        with _damage_reported(self.path):
             found = packets(self.path)
             if decord_may_open(found):
                 return len(_reader(self.path, get_ident()))
@@ -80,7 +80,7 @@ class Video:
     @property
     def frame_bytes(self) -> int:
         """Size of a frame as stored, decoded to RGB."""
-        with _damage_told(self.path):
+        with _damage_reported(self.path):
             return packets(self.path).frame_bytes
 
     @cached_property
@@ -89,7 +89,7 @@ class Video:
         return height, width
 
     def frames(self, indices: Sequence[int] | range) -> torch.Tensor:
-        """Decode frames, in the order and as often as they are asked for.
+        """Decode frames in the requested order; repeated numbers are allowed.
 
         Args:
             indices: Frame numbers, from 0.
@@ -98,15 +98,15 @@ class Video:
             uint8 (N, C, H, W).
 
         Raises:
-            DataError: The file cannot be decoded.
-            IndexError: A frame number lies past the end.
+            DataError: If the file cannot be decoded.
+            IndexError: If a frame number is past the end.
         """
         decoded = self._pictures(list(indices))
         return fit(decoded, frame_size=self.frame_size, channels=self.channels)
 
     def _pictures(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
         """Decode frames as stored, uint8 (H, W, 3), RGB; or (H, W, 1) if marked as grey."""
-        with _damage_told(self.path):
+        with _damage_reported(self.path):
             found = packets(self.path)
             channels = 1 if found.title == GREY_MARK else 3
             for picture in self._stored(found, indices):
@@ -125,7 +125,7 @@ class Video:
 
 
 def _runs(indices: Sequence[int]) -> Iterator[range]:
-    """Part frame numbers into runs of successive ones."""
+    """Split frame numbers into runs of successive numbers."""
     start = 0
     for stop in range(1, len(indices) + 1):
         if stop == len(indices) or indices[stop] != indices[stop - 1] + 1:
@@ -135,17 +135,17 @@ def _runs(indices: Sequence[int]) -> Iterator[range]:
 
 @lru_cache(maxsize=OPEN_READERS)
 def _reader(path: Path, thread: int) -> decord.VideoReader:
-    """Open a video, once for each thread: a reader is for use by one at a time."""
+    """Open a video, once for each thread: a reader serves one thread."""
     return decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
 
 
-# A reader owns a thread; a forked child would inherit it dead and wait for it for ever on closing.
+# A reader owns a thread. It is dead in a forked child, which would wait for it forever on closing.
 os.register_at_fork(before=_reader.cache_clear)
 
 
 @contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
-    """Turn what decord and PyAV raise on a damaged file into a DataError."""
+def _damage_reported(path: Path) -> Iterator[None]:
+    """Turn the errors of decord and PyAV on a damaged file into a DataError."""
     try:
         yield
     except (decord.DECORDError, *DECODER_ERRORS) as error:
@@ -153,17 +153,22 @@ def _damage_told(path: Path) -> Iterator[None]:
 
 
 def fit(pictures: Iterable[np.ndarray], *, frame_size: int | None, channels: int) -> torch.Tensor:
-    """Turn pictures as stored into frames, grey if asked for, and resized, as OpenCV does both.
+    """Convert stored pictures to frames: resize them, and convert them to grey, with OpenCV.
 
-    The published figures rest on its bilinear resize, without antialiasing.
+    The published figures depend on its bilinear resize without antialiasing.
 
     Args:
         pictures: uint8 (H, W, 3), RGB, or (H, W, 1), grey.
-        frame_size: Height and width that they are resized to, pixels; None: as stored.
+        frame_size: Height and width to resize to, pixels; None: as stored.
         channels: 1 for grey, 3 for RGB.
 
     Returns:
         uint8 (N, C, H, W).
+
+    Example:
+        >>> picture = np.zeros((240, 360, 3), np.uint8)
+        >>> fit([picture], frame_size=64, channels=1).shape
+        torch.Size([1, 1, 64, 64])
     """
     frames = [_fitted(picture, frame_size, channels) for picture in pictures]
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
@@ -175,5 +180,5 @@ def _fitted(picture: np.ndarray, frame_size: int | None, channels: int) -> np.nd
         picture = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
     if frame_size is not None:
         picture = cv2.resize(np.ascontiguousarray(picture), (frame_size, frame_size))
-    picture = np.atleast_3d(picture)  # OpenCV leaves out a single channel
+    picture = np.atleast_3d(picture)  # OpenCV drops a single channel
     return picture.repeat(3, axis=2) if grey and channels == 3 else picture

@@ -1,12 +1,12 @@
-"""Frames of a video by number, with few of them in memory at a time, however long the video is.
+"""Frames of a video by number, with a few of them in memory at once, for any length of the video.
 
 decord decodes ahead in a thread of its own, into a queue without bound: while a reader waits for a
-frame, it hands all packets that it can read to that thread, which decodes them whether or not
-anybody takes them out. So decord is given no more than it may decode to the end: a file whose
-frames all fit in memory, or an excerpt of a file, whose packets are those of a few frames. Both
-bounds hold on a busy machine too, where the frames wait in the queue. Of larger pictures only a few
-would fit, and each excerpt decodes again from the key frame before it; these come through PyAV,
-which decodes one frame when one is requested. All three give the same values.
+frame, that thread decodes all packets that it can read, whether or not the reader takes their
+frames. decord therefore opens only files whose frames all fit in memory, or an excerpt of a file
+with the packets of a few frames. Both bounds also hold on a busy machine, where frames wait in the
+queue. Few large pictures would fit, and each excerpt would decode again from the key frame before
+it; these are read through PyAV, which decodes a frame when it is requested. All three ways return
+the same values.
 """
 
 from bisect import bisect_left
@@ -22,19 +22,19 @@ from av.video.reformatter import VideoReformatter
 from memguard.data.video.decoding import Orientation, opened
 from memguard.data.video.packets import RGB, Packets, packets_from
 
-# What decord may hold in memory for one reader.
+# The most bytes of frames that decord may hold for one reader.
 DECORD_BYTES = 64 * 2**20
 
-# Frames that an excerpt must hold at least, so that few are decoded again for the next one: those
-# of a stretch of windows, of pictures up to 860×640.
+# The fewest frames of an excerpt, those of a stretch of windows with pictures up to 860×640.
+# Shorter excerpts would decode many frames again.
 EXCERPT_FRAMES = 40
 
-# Codecs that MP4 holds a packet a frame.
+# Codecs with one frame per packet in MP4.
 EXCERPTED_CODECS = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mjpeg"})
 
 
 def decord_may_open(found: Packets) -> bool:
-    """Whether all frames of a file fit in memory, as decord may decode all of them."""
+    """Return whether all frames of a file fit in memory: decord may decode all of them."""
     return found.frames * found.frame_bytes <= DECORD_BYTES
 
 
@@ -54,7 +54,7 @@ def batch(reader: decord.VideoReader, frames: Sequence[int]) -> np.ndarray:
 
 
 def _unpadded(decoded: np.ndarray) -> np.ndarray:
-    """Cut off the padding of some narrow rows, which decord takes for channels."""
+    """Remove the padding of some narrow rows, which decord treats as channels."""
     *some, height, width, channels = decoded.shape
     if channels == RGB:
         return decoded
@@ -67,15 +67,15 @@ def pictures(path: Path, found: Packets, frames: range) -> Iterator[np.ndarray]:
 
     Args:
         path: The file.
-        found: What its packets say.
-        frames: Their numbers.
+        found: The packets of the file.
+        frames: The numbers of the frames.
 
     Yields:
         uint8 (H, W, 3), RGB.
 
     Raises:
-        decord.DECORDError, av.FFmpegError: They do not decode.
-        ValueError: One of them is missing.
+        decord.DECORDError, av.FFmpegError: If a frame does not decode.
+        ValueError: If a frame is missing.
     """
     at_a_time = DECORD_BYTES // max(found.frame_bytes, 1)
     if (
@@ -91,28 +91,28 @@ def pictures(path: Path, found: Packets, frames: range) -> Iterator[np.ndarray]:
 
 
 def _through_decord(path: Path, found: Packets, frames: range) -> Iterator[np.ndarray]:
-    """Decode so few frames that all of them fit in memory."""
+    """Decode a few frames, which all fit in memory."""
     excerpt, before = _excerpt(path, found, frames)
     reader = decord.VideoReader(excerpt, ctx=decord.cpu(0), num_threads=1)
     if before:
-        # decord is to drop them before it is given the first packet, so they take no memory.
+        # decord drops them before it reads the first packet; they take no memory.
         reader.skip_frames(before)
     for _ in frames:
         yield _unpadded(reader.next().asnumpy())
 
 
 def _excerpt(path: Path, found: Packets, frames: range) -> tuple[BytesIO, int]:
-    """Copy the packets that some frames need, as they are, into a video of their own.
+    """Copy the packets of some frames, unchanged, into a video of their own.
 
     Returns:
-        The video, which ends with these frames, and how many frames come before them in it.
+        The video, which ends with these frames, and the number of frames before them.
     """
     assert found.stamps is not None
     stamps = found.stamps[frames.start : frames.stop]
     missing = len(stamps)
     before = 0
     excerpt = BytesIO()
-    # MP4 says how many frames it has; of other formats decord would work it out, and fail.
+    # MP4 declares its number of frames; decord fails to compute it for other formats.
     with opened(path) as (container, stream), av.open(excerpt, "w", format="mp4") as copied:
         copy = copied.add_stream_from_template(stream)
         for packet in packets_from(container, stream, found.start(frames.start)):
@@ -133,7 +133,7 @@ def _through_pyav(path: Path, found: Packets, frames: range) -> Iterator[np.ndar
     to_rgb = VideoReformatter()
     wanted = frames.start
     with opened(path) as (container, stream):
-        stream.codec_context.thread_count = 1  # windows have threads of their own
+        stream.codec_context.thread_count = 1  # windows are decoded in several threads
         read = packets_from(container, stream, found.start(frames.start))
         decoded = (frame for packet in read for frame in packet.decode())
         for count, frame in enumerate(decoded):

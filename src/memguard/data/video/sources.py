@@ -1,8 +1,8 @@
-"""Addresses of cameras: shown without what gives access to them, and handed on with it.
+"""Addresses of cameras, shown without their credentials.
 
-:func:`put_aside` keeps a source before anything can record it. Configuration, logs and tables have
-the shown name from then on; :func:`true_source` gives the source to whoever opens it. The
-environment carries it to the processes of a sweep's jobs; no file does.
+:func:`put_aside` replaces a source by its shown name before any file records it. Configuration,
+logs and tables have the shown name. :func:`true_source` returns the source to open. The environment
+passes it to the processes of a sweep's jobs; no file contains it.
 """
 
 import json
@@ -13,10 +13,10 @@ from urllib.parse import quote
 VARIABLE = "MEMGUARD_SOURCES"
 HIDDEN = "***"
 
-# Parts of a query that choose a picture and give no access; everything else is hidden.
+# Parts of a query that select a picture and give no access; all others are hidden.
 HARMLESS = frozenset({"channel", "subtype", "stream", "unicast", "profile", "resolution", "fps"})
 LONGEST_HARMLESS = 16
-# Some recorders have a key for a path; paths that people choose are shorter, or have no digits.
+# Some recorders have a key as path; paths that people choose are shorter, or have no digits.
 SHORTEST_KEY = 12
 
 _URL = re.compile(r"((?:[A-Za-z][\w+.-]*:)*[A-Za-z][\w+.-]*)://(.*)", re.DOTALL)
@@ -25,9 +25,9 @@ _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def shown(source: str) -> str:
-    """Name a source without user, password, and keys in its path or query.
+    """Return a source without user, password, and keys in its path or query.
 
-    In doubt a part is hidden. A path to a file is shown as it is.
+    Ambiguous parts are hidden. A path to a file is shown unchanged.
 
     Example:
         >>> shown("rtsp://admin:pw@door:554/cam/realmonitor?channel=1&token=t0p")
@@ -43,7 +43,7 @@ def shown(source: str) -> str:
     scheme, rest = url.groups()
     place, slash, tail = rest.partition("/")
     before, at, host = place.rpartition("@")
-    if "@" in tail or "?" in before:  # where the password ends is not certain
+    if "@" in tail or "?" in before:  # the end of the password is ambiguous
         return f"{scheme}://{HIDDEN}"
     host, *query_of_host = re.split("[?#]", host, maxsplit=1)
     path, *query_of_path = re.split("[?#]", tail, maxsplit=1)
@@ -73,10 +73,10 @@ def _is_harmless(pair: str) -> bool:
 
 
 def put_aside(source: str) -> str:
-    """Keep a source for :func:`true_source`, where it shows more than anybody may read.
+    """Store a source with credentials for :func:`true_source`.
 
     Returns:
-        What to call it from here on: its shown name, with a number where two share that.
+        The name to use from now on: the shown name, with a number if two sources share it.
     """
     aside = _aside()
     name = shown(source)
@@ -90,7 +90,7 @@ def put_aside(source: str) -> str:
 
 
 def true_source(name: str) -> str:
-    """Give back the source that was put aside under a name, or the name where none was."""
+    """Return the source stored under a name, or the name if there is none."""
     return _aside().get(name, name)
 
 
@@ -99,9 +99,9 @@ def _aside() -> dict[str, str]:
 
 
 def encoded(source: str) -> str:
-    """Write user and password of a URL as FFmpeg reads them: what has a meaning there in percent.
+    """Percent-encode user and password of a URL for FFmpeg.
 
-    What is encoded already stays as it is.
+    Encoded characters stay unchanged.
 
     Example:
         >>> encoded("rtsp://admin:p#w@/s@door/1")
@@ -119,7 +119,7 @@ def encoded(source: str) -> str:
 
 
 def _access(rest: str) -> str:
-    """Find user and password in what follows the scheme, as people type them."""
+    """Find user and password after the scheme, as people type them."""
     place = rest.partition("/")[0]
     if _HOST.fullmatch(place.partition("?")[0]):
         return ""

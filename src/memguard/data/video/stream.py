@@ -1,4 +1,4 @@
-"""Pictures in the order in which they were filmed, from a file or a camera, a few at a time."""
+"""Pictures of a file or a camera in order, a few at once."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from memguard.data.video.decoding import Picture, contents, decoded, no_frames, 
 from memguard.data.video.timing import Clock
 from memguard.errors import DataError
 
-# So few that those of a large picture fit into memory, so many that an encoder has work.
+# A few pictures, large ones within the memory, keep an encoder busy.
 AT_A_TIME = 8
 BYTES_AT_A_TIME = 48 * 2**20
 
@@ -22,10 +22,10 @@ class Pictures(NamedTuple):
 
     Attributes:
         rgb: uint8 (N, 3, H, W), as stored.
-        first: The number of the first, from 0.
-        seconds: (N,), when each was filmed, since the beginning.
-        follows: Whether the first comes right after the last one before it; otherwise what was in
-            between is lost.
+        first: The number of the first picture, from 0.
+        seconds: (N,), the time of each picture since the beginning.
+        follows: Whether the first picture directly follows the one before; if not, pictures between
+            them are lost.
     """
 
     rgb: Tensor
@@ -35,11 +35,11 @@ class Pictures(NamedTuple):
 
 
 class Stream(Protocol):
-    """Where pictures come from."""
+    """A source of pictures."""
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """The name of the stream in results."""
         ...
 
     @property
@@ -49,24 +49,24 @@ class Stream(Protocol):
 
     @property
     def length(self) -> int | None:
-        """How many pictures there are, as far as is known; None where nobody knows."""
+        """The expected number of pictures; None if unknown."""
         ...
 
     def __iter__(self) -> Iterator[Pictures]:
-        """Yield all of them, in order."""
+        """Yield all pictures in order."""
         ...
 
 
 class VideoStream:
-    """The pictures of a video file, through PyAV: memory stays flat, however long it is.
+    """The pictures of a video file, read through PyAV, with constant memory for any length.
 
     Args:
         path: The file.
-        name: What to call it; None: as the file.
+        name: The name in results; None: the name of the file.
 
     Raises:
-        DataError: There is no such file, it does not decode, or there is no picture in it. While it
-            is read: what follows does not decode, or is cut off; all that comes before was given.
+        DataError: If there is no such file, it does not decode, or it has no picture; or, after all
+            pictures before, if the next one does not decode, or the file is cut off.
     """
 
     def __init__(self, path: Path, name: str | None = None) -> None:
@@ -82,7 +82,7 @@ class VideoStream:
         self.fps = self._contents.fps
 
     def __iter__(self) -> Iterator[Pictures]:
-        """Yield all of them, in order."""
+        """Yield all pictures in order."""
         clock, first = Clock(self.fps), 0
         for batch in _batches(decoded(self._path)):
             rgb = torch.from_numpy(np.stack([picture.rgb for picture in batch]))
@@ -93,7 +93,7 @@ class VideoStream:
 
 
 def _batches(pictures: Iterator[Picture]) -> Iterator[list[Picture]]:
-    """Yield a few pictures at a time; where an error ends them, those before it as well."""
+    """Yield a few pictures at once, and those before an error before it."""
     batch: list[Picture] = []
     try:
         for picture in pictures:

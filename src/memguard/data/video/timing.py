@@ -1,4 +1,4 @@
-"""Times of frames and rates of videos, mended where a file's own are not credible."""
+"""Times of frames and rates of videos, corrected where those of a file are not credible."""
 
 import math
 from collections.abc import Sequence
@@ -6,25 +6,25 @@ from fractions import Fraction
 from itertools import pairwise
 from statistics import median
 
-# No camera that is watched films faster; containers with a time base of milliseconds claim 1000,
+# No surveillance camera is faster; containers with a time base of milliseconds declare 1000,
 # streams with that of MPEG 90 000.
 FASTEST = 240.0
 USUAL_FPS = 25.0
 
-# A declared rate may differ by so much from the measured one, as times are rounded.
+# The relative difference between a declared and a measured rate, because times are rounded.
 RATE_TOLERANCE = 0.02
 
 # Seconds. Pictures out of order differ by less than the first; a clock that jumps back farther was
-# set anew. No gap between two pictures of one video is as long as the second.
+# reset. No gap between two pictures of one video is as long as the second.
 DISORDER = 1.0
 LONGEST_GAP = 86400.0
 
 
 def credible_rate(*declared: Fraction | float | None) -> float:
-    """Choose the first rate that a camera may have; without any, the usual one.
+    """Choose the first credible rate; without any, the usual rate of 25.
 
     Args:
-        declared: Rates as headers have them, the most trustworthy first, frames per second.
+        declared: Rates of headers, the most reliable first, frames per second.
 
     Returns:
         Frames per second.
@@ -38,13 +38,13 @@ def credible_rate(*declared: Fraction | float | None) -> float:
 
 
 def measured_rate(times: Sequence[float]) -> float | None:
-    """Count frames per second on average; the last frame lasts as long as most.
+    """Measure the average rate; the last frame has the median duration.
 
     Args:
-        times: When frames begin, in any order, seconds.
+        times: The times of frames, in any order, seconds.
 
     Returns:
-        Frames per second; None where the times do not tell.
+        Frames per second; None if the times determine no rate.
 
     Example:
         >>> measured_rate([0.0, 0.1, 0.2, 0.7])
@@ -55,18 +55,18 @@ def measured_rate(times: Sequence[float]) -> float | None:
     if not gaps or ordered[-1] == ordered[0]:
         return None
     rate = len(ordered) / (ordered[-1] - ordered[0] + median(gaps))
-    return rate if 0 < rate < math.inf else None  # times too far apart or too near to count by
+    return rate if 0 < rate < math.inf else None  # None: times too far apart or too close
 
 
 def frame_rate(
     times: Sequence[float], declared: Sequence[Fraction | float | None], tick: float = 0.0
 ) -> float:
-    """Tell the frames per second of a file, on average: as declared if its times agree.
+    """Return the average rate of a file: the declared rate if it agrees with the times.
 
     Args:
-        times: When its frames begin, in any order, seconds; empty where the file does not say.
-        declared: Rates as its header has them, the most trustworthy first, frames per second.
-        tick: What its times are rounded to, seconds.
+        times: The times of its frames, in any order, seconds; may be empty.
+        declared: Rates of its header, the most reliable first, frames per second.
+        tick: The resolution of its times, seconds.
 
     Returns:
         Frames per second, positive and finite.
@@ -88,10 +88,10 @@ def frame_rate(
 
 
 class Clock:
-    """Turns the time stamps of successive frames into times that begin at 0 and rise.
+    """Turn the time stamps of successive frames into times that begin at 0 and rise.
 
-    A stamp that is missing or does not rise gives way to the time of the frame before and one
-    frame's duration. A clock that was set anew goes on from there.
+    If a stamp is missing or does not rise, the frame begins one frame's duration after the one
+    before. The times continue after a reset of the recorder's clock.
 
     Args:
         fps: The rate of the video, frames per second.
@@ -105,13 +105,16 @@ class Clock:
     def __init__(self, fps: float) -> None:
         self._step = 1 / fps
         self._offset: float | None = None
-        self._trusted, self._since = 0.0, -1  # the last time that was read, and frames after it
+        self._trusted, self._since = (
+            0.0,
+            -1,
+        )  # the last credible time, and frames after it
 
     def __call__(self, stamp: float | None) -> float:
-        """Tell when the next frame begins, in seconds since the first.
+        """Return the time of the next frame, in seconds since the first.
 
         Args:
-            stamp: What the file says, seconds; None: nothing.
+            stamp: The stamp of the frame, seconds; None if it has none.
         """
         last = self._trusted + self._since * self._step
         self._since += 1
@@ -119,7 +122,7 @@ class Clock:
         if stamp is None or not math.isfinite(stamp):
             return expected
         if self._offset is None or not -DISORDER <= stamp - self._offset - last <= LONGEST_GAP:
-            self._offset = stamp - expected  # begun, or set anew
+            self._offset = stamp - expected  # at the first frame, or after a reset
             return expected
         time = stamp - self._offset
         if time <= last:
