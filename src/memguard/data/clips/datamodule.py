@@ -60,15 +60,13 @@ class ClipDataModule(pl.LightningDataModule):
         held_out: The held-out segments of the training videos, after `setup`.
         test_segments: The test videos, after `setup`.
 
-    Example::
-
-        from memguard.data.datasets.folder import folder
-
-        module = ClipDataModule(
-            folder("door"), cache_dir="cache", past=4, frame_size=64, channels=1, batch_size=4,
-            threads=1, holdout=0.05, seed=0,
-        )
-        trainer.fit(detector, datamodule=module)
+    Example:
+        >>> module = ClipDataModule(
+        ...     Benchmark("door", train=(), test=()), cache_dir="cache", past=4, frame_size=64,
+        ...     channels=1, batch_size=4, threads=1, holdout=0.05, seed=0,
+        ... )
+        >>> module.length  # frames of a window: the past and the frame to predict
+        5
     """
 
     def __init__(
