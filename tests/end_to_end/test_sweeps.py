@@ -92,6 +92,7 @@ def test_an_interrupted_sweep_reports_what_is_finished_and_how_it_goes_on(
     assert process.returncode == 128 + number
     assert f"hydra.sweep.dir={sweep} goes on" in said
     assert "checkpoint=" not in said
+    assert "Nothing is lost" not in said  # the job itself begins again
     assert "Traceback" not in said
     with (sweep / "sweep.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

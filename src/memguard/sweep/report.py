@@ -107,7 +107,7 @@ def _report_finished_jobs(config: DictConfig) -> None:
     write_report(folder, jobs, config.optimized_metric)
     finished = sum(job.metrics is not None for job in jobs)
     log.warning(
-        "The sweep was interrupted after %d finished jobs: the same command with "
+        "The sweep was interrupted with %d of its jobs finished: the same command with "
         "hydra.sweep.dir=%s resumes with the others.", finished, folder,
     )  # fmt: skip
 
@@ -194,7 +194,8 @@ def print_ranking(jobs: Sequence[Job], names: Sequence[str], folder: Path) -> No
         spreads = [_spread([run[name] for run in runs if name in run]) for name in names]
         table.add_row(*map(_shown, setting), str(len(runs)), *spreads)
     console = Console(markup=False)
-    console.print(table)
+    if results:
+        console.print(table)
     for job in jobs:
         if job.metrics is None:
             reason = f": {job.failure}" if job.failure else ""

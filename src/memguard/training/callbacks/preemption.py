@@ -189,9 +189,10 @@ class SafeCheckpoints(ModelCheckpoint):
     def _leave(self, trainer: pl.Trainer) -> None:
         """End the command, with the exit status that shells give to the signal."""
         number = signal.Signals(self._received or signal.SIGTERM)
-        log.warning(
-            "Stopped by %s after the step it came in. %s", number.name, self._left_by(trainer)
-        )
+        if trainer.is_global_zero:
+            log.warning(
+                "Stopped by %s after the step it came in. %s", number.name, self._left_by(trainer)
+            )
         raise SystemExit(128 + number)
 
     def _left_by(self, trainer: pl.Trainer) -> str:
@@ -200,6 +201,8 @@ class SafeCheckpoints(ModelCheckpoint):
         in_place = getattr(trainer.lightning_module, "begun_from_weights", False)
         instead = " instead of weights" if in_place and sweep_folder() is None else ""
         goes_on = f"the same command with {way_on(self.newest)}{instead} goes on"
+        if sweep_folder() is not None:
+            return f"This job is trained again later: {goes_on}."
         step = trainer.global_step
         if self._saved_step == step:
             return f"Nothing is lost: {goes_on}."

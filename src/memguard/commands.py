@@ -1,0 +1,83 @@
+"""Commands: a function of Hydra's for each of train, evaluate, score, prepare and import."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from memguard.config.compose import config_folder, register_resolvers
+from memguard.config.keys import with_known_keys
+from memguard.convert import official
+from memguard.interrupts import INTERRUPTED
+from memguard.live import watch
+from memguard.sweep import jobs
+from memguard.sweep.report import reported_if_interrupted
+from memguard.training import experiment
+
+register_resolvers()
+# Stored, not searched for: beside the groups of conf/, model=… would be a choice from one of them.
+ConfigStore.instance().store(
+    "import_official", OmegaConf.load(f"{config_folder()}/import_official.yaml")
+)
+
+
+@reported_if_interrupted
+@with_known_keys("train", config_folder())
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="train")
+def train(config: DictConfig) -> float | None:
+    """Train and test a detector, by itself or as a job of a sweep."""
+    return jobs.run_job(config, _in_own_folder(experiment.train))
+
+
+@reported_if_interrupted
+@with_known_keys("evaluate", config_folder())
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="evaluate")
+def evaluate(config: DictConfig) -> float | None:
+    """Test a trained detector, by itself or as a job of a sweep."""
+    return jobs.run_job(config, _in_own_folder(experiment.evaluate))
+
+
+@with_known_keys("prepare", config_folder())
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="prepare")
+def prepare(config: DictConfig) -> None:
+    """Inspect and convert the videos of a dataset."""
+    experiment.prepare(config, dataset=HydraConfig.get().runtime.choices["dataset"])
+
+
+@with_known_keys("score", config_folder())
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="score")
+def score(config: DictConfig) -> None:
+    """Score videos or a camera."""
+    if not watch.score(config, _folder()):
+        sys.exit(INTERRUPTED)
+
+
+@hydra.main(version_base="1.3", config_path=None, config_name="import_official")
+def import_official(config: DictConfig) -> None:
+    """Convert a checkpoint of the authors' code."""
+    official.import_checkpoint(config)
+
+
+def _folder() -> Path:
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def _in_own_folder(work: Callable[..., dict[str, float]]) -> jobs.Work:
+    """Give a training or test the folder that Hydra has made for it."""
+    in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
+    return partial(work, folder=_folder(), in_sweep=in_sweep)
+
+
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "score": score,
+    "prepare": prepare,
+    "import-official": import_official,
+}
