@@ -3,7 +3,7 @@
 Source: Lu, Shi, Jia, "Abnormal Event Detection at 150 FPS in MATLAB", ICCV 2013.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from memguard.data.datasets.benchmark import Benchmark, records
@@ -65,19 +65,12 @@ def avenue(root: Path | str, labels: str | None = None) -> Benchmark:
     if labels not in (None, "intervals", "masks"):
         raise ConfigError(f"dataset.labels={labels} cannot work: it must be intervals or masks.")
     root = existing_root(root)
-    train, test, test_folder = find_splits(
-        TREE,
-        *(
-            (place / "training_videos", place / "testing_videos")
-            for place in (root, root / "Avenue Dataset")
-        ),
-        frame_folders(root),
-    )
+    train, test, test_folder = find_splits(TREE, *_layouts(root))
     interval_files = root / "avenue.mat", root / "frame_labels_avenue.npy"
-    mask_folders = (
+    mask_folders = [
         place / "ground_truth_demo" / "testing_label_mask"
         for place in (test_folder.parent, test_folder.parent.parent)
-    )
+    ]
     label_set = labels or ("intervals" if first_existing(*interval_files) else "masks")
     # A requested label set is required: neither the other one nor none replaces it.
     unlabelled = None if labels else Benchmark("avenue", records(train), records(test))
@@ -93,6 +86,13 @@ def avenue(root: Path | str, labels: str | None = None) -> Benchmark:
         test=records(test, labels=by_video, masks=masks),
         label_set=label_set,
     )
+
+
+def _layouts(root: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield the candidates for the folders of training and test videos."""
+    for place in (root, root / "Avenue Dataset"):
+        yield place / "training_videos", place / "testing_videos"
+    yield frame_folders(root)
 
 
 def _masks(folder: Path | None, test: Iterable[str]) -> dict[str, Path]:
