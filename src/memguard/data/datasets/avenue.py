@@ -80,12 +80,8 @@ def avenue(root: Path | str, labels: str | None = None) -> Benchmark:
     else:
         masks = _masks(first_existing(*mask_folders), test)
         by_video = read_labels(find_labels(TREE, unlabelled, *interval_files), test)
-    return Benchmark(
-        name="avenue",
-        train=records(train),
-        test=records(test, labels=by_video, masks=masks),
-        label_set=label_set,
-    )
+    labelled = records(test, labels=by_video, masks=masks)
+    return Benchmark("avenue", records(train), labelled, label_set)
 
 
 def _layouts(root: Path) -> Iterator[tuple[Path, Path]]:
