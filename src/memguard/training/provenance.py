@@ -15,9 +15,8 @@ from typing import Any
 
 import torch
 
-from memguard import __version__
-
 PACKAGE = Path(__file__).parents[1]
+DISTRIBUTION = "memguard-vad"
 PACKAGES = (
     "torch",
     "pytorch-lightning",
@@ -57,7 +56,7 @@ def _commit(package: Path = PACKAGE) -> str:
             return git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         pass  # no git, no checkout, or not tracked by it
-    return f"unknown: memguard {__version__} does not run from its own git checkout"
+    return "unknown: memguard does not run from its own git checkout"
 
 
 def _without_git(environment: Mapping[str, str]) -> dict[str, str]:
@@ -110,10 +109,10 @@ class Provenance:
 
 def _versions() -> dict[str, str]:
     """Name the version of each package that results depend on, if it is there."""
-    versions = {"memguard": __version__}
-    for name in PACKAGES:
+    versions = {}
+    for name in (DISTRIBUTION, *PACKAGES):
         with suppress(PackageNotFoundError):
-            versions[name] = version(name)
+            versions["memguard" if name == DISTRIBUTION else name] = version(name)
     return versions
 
 

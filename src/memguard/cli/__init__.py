@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-from memguard.interrupts import loading, quietly_interrupted
+from memguard.cli.interrupts import loading, quietly_interrupted
 
 COMMANDS = ("train", "evaluate", "score", "prepare", "import-official")
 
@@ -27,6 +27,6 @@ def run_command(name: str) -> None:
     literal = ("model", "items", "output") if name == "import-official" else ()
     with quietly_interrupted():
         with loading():  # for seconds
-            from memguard import commands
+            from memguard.cli import commands
             from memguard.config.command_line import run
         run(commands.COMMANDS[name], literal)

@@ -11,10 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from memguard.cli.interrupts import INTERRUPTED
 from memguard.config.compose import config_folder, register_resolvers
 from memguard.config.keys import with_known_keys
 from memguard.convert import official
-from memguard.interrupts import INTERRUPTED
 from memguard.live import watch
 from memguard.sweep import jobs
 from memguard.sweep.report import reported_if_interrupted

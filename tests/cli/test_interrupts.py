@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memguard.interrupts import INTERRUPTED, quietly_interrupted
+from memguard.cli.interrupts import INTERRUPTED, quietly_interrupted
 
 
 def after_an_interrupt(status: int | str) -> None:
@@ -51,7 +51,7 @@ import os, runpy, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def press(name, *args, **kwargs):
-    if isinstance(name, str) and name != "memguard.commands":  # modules that load before it
+    if isinstance(name, str) and name != "memguard.cli.commands":  # modules that load before it
         return
     os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGINT)
