@@ -132,20 +132,20 @@ def _fit_in_group(rank: int, folder: str) -> None:
         try:
             fit([rank], 2, Spoil(), SameItems())
         except UserError as error:
-            told = str(error)
+            reported = str(error)
         found = {name: getattr(record, name) for name in ("losses", "items", "used", "normal")}
         statistics = nn.BatchNorm1d(1)
         statistics.get_buffer("running_mean").fill_(5 + rank)
         share_buffers(statistics)
         found["shared"] = float(statistics.get_buffer("running_mean"))
         found["gathered"] = gathered(f"of {rank}")
-        torch.save((model.state_dict(), found, told), f"{folder}/{rank}.pt")
+        torch.save((model.state_dict(), found, reported), f"{folder}/{rank}.pt")
         distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """What each of two processes has after training: weights, its record, and what it was told."""
+    """The weights, the record and the reported error of each of two processes after training."""
     folder = tmp_path_factory.mktemp("group")
     torch.multiprocessing.spawn(_fit_in_group, (str(folder),), 2)
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
@@ -153,7 +153,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def one() -> tuple[Detector, Record]:
-    """What one process has after training on the joined batches."""
+    """The detector and record of one process after training on the joined batches."""
     return fit([0, 1], 1)
 
 
@@ -190,8 +190,8 @@ def test_items_are_the_same_to_the_bit_in_both_processes(both: list[Any]) -> Non
 
 
 def test_items_that_differ_stop_every_process_with_a_sentence(both: list[Any]) -> None:
-    for _, _, told in both:
-        assert told.startswith("After step 3 the memory's items of process 1 are not those of")
+    for _, _, reported in both:
+        assert reported.startswith("After step 3 the memory's items of process 1 are not those of")
 
 
 def test_buffers_are_the_first_processs_and_it_alone_has_what_all_gathered(both: list[Any]) -> None:

@@ -1,7 +1,7 @@
-"""Processes: several that run one command together, each on a device of its own.
+"""Processes that run one command together, each on its own device.
 
-torchrun, SLURM or Lightning starts them, and Lightning has them train and test as one. Here is what
-they must agree upon beside that, and how work is dealt to them.
+torchrun, SLURM or Lightning starts them, and Lightning has them train and test as one. This module
+adds the agreement on a run folder, the distribution of work and the exchange of results.
 """
 
 import os
@@ -26,7 +26,7 @@ AGREED = "memguard/agreed"
 
 
 def _starter() -> ClusterEnvironment | None:
-    """Who has started this process as one of several; None: nobody, or it is left to Lightning."""
+    """Find the launcher of this process; None for a single process, or one of Lightning's."""
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
     # A batch script has SLURM's other variables as well, though it is not one of several.
@@ -36,9 +36,10 @@ def _starter() -> ClusterEnvironment | None:
 
 @cache
 def _store(starter: type[ClusterEnvironment]) -> Store:
-    """What all processes can read before they are a group; kept, as the first one may serve it.
+    """Open the store that all processes read before they form a group.
 
-    It is where the group meets afterwards, so that no other port need be free.
+    The first process may serve it, and it has to stay open. The group meets at the same address
+    later, and needs no second free port.
     """
     place = starter()
     address = f"tcp://{place.main_address}:{place.main_port}"
@@ -47,16 +48,16 @@ def _store(starter: type[ClusterEnvironment]) -> Store:
 
 
 def agreed(decide: Callable[[], str]) -> str:
-    """Have the first process decide for all that were started together.
+    """Share the decision of the first process with all that were started together.
 
     Args:
-        decide: What the first one calls; the others get its answer.
+        decide: Called by the first process; the others receive its result.
     """
     starter = _starter()
     if starter is None or starter.world_size() == 1:
         return decide()
     store = _store(type(starter))
-    # Processes that torchrun starts again keep to what was decided.
+    # Processes that torchrun restarts keep the decision.
     if starter.global_rank() == 0 and not store.check([AGREED]):
         store.set(AGREED, decide())
     return store.get(AGREED).decode()
@@ -77,20 +78,20 @@ def nodes() -> int:
 
 
 def on_gpu(accelerator: str) -> bool:
-    """Tell whether Lightning's ``accelerator`` will be a GPU, which alone can share batch norm."""
+    """Return whether ``accelerator`` will be a GPU: batch norm is synchronised on GPUs alone."""
     return accelerator != "cpu" and torch.cuda.is_available()
 
 
 def alone_on_gpu(accelerator: str, devices: int | str) -> bool:
-    """Tell whether Lightning's ``accelerator`` and ``devices`` will be one GPU of one machine."""
+    """Return whether ``accelerator`` and ``devices`` will be one GPU of one machine."""
     return on_gpu(accelerator) and devices == 1 and nodes() == 1
 
 
 def require_together(trainer: pl.Trainer, *, in_sweep: bool) -> None:
-    """Refuse what several processes would do beside one another, or over again.
+    """Refuse processes that would each run the whole command.
 
     Args:
-        trainer: What they would work with.
+        trainer: As the command configures it.
         in_sweep: Whether this is a job of a sweep.
 
     Raises:
@@ -106,18 +107,18 @@ def require_together(trainer: pl.Trainer, *, in_sweep: bool) -> None:
     if in_sweep and trainer.num_devices > 1 and not starter:
         raise ConfigError(
             f"trainer.devices={trainer.num_devices} cannot work in a sweep on this machine, as "
-            "the other processes would start the sweep anew: set trainer.devices=1, or have the "
+            "the other processes would start the sweep again: set trainer.devices=1, or have the "
             "jobs started by hydra/launcher=submitit_slurm with hydra.launcher.tasks_per_node="
             f"{trainer.num_devices}."
         )
 
 
 def deal(sizes: Sequence[int], hands: int) -> list[list[int]]:
-    """Deal out pieces of work evenly: the largest first, each to whoever has least so far.
+    """Distribute pieces of work evenly: the largest first, each to the process with least so far.
 
     Args:
         sizes: Of the pieces.
-        hands: How many take some.
+        hands: The number of processes.
 
     Returns:
         For each, the numbers of its pieces, in order; nothing where there are too few.
@@ -136,10 +137,10 @@ def deal(sizes: Sequence[int], hands: int) -> list[list[int]]:
 
 
 def gathered(own: Own) -> list[Own]:
-    """Bring what each process has to the first one.
+    """Gather the objects of all processes in the first one.
 
     Returns:
-        There, what all have, its own first; elsewhere, and where there is one process, its own.
+        In the first process all objects, by rank; in another, or a single process, its own.
     """
     if not distributed.is_available() or not distributed.is_initialized():
         return [own]
@@ -150,10 +151,10 @@ def gathered(own: Own) -> list[Own]:
 
 
 def gathered_everywhere(own: Own) -> list[Own]:
-    """Bring what each process has to all of them.
+    """Gather the objects of all processes in each of them.
 
     Returns:
-        What all have, in the order of their ranks; where there is one process, its own.
+        All objects, by rank; in a single process, its own.
     """
     if not distributed.is_available() or not distributed.is_initialized():
         return [own]

@@ -1,4 +1,4 @@
-"""The cache folder: files that are there whole or not at all."""
+"""Write files whole or not at all, in the cache folder and elsewhere."""
 
 import os
 import platform
@@ -43,14 +43,14 @@ def put_into_cache(target: Path) -> Iterator[Path]:
 
 
 def clear_unfinished(cache_dir: Path) -> None:
-    """Remove what runs that were killed have left half-written in a cache folder."""
+    """Remove the unfinished files of killed runs from a cache folder."""
     for scratch in cache_dir.glob(f"{_scratch('*')}*"):
         if not _runs(int(scratch.name.split("-")[-2])):
             shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _scratch(process: int | str) -> str:
-    """How the name of a folder begins that a process of this machine writes a file in."""
+    """Begin the name of a folder in which a process of this machine writes a file."""
     return f".converting-{platform.node()}-{process}-"
 
 

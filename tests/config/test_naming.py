@@ -3,13 +3,13 @@
 from memguard.config.naming import job_name
 
 
-def test_a_jobs_name_tells_what_was_asked_and_nothing_else() -> None:
-    asked = ["dataset.root=/north", "seed=1"]
-    name = job_name("seed-1", asked)
-    assert name == job_name("seed-1", ["optimized_metric=test/auroc", *reversed(asked)])
+def test_a_jobs_name_names_its_overrides_and_nothing_else() -> None:
+    overrides = ["dataset.root=/north", "seed=1"]
+    name = job_name("seed-1", overrides)
+    assert name == job_name("seed-1", ["optimized_metric=test/auroc", *reversed(overrides)])
     assert name != job_name("seed-1", ["dataset.root=/south", "seed=1"])
-    assert "/" not in job_name("dataset.root-/north", asked)
-    assert len(job_name("seed-1_" * 100, asked)) < 200
+    assert "/" not in job_name("dataset.root-/north", overrides)
+    assert len(job_name("seed-1_" * 100, overrides)) < 200
     assert job_name("", [])
 
 

@@ -103,8 +103,8 @@ def test_a_test_is_not_as_short_as_its_training_was() -> None:
     trained = composed("trainer.fast_dev_run=true", "trainer.limit_test_batches=1", "test=false")
     own = OmegaConf.masked_copy(trained, [k for k in trained if k not in ("logger", "callbacks")])
     saved = {CONFIG_KEY: OmegaConf.to_container(own, resolve=True)}
-    asked = OmegaConf.create({"trainer": {"limit_test_batches": None, "accelerator": "cpu"}})
-    tested = as_trained(None, saved, asked)
+    requested = OmegaConf.create({"trainer": {"limit_test_batches": None, "accelerator": "cpu"}})
+    tested = as_trained(None, saved, requested)
     assert not {"fast_dev_run", "limit_test_batches"} & set(tested.trainer)
     assert tested.trainer.accelerator == "cpu"
     assert tested.test

@@ -144,7 +144,7 @@ def test_a_signal_saves_the_present_step_and_says_how_to_go_on(
     said = finish(running)
     assert running.returncode == 128 + number, said
     assert f"Stopped by {number.name}" in said
-    assert f"checkpoint={newest(tmp_path)} goes on" in said
+    assert f"checkpoint={newest(tmp_path)} resumes" in said
     assert "Traceback" not in said
     assert epoch <= steps_of(tmp_path) < 3 * epoch
     assert not list(newest(tmp_path).parent.glob("*.part"))
@@ -244,7 +244,7 @@ def test_where_another_process_is_killed_training_stops_with_a_sentence(
     said = finish(running)
     assert running.returncode == 1
     assert "Another process of this training has ended" in said
-    assert f"checkpoint={newest(tmp_path)} goes on" in said
+    assert f"checkpoint={newest(tmp_path)} resumes" in said
     assert "Traceback" not in said
     assert steps_of(tmp_path) > 2
 

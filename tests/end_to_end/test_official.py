@@ -129,7 +129,7 @@ def test_a_file_that_asks_for_code_is_one_sentence_and_writes_nothing(tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["model.pth"]
 
 
-def test_no_training_goes_on_from_an_imported_checkpoint(
+def test_no_training_resumes_from_an_imported_checkpoint(
     published: ModuleType, tmp_path: Path
 ) -> None:
     torch.save(published.convAE("pred", width=2, features=8, size=3), tmp_path / "model.pth")
@@ -138,7 +138,7 @@ def test_no_training_goes_on_from_an_imported_checkpoint(
     assert memguard("import_official", *files, folder=tmp_path).returncode == 0
     done = memguard("train", "checkpoint=m.ckpt", "logger=csv", folder=tmp_path)
     assert done.returncode == 1
-    assert "m.ckpt holds weights alone, so that no training can go on from it" in done.stderr
+    assert "m.ckpt holds weights alone, and no training can resume from it" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert "begin a new training from it with weights" in done.stderr
 

@@ -90,7 +90,7 @@ def test_an_interrupted_sweep_reports_what_is_finished_and_how_it_goes_on(
         process.send_signal(number)
         said = " ".join(process.stdout.read().split())
     assert process.returncode == 128 + number
-    assert f"hydra.sweep.dir={sweep} goes on" in said
+    assert f"hydra.sweep.dir={sweep} resumes" in said
     assert "checkpoint=" not in said
     assert "Nothing is lost" not in said  # the job itself begins again
     assert "Traceback" not in said

@@ -43,7 +43,7 @@ def changed(key: str, value: object) -> DictConfig:
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    """A checkpoint that no training can go on from."""
+    """A checkpoint that no training can resume from."""
     held = {CONFIG_KEY: plain_settings(composed()), "state_dict": {"memory.items": torch.eye(2)}}
     torch.save(held, tmp_path / "weights.ckpt")
     return tmp_path / "weights.ckpt"

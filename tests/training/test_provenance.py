@@ -79,8 +79,8 @@ def test_not_even_where_that_project_tracks_what_is_installed(tmp_path: Path) ->
 
 
 def test_without_any_repository_there_is_no_commit(tmp_path: Path) -> None:
-    told = _commit(package(tmp_path / "memguard"))
-    assert told.endswith("does not run from its own git checkout")
+    commit = _commit(package(tmp_path / "memguard"))
+    assert commit.endswith("does not run from its own git checkout")
 
 
 def test_a_worktree_and_a_submodule_give_their_own_commit(checkout: Path, tmp_path: Path) -> None:
@@ -102,9 +102,9 @@ def test_the_repository_of_a_hook_is_not_taken_for_ours(
     other = repository(tmp_path / "other")
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(other))
-    told = _commit(checkout / "src" / "memguard")
+    commit = _commit(checkout / "src" / "memguard")
     monkeypatch.undo()
-    assert told == git(checkout, "rev-parse", "HEAD")
+    assert commit == git(checkout, "rev-parse", "HEAD")
 
 
 def test_what_reads_video_is_named_with_its_version() -> None:

@@ -1,4 +1,4 @@
-"""A training goes on under the settings that it began with, and under no others."""
+"""A training resumes under the settings that it began with, and under no others."""
 
 from copy import deepcopy
 from functools import cache

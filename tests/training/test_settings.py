@@ -101,21 +101,21 @@ def test_settings_are_as_many_and_as_long_as_settings_are() -> None:
 
 def test_a_request_goes_before_what_was_trained_and_null_leaves_it() -> None:
     trained = {"seed": 1, "scoring": {"weight": 0.6, "smoothing": 2}, "trainer": {"max_epochs": 7}}
-    asked = OmegaConf.create({"seed": 2, "scoring": {"weight": None, "smoothing": 3}})
-    config = as_trained(None, {CONFIG_KEY: trained}, asked)
+    requested = OmegaConf.create({"seed": 2, "scoring": {"weight": None, "smoothing": 3}})
+    config = as_trained(None, {CONFIG_KEY: trained}, requested)
     assert (config.seed, config.scoring.weight, config.scoring.smoothing) == (2, 0.6, 3)
     assert config.trainer.max_epochs == 7
 
 
 def test_another_dataset_takes_no_setting_of_the_trained_one() -> None:
     dataset = {"_target_": "memguard.data.datasets.avenue.avenue", "root": "/a", "labels": "masks"}
-    for asked, expected in (
+    for requested, expected in (
         ({"root": "/b"}, dataset | {"root": "/b"}),
         (
             {"_target_": "memguard.data.datasets.folder.folder", "root": "/b"},
             {"_target_": "memguard.data.datasets.folder.folder", "root": "/b"},
         ),
     ):
-        request = OmegaConf.create({"dataset": asked})
+        request = OmegaConf.create({"dataset": requested})
         config = as_trained(None, {CONFIG_KEY: {"dataset": dataset}}, request)
         assert config.dataset == expected | {"on_error": "raise", "cache": "none"}

@@ -1,1 +1,1 @@
-"""Configuration: composed, checked, and said in a sentence where it is wrong."""
+"""Configuration: compose it, validate it, and report a fault in one sentence."""

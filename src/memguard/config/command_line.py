@@ -1,7 +1,7 @@
-"""A command's words, before Hydra reads them: paths and addresses mean what they say.
+"""Quote the words of a command line before Hydra reads them.
 
-Hydra's grammar has a meaning for ``= , : { [ ( #`` and more, and Hydra records every word. So the
-values of some keys are quoted here as it wants them, and addresses of cameras are put aside.
+Hydra's grammar gives ``= , : { [ ( #`` and more a meaning, and Hydra records every word. Paths are
+quoted here, which Hydra then takes literally. Addresses of cameras are kept out of its records.
 """
 
 import os
@@ -22,7 +22,7 @@ from memguard.data.video.sources import put_aside, shown
 from memguard.errors import ConfigError, UserError
 
 VIDEO = "video"
-MISSING = "???"  # OmegaConf takes it for a value that is not there yet
+MISSING = "???"  # OmegaConf's mark of a value that is not set yet
 LITERAL = frozenset(
     {
         VIDEO, "checkpoint", "weights", "dataset.root", "paths.data_dir", "paths.cache_dir",
@@ -48,10 +48,10 @@ _VARIABLE = re.compile(r"\$\{oc\.env:\s*(\w+)\s*(?:,\s*([^{}]*?)\s*)?\}")
 
 
 def run(command: Callable[[], object], literal: Sequence[str] = ()) -> None:
-    """Run a command of Hydra's under the words of this process, as their user means them.
+    """Run a command of Hydra with the quoted words of this process.
 
     Args:
-        command: What ``hydra.main`` made.
+        command: As ``hydra.main`` returns it.
         literal: Keys with paths that this command has beside those that all have.
     """
     try:
@@ -124,7 +124,7 @@ def _separated(text: str) -> Iterator[str]:
 
 
 def _require_whole_addresses(parts: list[str]) -> list[str]:
-    """Refuse values that are pieces of one address, as its password would be shown in them."""
+    """Refuse pieces of one address: they would show its password."""
     for before, part in pairwise(parts):
         cut = "://" in before and before[0] not in "'\""
         if cut and "@" in part[1:] and "://" not in part:
@@ -159,7 +159,7 @@ def _from_home(path: str) -> str:
 
 
 def _meaning(text: str, meant: str) -> str:
-    """Give a value as it is where Hydra reads it as meant, else in quotes."""
+    """Quote a value, unless Hydra reads it literally without quotes."""
     if text.lower() in ("", "null"):
         return text
     if meant == MISSING:
@@ -221,7 +221,7 @@ def _is_interpolation(text: str) -> bool:
 
 
 def quoted(text: str) -> str:
-    """Quote text so that it comes out of Hydra and OmegaConf as it is."""
+    """Quote text so that Hydra and OmegaConf return it unchanged."""
     return _in_quotes(re.sub(r"(\\*)\$\{", lambda match: 2 * match[1] + r"\${", text))
 
 

@@ -25,8 +25,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 def config_folder() -> str:
     """Find ``conf/``.
 
-    In a checkout's root the checkout's own folder is what runs, also when the package is installed;
-    else the one inside the installed package, or that of the checkout it is installed from.
+    A command in the root of a checkout uses the ``conf/`` there, even if the package is installed.
+    Others use the one inside the installed package, or that of an editable installation.
     """
     here = Path.cwd()
     in_checkout = (here / "src" / "memguard").is_dir()
@@ -36,12 +36,12 @@ def config_folder() -> str:
 
 
 def default_model() -> str:
-    """Name the published size where there is a GPU, the one for CPUs elsewhere."""
+    """Name the published size on a machine with a GPU, the small size on others."""
     return "mnad" if torch.cuda.is_available() else "mnad_small"
 
 
 def default_precision() -> str:
-    """Name bf16 where the device computes in it, 32 bits elsewhere."""
+    """Name bf16 on a device that computes in it, 32 bits on others."""
     if torch.cuda.is_available():
         computes_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
@@ -52,10 +52,10 @@ def default_precision() -> str:
 
 @cache
 def wandb_mode() -> str:
-    """Name W&B's mode: what the user says, else online where they are logged in, else offline."""
+    """Name the mode of W&B: ``WANDB_MODE``, else online for a logged-in user, else offline."""
     if "WANDB_MODE" in os.environ:
         return os.environ["WANDB_MODE"]
-    import wandb  # takes seconds, and only those who log to it should wait
+    import wandb  # takes seconds to load, and other loggers need not wait
 
     return "online" if wandb.login(prompt=False) else "offline"
 
@@ -66,7 +66,7 @@ def run_dir() -> str:
 
 
 def register_resolvers() -> None:
-    """Make the machine's answers, and the names of runs and sweeps, available to the YAML files."""
+    """Register the resolvers of the YAML files: defaults of the machine, names of runs."""
     open_trainer_group()
     for resolver in (
         default_model,
@@ -101,7 +101,7 @@ def compose(overrides: Sequence[str] = (), command: str = "train") -> DictConfig
         7
     """
     register_resolvers()
-    # A running command has composed its own configuration, and goes on with that.
+    # A running command has a configuration of its own, and keeps it.
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:

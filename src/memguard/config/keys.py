@@ -1,4 +1,4 @@
-"""Keys: the groups and settings of a command, and the nearest to one that it does not have."""
+"""Find a key or option that a command does not have, and name the nearest."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ Command = Callable[[], Any]
 
 
 def with_known_keys(name: str, folder: str) -> Callable[[Command], Command]:
-    """Have a command refuse a key that it does not have, and name the nearest.
+    """Decorate a command to refuse an unknown key and name the nearest.
 
     Args:
         name: Of its configuration.
@@ -87,7 +87,7 @@ def _chooses(override: Override, folder: Path) -> bool:
 
 
 def _no_option(override: Override, folder: Path) -> str | None:
-    """Refuse null and numbers for a group, of which Hydra gives a traceback."""
+    """Refuse null and numbers for a group: Hydra raises a traceback for them."""
     value = override.value()
     if override.is_delete() or override.is_sweep_override() or isinstance(value, (str, list)):
         return None
@@ -99,7 +99,7 @@ def _no_option(override: Override, folder: Path) -> str | None:
 
 
 def _unknown_option(override: Override, folder: Path) -> str | None:
-    """Refuse an option that is not there; Hydra passes over those of optional groups."""
+    """Refuse an unknown option; Hydra ignores one of an optional group."""
     group = override.key_or_group
     if override.is_delete() or group.startswith("hydra/") or not (folder / group).is_dir():
         return None

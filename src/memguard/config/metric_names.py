@@ -1,4 +1,4 @@
-"""Names of metrics: those that a training and its test log, for settings that refer to one."""
+"""Names of the metrics that a training and its test log, for settings that refer to one."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Refusals: a command that is refused before its work begins leaves nothing behind."""
+"""Remove the run folder of a command that was refused before its work began."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,7 +26,7 @@ class RefusedLeavesNothing(Callback):
         self._before: _Before | None = None
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note what is there."""
+        """Record the files that exist before the run."""
         hydra = HydraConfig.instance()
         outer = hydra.cfg
         hydra.set_config(config)  # the folder's name may refer to Hydra's choices
@@ -36,7 +36,7 @@ class RefusedLeavesNothing(Callback):
             hydra.cfg = outer
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Remove what Hydra made, if the command was refused."""
+        """Remove the files of Hydra if the command was refused."""
         refused = job_return.status == JobStatus.FAILED and isinstance(
             job_return._return_value, UserError
         )
@@ -62,7 +62,7 @@ class _Before:
         self._recorded = {path: path.read_bytes() for path in recorded}
 
     def restore(self, folder: Path, log: str) -> None:
-        """Put things as they were, if a folder holds nothing but Hydra's own files.
+        """Restore the earlier files, and remove a folder that holds only files of Hydra.
 
         Args:
             folder: That the run has; its name may have got a number since.

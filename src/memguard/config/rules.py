@@ -1,4 +1,4 @@
-"""Rules: which values a setting can have, and the sentence for one that it cannot have."""
+"""Rules: the values that each setting can have, and the sentence that refuses others."""
 
 from collections.abc import Callable, Iterable
 from math import isfinite
@@ -17,8 +17,8 @@ class Kind(NamedTuple):
     """A kind of value.
 
     Attributes:
-        works: Tells whether a value is one of them.
-        wanted: Their description, as it follows "it must be".
+        works: Whether a value is one of them.
+        wanted: Their description, after "it must be".
     """
 
     works: Callable[[Any], bool]
@@ -31,8 +31,8 @@ class Rule(NamedTuple):
     Attributes:
         key: Of the setting.
         kind: Its values.
-        optional_group: Whether it holds only where the setting's group is there: a command can
-            leave a callback out, say.
+        optional_group: Whether the rule applies only if the configuration has the setting's group:
+            a command can leave out a callback, for example.
     """
 
     key: str
@@ -89,7 +89,7 @@ def choice(*values: str | int) -> Kind:
 
 
 def either(*kinds: Kind) -> Kind:
-    """Allow what one of several kinds allows."""
+    """Allow the values of several kinds."""
     return Kind(
         lambda value: any(kind.works(value) for kind in kinds),
         " or ".join(kind.wanted for kind in kinds),
@@ -102,7 +102,7 @@ def or_null(kind: Kind) -> Kind:
 
 
 def described(kind: Kind, wanted: str) -> Kind:
-    """Give a kind a description of its own."""
+    """Replace the description of a kind."""
     return Kind(kind.works, wanted)
 
 
@@ -140,7 +140,7 @@ def _first_line(error: Exception) -> str:
 
 
 def shown(value: Any) -> str:
-    r"""Write a value as a command has it: on one line, without control characters.
+    r"""Format a value as on a command line, without control characters.
 
     >>> shown(True), shown(None), shown(0.1), shown("a\x1b[2J")
     ('true', 'null', '0.1', "'a\\x1b[2J'")
@@ -148,12 +148,12 @@ def shown(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = str(value)
-    text = text if text.isprintable() else ascii(text)  # a file may hold a terminal's commands
+    text = text if text.isprintable() else ascii(text)  # a file may hold control codes of terminals
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def is_patch(value: Any) -> bool:
-    """Tell whether a value is height and width as shares of a picture's."""
+    """Return whether a value is a height and a width, as shares of the frame's."""
     pair = isinstance(value, ListConfig) and len(value) == 2
     return pair and all(_is_number(share) and 0 < share <= 1 for share in value)
 

@@ -1,4 +1,4 @@
-"""The trainer's options: all that Lightning's takes, by the names that it has for them."""
+"""Options of Lightning's trainer: their rules, and errors that name their key."""
 
 import inspect
 from collections.abc import Iterable, Iterator
@@ -30,7 +30,7 @@ from memguard.config.rules import (
 )
 from memguard.errors import ConfigError, UserError
 
-# Set by memguard itself, with the keys that decide on them.
+# Set by memguard itself, each with the key to use instead.
 OURS = {
     "logger": "choose with logger=csv, tensorboard, wandb or none",
     "callbacks": "add one as +callbacks.NAME._target_=…",
@@ -39,7 +39,7 @@ OURS = {
     "barebones": "memguard needs what it leaves out; use logger=none",
 }
 
-MOST_PROCESSES = 1024  # on one machine; on CPUs Lightning starts as many as it is given
+MOST_PROCESSES = 1024  # on one machine; on CPUs Lightning starts any number
 
 _BATCHES = described(
     either(whole(0), number(0, 1)), "a number of batches, or a share of them from 0 to 1"
@@ -125,35 +125,35 @@ RULES = [rule._replace(kind=or_null(rule.kind)) for rule in RULES]
 
 
 def open_trainer_group() -> None:
-    """Let commands set what ``conf/`` does not list: Hydra closes what has no flag of its own."""
+    """Let commands set options of the trainer that ``conf/`` does not list."""
     ConfigStore.instance().store("open", DictConfig({}, flags={"struct": False}))
 
 
 @cache
 def option_names() -> tuple[str, ...]:
-    """Name everything that Lightning's trainer takes, apart from what memguard gives it."""
+    """Name the options of Lightning's trainer, without those that memguard sets."""
     names = inspect.signature(pl.Trainer.__init__).parameters
     return tuple(name for name in names if name != "self" and name not in OURS)
 
 
 def options(config: DictConfig) -> dict[str, Any]:
-    """Give what the trainer is made with; null leaves Lightning's default.
+    """Return the options of the trainer; null leaves Lightning's default.
 
-    The time limit is left out: its callback has to come before the others.
+    The time limit is not among them: its callback has to precede the others.
     """
     tree: Any = OmegaConf.to_container(config.trainer, resolve=True)
     return {key: value for key, value in tree.items() if value is not None and key != "max_time"}
 
 
 def switched_off(callback: pl.Callback, config: DictConfig) -> bool:
-    """Tell whether one of the options does without a configured callback."""
+    """Return whether an option of the trainer switches off a configured callback."""
     kinds = {"enable_progress_bar": ProgressBar, "enable_checkpointing": Checkpoint}
     off = tuple(kind for name, kind in kinds.items() if config.trainer.get(name) is False)
     return isinstance(callback, off)
 
 
 def validate_trainer(config: DictConfig) -> None:
-    """Refuse options that Lightning does not take, or values of them that cannot work.
+    """Refuse unknown options, and values that cannot work.
 
     Raises:
         ConfigError: The message names the key, and for an unknown one the nearest.
@@ -170,7 +170,7 @@ def require_accelerator(config: DictConfig) -> None:
     """Refuse an accelerator that this machine does not have.
 
     Raises:
-        ConfigError: The message names the key, and the accelerators that are there.
+        ConfigError: The message names the key and the available accelerators.
     """
     name = config.trainer.get("accelerator")
     if name != "gpu" and name not in AcceleratorRegistry:
@@ -188,7 +188,7 @@ def _is_available(kind: str) -> bool:
 
 
 def unknown(group: str, name: str, known: Iterable[str]) -> str:
-    """Say that a name is not known, and which is the nearest.
+    """Say that a name is not known, and name the nearest.
 
     Args:
         group: Before the name, with its dot.
@@ -206,7 +206,7 @@ def unknown(group: str, name: str, known: Iterable[str]) -> str:
 
 @contextmanager
 def refused_by(key: str) -> Iterator[None]:
-    """Turn what a class says of its settings into a sentence that names their key.
+    """Turn an error of a class about its settings into a sentence that names their key.
 
     Args:
         key: Of the settings that something is made from.
@@ -230,7 +230,7 @@ def refused_by(key: str) -> Iterator[None]:
 
 @contextmanager
 def misconfiguration_reported() -> Iterator[None]:
-    """Turn what Lightning finds only when the work begins into a sentence.
+    """Turn a misconfiguration that Lightning finds late into a sentence.
 
     Raises:
         ConfigError: The trainer's options cannot work for this model, data or machine.

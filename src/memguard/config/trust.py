@@ -15,7 +15,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from memguard.errors import ConfigError
 
-# What Hydra takes for instructions in settings, and not for arguments.
+# Keys of settings that Hydra takes for instructions, not for arguments.
 TARGET = "_target_"
 INSTRUCTIONS = (TARGET, "_partial_", "_args_", "_recursive_", "_convert_")
 
@@ -40,7 +40,7 @@ class Trust:
     named: frozenset[tuple[str, str]] = frozenset()
 
     def allows(self, group: str, target: str) -> bool:
-        """Tell whether a class may be built."""
+        """Return whether a class may be built."""
         return (group, target) in self.named or self.package(target) is not None
 
     def package(self, target: str) -> str | None:
@@ -154,7 +154,7 @@ def _require_target(
     *,
     free: bool,
 ) -> bool:
-    """Require that a class may be built; tell whether it is the user's own."""
+    """Require that a class may be built; return whether it is the user's own."""
     if target in (None, "???") or (isinstance(target, str) and target in own.get(key, ())):
         return False
     if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")):
@@ -168,7 +168,7 @@ def _require_target(
         )
     if (group, target) not in trust.named:
         package = trust.package(target)
-        assert package  # as it is allowed
+        assert package  # an allowed class that is not named is in a package
         _require_defined(key, target, package)
     return True
 

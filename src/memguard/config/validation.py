@@ -12,7 +12,7 @@ from memguard.errors import ConfigError
 
 
 def require_complete(config: DictConfig) -> None:
-    """Refuse a configuration in which something has no value yet.
+    """Refuse a configuration in which a key has no value.
 
     Raises:
         ConfigError: The message names the key.
@@ -66,8 +66,8 @@ def validate_training(config: DictConfig) -> None:
     """
     if config.checkpoint and config.weights:
         raise ConfigError(
-            "checkpoint and weights cannot be set together: checkpoint goes on with a training, "
-            "weights begins a new one. Leave weights out to go on."
+            "checkpoint and weights cannot be set together: checkpoint resumes a training, "
+            "weights begins a new one. Leave weights out to resume."
         )
     validate(config)
     keep_to(TRAINING_RULES, config)
@@ -78,7 +78,7 @@ def validate_training(config: DictConfig) -> None:
 
 
 def _validate_past(config: DictConfig) -> None:
-    """Refuse windows of another length than the model takes."""
+    """Refuse a window length that differs from the model's."""
     for key in ("data.past", "model.past"):
         past = OmegaConf.select(config, key)
         if past is not None and past != config.task.past:
@@ -89,7 +89,7 @@ def _validate_past(config: DictConfig) -> None:
 
 
 def _validate_limits(config: DictConfig) -> None:
-    """Refuse limits that leave a training without an end, or without something it needs."""
+    """Refuse limits that leave a training without an end, or without data that it needs."""
     trainer = config.trainer
     epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps")
     if epochs in (None, -1) and steps in (None, -1):
@@ -116,7 +116,7 @@ def _validate_limits(config: DictConfig) -> None:
 
 
 def _validate_precision(config: DictConfig) -> None:
-    """Refuse to clip gradients that a fused optimiser alone knows the scale of."""
+    """Refuse to clip scaled gradients: only the fused optimiser knows their scale."""
     clips = config.trainer.get("gradient_clip_val")
     scaled = str(config.trainer.get("precision")) in ("16", "16-mixed")
     if clips and scaled and config.optimizer.get("fused"):
@@ -132,7 +132,7 @@ def _finds_threshold(config: DictConfig) -> bool:
 
 
 def _validate_compile(config: DictConfig) -> None:
-    """Refuse to compile what several processes do together."""
+    """Refuse to compile a training of several processes."""
     for key in ("devices", "num_nodes"):
         count = config.trainer.get(key, 1)
         if config.compile and count != 1:
@@ -143,7 +143,7 @@ def _validate_compile(config: DictConfig) -> None:
 
 
 def _validate_memory(config: DictConfig) -> None:
-    """Refuse a memory that is too small for what uses it."""
+    """Refuse a memory that is too small for the losses, guard or score that use it."""
     size, separateness = config.memory.size, config.loss.separateness
     if size == 1 and separateness > 0:
         raise ConfigError(

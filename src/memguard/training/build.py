@@ -76,14 +76,14 @@ OWN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "optimizer": {f"torch.optim.{name}": getattr(torch.optim, name) for name in OPTIMIZERS},
 }
 
-# What else a file may name; an evaluation chooses these by itself, so that nobody builds them.
+# Other classes that a file may name; an evaluation ignores them, and none is built.
 NAMED_ONLY: Mapping[str, Iterable[str]] = {
     "trainer": ("pytorch_lightning.Trainer",),
     "trainer.strategy": ("pytorch_lightning.strategies.DDPStrategy",),
     "trainer.strategy.timeout": ("datetime.timedelta",),
 }
 
-# What the user's own class must be a kind of, where the rest of memguard relies on it.
+# The base class that the user's own class must have, if the rest of memguard relies on it.
 KINDS: Mapping[str, type] = {
     "model": torch.nn.Module,
     "memory": torch.nn.Module,
@@ -95,7 +95,7 @@ KINDS: Mapping[str, type] = {
 # Arguments that a builder gives by itself.
 GIVEN = {"data": ("benchmark", "videos_apart"), "optimizer": ("params",)}
 
-# What of a dataset's settings is about reading its files, whatever their layout.
+# Settings of a dataset that say how to read its files, in any layout.
 LOADING_KEYS = ("on_error", "cache")
 
 

@@ -31,7 +31,7 @@ from memguard.training.settings import (
 log = logging.getLogger(__name__)
 
 CONFIG_KEY = "memguard_config"
-# What of the configuration is not known, as its file has an expression there; by key.
+# Expressions in the configuration of a file, whose values are not known; by key.
 UNKNOWN_KEY = "memguard_unknown"
 
 PROCESSES_KEY = "memguard_processes"
@@ -42,12 +42,12 @@ RESTORING = (
     "pytorch_lightning.utilities.migration.utils",
 )
 
-# What of a configuration decides on the shape of the weights and on what they were trained to do.
+# Settings that decide on the shape of the weights and on their task.
 SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.channels")
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:
-    """What describes the experiment and not the run, in plain types, for logs and tables."""
+    """Return the settings of the experiment, without those of the run, in plain types."""
     tree = cast(dict[str, Any], OmegaConf.to_container(config))
     return {k: v for k, v in tree.items() if k not in ("logger", "callbacks", "checkpoint")}
 
@@ -68,7 +68,7 @@ class RememberConfig(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Refuse to go on with other processes, and say so if there is nothing to go on with.
+        """Refuse to resume with another number of processes, and warn of a finished training.
 
         Raises:
             CheckpointError: Each step would take another number of windows.
@@ -77,7 +77,7 @@ class RememberConfig(pl.Callback):
         if before not in (None, now):
             raise CheckpointError(
                 f"{path} was trained by {shown(before)} processes, but this command runs as {now}: "
-                f"each adds data.batch_size windows to a step. Go on with {shown(before)}, or "
+                f"each adds data.batch_size windows to a step. Resume with {shown(before)}, or "
                 f"begin a new training from its weights: weights={path} instead of checkpoint."
             )
         if is_finished(checkpoint):
@@ -92,7 +92,7 @@ class WholeFiles(TorchCheckpointIO):
 
     Lightning's own goes through the folder for temporary files, which may be on another disk, so
     that its last step is a copy that can be cut short. Where a checkpoint cannot be written, on a
-    full disk, say, a warning tells so and the training goes on: the one before is still there.
+    full disk, say, a warning says so and the training continues: the last one is still there.
 
     Attributes:
         written: Whether the last one could be written, by the process that writes.
@@ -122,8 +122,8 @@ class WholeFiles(TorchCheckpointIO):
                 beside.unlink(missing_ok=True)
             kept = f"; the last good one is still {place}" if place.exists() else ""
             log.warning(
-                "The checkpoint %s could not be written (%s)%s. Training goes on: make room on its "
-                "disk before the next one.", place, _first_line(error), kept,
+                "The checkpoint %s could not be written (%s)%s. Training continues: make room on "
+                "its disk before the next one.", place, _first_line(error), kept,
             )  # fmt: skip
 
 
@@ -221,7 +221,7 @@ def _are_weights(state: Any) -> bool:
 
 
 def require_resumable(path: Path, config: DictConfig) -> None:
-    """Make sure that a checkpoint's training can go on under this configuration.
+    """Require that the training of a checkpoint can resume under this configuration.
 
     Raises:
         CheckpointError: It holds no training, or settings that decide on its result differ.
@@ -229,7 +229,7 @@ def require_resumable(path: Path, config: DictConfig) -> None:
     checkpoint = read_checkpoint(path, trust=trust_of(config), paths=_paths(config))
     if "optimizer_states" not in checkpoint:
         raise CheckpointError(
-            f"{path} holds weights alone, so that no training can go on from it: evaluate it, or "
+            f"{path} holds weights alone, and no training can resume from it: evaluate it, or "
             f"begin a new training from it with weights instead of checkpoint."
         )
     trained = checkpoint[CONFIG_KEY]

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, read_write
 from memguard.config.command_line import quoted
 from memguard.distributed import agreed
 
-# What a command leaves that another one would write over.
+# Results of a command that another command would overwrite.
 RESULTS = ("metrics.json", "scores.csv", "events.json", "checkpoints/*.ckpt")
 SCORED = ("*/events.json", "*/*/events.json")
 
@@ -46,10 +46,10 @@ class OwnFolder(Callback):
         found = _first(folder, patterns)
         trains = kwargs.get("config_name") == "train"
         if found and not (trains and _lies_in(config.checkpoint, folder)):
-            go_on = f", set checkpoint={folder}/checkpoints/last.ckpt to go on" if trains else ""
+            resume = f", set checkpoint={folder}/checkpoints/last.ckpt to resume" if trains else ""
             raise SystemExit(
                 f"{folder} holds results already ({found.name}), which this command would write "
-                f"over: leave {key} out, name a new folder{go_on}, or remove it."
+                f"over: leave {key} out, name a new folder{resume}, or remove it."
             )
         _require_writable(folder, key)
 

@@ -1,4 +1,4 @@
-"""The machine: what it takes to use its memory and cores well."""
+"""Use the memory and the cores of the machine well."""
 
 import ctypes
 import logging
@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 def keep_freed_memory() -> None:
     """Have the process keep what it frees, instead of giving it back to the system.
 
-    glibc maps each large tensor anew and unmaps it when it is freed, so that the system clears all
-    its pages over again in every step. Nothing changes where the C library is another one.
+    glibc maps each large tensor and unmaps it when it is freed, and the system clears all its pages
+    again in every step. With another C library this does nothing.
 
-    Source: mallopt(3). What it is worth: ``experiments/benchmarks/kept_memory.py``.
+    Source: mallopt(3). Effect: ``experiments/benchmarks/kept_memory.py``.
     """
     if sys.platform != "linux":
         return
@@ -39,9 +39,9 @@ def keep_freed_memory() -> None:
 def warn_of_busy_cores() -> None:
     """Recommend fewer threads where other processes keep cores busy.
 
-    Threads that share a computation wait for the slowest, and that one for a core. The number stays
-    as it is: sums of another number of threads differ in their last bits, and so would the results
-    of a command.
+    Threads that share a computation wait for the slowest, and that one for a core. The number does
+    not change by itself: sums of another number of threads differ in their last bits, and so would
+    the results of a command.
 
     Effect: ``experiments/benchmarks/waiting_threads.py``.
     """

@@ -1,4 +1,4 @@
-"""Where a number comes from: what stands beside every figure, so that it can be made again."""
+"""Provenance: the command, code and machine behind every figure, to reproduce it."""
 
 import os
 import platform
@@ -81,12 +81,12 @@ def _machine() -> str:
 
 
 def _peak_memory_gib() -> float:
-    """The largest resident set of this process so far."""
+    """Measure the largest resident set of this process so far."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
 
 
 class Provenance:
-    """Notes the command, code and machine at the start, and what it took at the end."""
+    """Record the command, code and machine at the start, and time and memory at the end."""
 
     def __init__(self, seed: int) -> None:
         self._began = time.monotonic()

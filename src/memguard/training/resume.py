@@ -1,4 +1,4 @@
-"""What has to stay the same when a training goes on from a checkpoint.
+"""Compare the settings of a checkpoint with those of the command that resumes it.
 
 The optimiser and its schedule are the checkpoint's, whatever the command says. Settings that decide
 on the result are therefore compared, and any difference is refused. All settings decide, apart from
@@ -27,7 +27,7 @@ DECIDES_NOTHING = (
     *("compile", "optimizer.fused", "optimizer.foreach", "trainer.accelerator"),
     *("trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.benchmark"),
     *("trainer.deterministic", "trainer.inference_mode"),
-    # What is shown, and for how long a part of the training runs
+    # Output, and the length of one part of the training
     *("trainer.log_every_n_steps", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
     *("trainer.enable_checkpointing", "trainer.enable_autolog_hparams", "trainer.profiler"),
     *("trainer.detect_anomaly", "trainer.num_sanity_val_steps", "trainer.max_time"),
@@ -41,7 +41,7 @@ Difference = tuple[str, Any, Any]
 
 
 def decides(key: str) -> bool:
-    """Tell whether a setting decides on a training's result."""
+    """Return whether a setting decides on the result of a training."""
     return not any(key == other or key.startswith(f"{other}.") for other in DECIDES_NOTHING)
 
 
@@ -76,7 +76,7 @@ def differences(trained: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diff
 
 
 def refusal(path: object, found: list[Difference]) -> str:
-    """Say why a training cannot go on, and what to do.
+    """Say why a training cannot resume, and name the remedy.
 
     Args:
         path: Of the checkpoint.
@@ -93,7 +93,7 @@ def refusal(path: object, found: list[Difference]) -> str:
 
 
 def is_finished(checkpoint: Mapping[str, Any]) -> bool:
-    """Tell whether a checkpoint's training has taken all steps of its schedule."""
+    """Return whether the training of a checkpoint has taken all steps of its schedule."""
     schedules = checkpoint.get("lr_schedulers", [])
     return bool(schedules) and all(s["last_epoch"] >= s.get("T_max", 0) > 0 for s in schedules)
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from memguard.training.moved import present_place
 
-# What is needed to build a detector again, and to compare two trainings.
+# The groups that build a detector again, and that compare two trainings.
 GROUPS = (
     "task",
     "model",
@@ -191,7 +191,7 @@ class _Reader(_Budget):
 class _Resolver(_Budget):
     """Puts in place of references what they refer to, within one tree.
 
-    What is not found, or leads in a circle, stays as it is.
+    A reference that is not found, or is part of a circle, stays unchanged.
     """
 
     def __init__(self, tree: dict[str, Any]) -> None:
@@ -250,7 +250,7 @@ def _one_of(*values: Any) -> tuple[Callable[[Any], bool], str]:
     return lambda value: value in values, f"one of {', '.join(map(str, values))}"
 
 
-# What decides on the memory that reading takes, or on devices, beside what every command checks.
+# Settings that decide on devices or on the memory that reading takes; no other rule checks them.
 LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task.past": _whole(0, 1_000),
     "data.past": _whole(0, 1_000),

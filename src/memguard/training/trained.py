@@ -1,4 +1,4 @@
-"""Trained detectors, as checkpoints have them, for tests and for scoring."""
+"""Restore trained detectors from checkpoints, for tests and for scoring."""
 
 import os
 import re
@@ -41,7 +41,7 @@ OWN: dict[str, Any] = {
 
 def restore(
     path: Path,
-    asked: DictConfig | None = None,
+    requested: DictConfig | None = None,
     trust: Trust = NOBODY,
     *,
     with_dataset: bool = True,
@@ -50,7 +50,7 @@ def restore(
 
     Args:
         path: A checkpoint of a training.
-        asked: What to change of its configuration; what is not there or null stays as trained.
+        requested: Changes of its configuration; an absent or null value stays as trained.
         trust: Whose classes the checkpoint may name beside memguard's own.
         with_dataset: Whether the configuration is to have the training's dataset.
 
@@ -60,11 +60,11 @@ def restore(
     Raises:
         CheckpointError: It cannot be read, or names something else than memguard's own classes.
     """
-    asked = asked or OmegaConf.create()
+    requested = requested or OmegaConf.create()
     saved = read_checkpoint(path, trust=trust)
     if not with_dataset:
         saved[CONFIG_KEY].pop("dataset", None)
-    config = as_trained(path, saved, asked)
+    config = as_trained(path, saved, requested)
     if not with_dataset:
         del config.dataset
     return filled_detector(path, config, saved, trust), config
@@ -90,7 +90,7 @@ def filled_detector(
     return detector
 
 
-def as_trained(path: Path | None, saved: Mapping[str, Any], asked: DictConfig) -> DictConfig:
+def as_trained(path: Path | None, saved: Mapping[str, Any], requested: DictConfig) -> DictConfig:
     """Lay a request over a checkpoint's configuration; null in it means as trained.
 
     Folders, devices, limits and how files are read are the reader's own. Nothing is compiled, as
@@ -99,17 +99,17 @@ def as_trained(path: Path | None, saved: Mapping[str, Any], asked: DictConfig) -
     Args:
         path: The checkpoint; None for settings that are no file's.
         saved: From :func:`memguard.training.checkpoints.read_checkpoint`.
-        asked: What the user's command says.
+        requested: The configuration of the command.
 
     Raises:
         CheckpointError: A value is an expression, and the request does not replace it; or a scene
             would have to be generated where the file says; or a group of settings is missing.
     """
-    requested = _without_null(OmegaConf.to_container(asked))
-    paths = own_paths() | requested.get("paths", {})
-    trained = _taken(saved[CONFIG_KEY], dataset=TARGET not in requested.get("dataset", {}))
+    changes = _without_null(OmegaConf.to_container(requested))
+    paths = own_paths() | changes.get("paths", {})
+    trained = _taken(saved[CONFIG_KEY], dataset=TARGET not in changes.get("dataset", {}))
     whole = {"compile": False, "test": True}
-    layers: list[dict[str, Any]] = [OWN, trained, {"paths": paths}, requested, whole]
+    layers: list[dict[str, Any]] = [OWN, trained, {"paths": paths}, changes, whole]
     merged = cast(DictConfig, OmegaConf.merge(*layers))
     missing = {key for key, value in leaves(OmegaConf.to_container(merged)) if value == MISSING}
     for key, text in saved.get(UNKNOWN_KEY, {}).items():
@@ -120,18 +120,18 @@ def as_trained(path: Path | None, saved: Mapping[str, Any], asked: DictConfig) -
             )
     if path:
         _require_whole(path, merged)
-    if path and not {TARGET, "root"} & requested.get("dataset", {}).keys():
+    if path and not {TARGET, "root"} & changes.get("dataset", {}).keys():
         _require_scene(path, merged)
     return merged
 
 
-def require_working(path: Path | None, config: DictConfig, asked: DictConfig) -> None:
+def require_working(path: Path | None, config: DictConfig, requested: DictConfig) -> None:
     """Refuse what cannot work, and name the file where it is the file that says so.
 
     Args:
         path: The checkpoint; None for settings that are no file's.
         config: From :func:`as_trained`.
-        asked: What the user's command says.
+        requested: The configuration of the command.
 
     Raises:
         CheckpointError: A value that the file holds is missing or impossible.
@@ -141,7 +141,7 @@ def require_working(path: Path | None, config: DictConfig, asked: DictConfig) ->
         validate(config)
     except ConfigError as error:
         key = re.match(r"[\w.]*", str(error))
-        if path is None or key is None or OmegaConf.select(asked, key[0]) is not None:
+        if path is None or key is None or OmegaConf.select(requested, key[0]) is not None:
             raise
         raise CheckpointError(f"{path}: {error}") from None
 

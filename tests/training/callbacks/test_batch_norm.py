@@ -188,12 +188,12 @@ def test_a_training_ends_by_measuring_what_its_epoch_was_trained_on(
     data = windows(shared_scene, tmp_path)
     with caplog.at_level(logging.INFO, "memguard.training.callbacks.batch_norm"):
         measured = trained(data, MeasuredNorm(), **options)
-    told = [
+    reported = [
         record.args
         for record in caplog.records
         if record.name == "memguard.training.callbacks.batch_norm"
     ]
-    assert told == [(count,)]  # once, in the last epoch
+    assert reported == [(count,)]  # once, in the last epoch
     assert not [warning for warning in recwarn if "was ended" in str(warning.message)]
     layer = batch_norms(measured.autoencoder)["encoder.blocks.0.1"]
     require_statistics(layer, first_activations(measured, data, count), rtol=1e-4)

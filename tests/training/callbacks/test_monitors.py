@@ -1,4 +1,4 @@
-"""What a model is worth after an epoch."""
+"""The measurement of a model after an epoch."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +30,7 @@ def stepping(*steps: int) -> Tensor:
     return windows
 
 
-def test_the_area_is_the_share_of_pairs_that_are_told_right() -> None:
+def test_the_area_is_the_share_of_pairs_that_are_ranked_right() -> None:
     sample = PseudoSample(
         normal=stepping(10, 30), anomalous={"fast": stepping(20, 40), "pasted": stepping(5)}
     )
@@ -92,15 +92,15 @@ def test_a_test_after_each_epoch_is_the_test_at_the_end_and_leaves_the_training_
     trainer.fit(detector.train(), data)
     assert modes.training == [True, True]
     found = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    told = {name: value for name, value in found.items() if "auroc" in name}
+    logged = {name: value for name, value in found.items() if "auroc" in name}
     if not enabled:
-        assert told == {}
+        assert logged == {}
         return
     trainer.test(detector, data, verbose=False)
     tested = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    assert told == {
+    assert logged == {
         name.replace("test/", "not_for_selection/"): value
         for name, value in tested.items()
         if name.startswith("test/auroc")
     }
-    assert len(told) > 5
+    assert len(logged) > 5

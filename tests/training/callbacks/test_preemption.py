@@ -134,7 +134,7 @@ def test_a_stopped_training_names_the_step_that_its_last_whole_checkpoint_is_of(
     assert steps(tmp_path) == {"last.ckpt": STEPS}
     said = last_words(caplog)
     assert f"Step {2 * STEPS + 2} is not saved" in said
-    assert f"checkpoint={tmp_path}/last.ckpt goes on from step {STEPS}." in said
+    assert f"checkpoint={tmp_path}/last.ckpt resumes from step {STEPS}." in said
     assert "Nothing is lost" not in caplog.text
 
 

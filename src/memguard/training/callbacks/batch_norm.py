@@ -1,7 +1,7 @@
 """Batch norm's statistics: the mean and variance of each channel that it tests with.
 
 A training keeps them running, so that its last twenty batches make up most of them. Where those
-were not like the others, a test divides by the wrong variances, and the same weights paint worse.
+were not like the others, a test divides by the wrong variances, and the same weights predict worse.
 
 Source: Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021.
 """
@@ -83,7 +83,7 @@ def gathering(network: nn.Module, momentum: float | None = None) -> Iterator[Non
 
 @dataclass(frozen=True)
 class _State:
-    """What a layer of batch norm was like before."""
+    """The state of a batch norm layer before the measurement."""
 
     layer: BatchNorm
     training: bool
@@ -222,7 +222,7 @@ class MeasuredNorm(pl.Callback):
 
 
 def _epoch_again(trainer: pl.Trainer) -> Iterable[ClipBatch]:
-    """As many batches as an epoch has, which may be told to be shorter."""
+    """Yield as many batches as an epoch has; limits may shorten it."""
     data: ClipDataModule = trainer.datamodule  # type: ignore[attr-defined]
     count = int(trainer.num_training_batches)
     batches = islice(data.all_training_windows(), count)

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def ends_here(trainer: pl.Trainer) -> bool:
-    """Tell whether the step that was just taken is the training's last one.
+    """Return whether the step that was just taken is the training's last one.
 
     Args:
         trainer: Within its hook ``on_train_batch_end``.
@@ -66,12 +66,12 @@ class WholeEnd(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
     ) -> None:
-        """Ask for the validation."""
+        """Request the validation."""
         if not ends_here(trainer):
             return
         trainer.should_stop = True
         trainer.check_val_every_n_epoch = 1
-        # What a training that is stopped has to reach first; this one is at its end.
+        # A stopped training first takes its minimum of steps; this one has ended.
         trainer.fit_loop.min_epochs = None
         trainer.fit_loop.epoch_loop.min_steps = None
 

@@ -1,4 +1,4 @@
-"""Monitors: callbacks that say after each epoch what the model is worth."""
+"""Callbacks that measure the model after each epoch."""
 
 from typing import cast
 
@@ -18,7 +18,7 @@ BATCH = 16
 
 
 class PseudoAUROC(pl.Callback):
-    """Logs how well held-out normal windows are told from pseudo-anomalies made of them.
+    """Log how well held-out normal windows are separated from pseudo-anomalies made of them.
 
     ``val/pseudo_auroc`` needs no label and no anomaly, so that models may be chosen by it; see
     :func:`pseudo_auroc`. Nothing is logged where nothing is held out.
@@ -49,7 +49,7 @@ class TestEachEpoch(pl.Callback):
     """Tests after each epoch, to watch how the AUROC comes about; it costs a whole test each time.
 
     What it logs is named ``not_for_selection/…``: an epoch or a setting that is chosen by it is
-    chosen by the test's own labels, and its figure is worth nothing.
+    chosen by the test's own labels, and its figure means nothing.
 
     Args:
         enabled: False does nothing.
@@ -84,11 +84,11 @@ class TestEachEpoch(pl.Callback):
 
 
 def pseudo_auroc(scorer: FrameScorer, sample: PseudoSample) -> dict[str, float]:
-    """Tell normal windows from pseudo-anomalies by the error of the worst painted patch.
+    """Separate normal windows from pseudo-anomalies by the largest error of a patch.
 
     That score alone means the same in every window: the published one is relative to a whole video,
-    which loose windows have none of, and the PSNR says more of how much there is to paint than of
-    how well it is painted.
+    which loose windows have none of, and the PSNR depends more on how much there is to predict
+    than on how well it is predicted.
 
     Args:
         scorer: In evaluation mode.
@@ -108,7 +108,7 @@ def pseudo_auroc(scorer: FrameScorer, sample: PseudoSample) -> dict[str, float]:
 
 @torch.no_grad()
 def _worst_patch(scorer: FrameScorer, windows: Tensor) -> Tensor:
-    """The error of each window's worst painted patch, (N,)."""
+    """Compute the largest patch error of each window, (N,)."""
     parts = [
         patch_error(*scorer.predict(part.to(scorer.device)), scorer.scoring.patch)
         for part in windows.split(BATCH)

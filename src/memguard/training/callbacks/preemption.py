@@ -1,4 +1,4 @@
-"""Safety: what a training has learned is kept, whatever stops it."""
+"""Keep the progress of a training, whatever stops it."""
 
 import logging
 import signal
@@ -26,7 +26,7 @@ from memguard.training.checkpoints import WholeFiles
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 # Processes ask one another whether to save or stop only so often, as each waits for the answer.
 STEPS_BETWEEN_QUESTIONS = 10
-# So many steps pass on a GPU before it is asked for a number, which it would have to stop for.
+# So many steps pass on a GPU before its flags are read: each read waits for the device.
 STEPS_BETWEEN_LOOKS = 50
 # So soon a checkpoint that could not be written is tried again: a disk takes a while to be cleared.
 MINUTES_TO_RETRY = 1.0
@@ -35,12 +35,12 @@ log = logging.getLogger(__name__)
 
 
 class SafeCheckpoints(ModelCheckpoint):
-    """Saves after each epoch, every so many minutes, and when a signal asks the training to stop.
+    """Save after each epoch, every so many minutes, and when a signal stops the training.
 
-    With ``every_n_epochs`` those epochs alone. What a training ends with is saved in any case.
+    With ``every_n_epochs`` those epochs alone. The end of a training is saved in any case.
 
-    ``last.ckpt`` is always the newest. A signal is heeded after the step that it meets, as what is
-    saved in the middle of one could not go on; Ctrl-C once more stops at once. A checkpoint that
+    ``last.ckpt`` is always the newest. A signal takes effect after the current step: a checkpoint
+    from the middle of one could not resume. Ctrl-C once more stops at once. A checkpoint that
     could not be written stays due, and is tried again a minute later or at the end of an epoch.
 
     Args:
@@ -60,7 +60,7 @@ class SafeCheckpoints(ModelCheckpoint):
 
     @property
     def newest(self) -> Path:
-        """The file that a training goes on from."""
+        """Name the file that a training resumes from."""
         return Path(str(self.dirpath)) / "last.ckpt"
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -109,7 +109,7 @@ class SafeCheckpoints(ModelCheckpoint):
         self._save_if_due(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save: what is to be kept of the epoch, or what the training may have to go on from."""
+        """Save the checkpoint of the epoch, and the newest one if it is due."""
         super().on_train_epoch_end(trainer, pl_module)
         self._save_if_due(trainer)
 
@@ -129,7 +129,7 @@ class SafeCheckpoints(ModelCheckpoint):
             self._note_tried(trainer, self.newest)
 
     def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
-        """Save as Lightning does, but take nothing for saved that could not be written."""
+        """Save as Lightning does, but count only a written checkpoint as saved."""
         before = self._last_global_step_saved, self._last_checkpoint_saved
         super()._save_checkpoint(trainer, filepath)
         self._note_tried(trainer, Path(filepath))
@@ -196,21 +196,21 @@ class SafeCheckpoints(ModelCheckpoint):
         raise SystemExit(128 + number)
 
     def _left_by(self, trainer: pl.Trainer) -> str:
-        """Say what there is to go on from."""
+        """Name the checkpoint that the training can resume from."""
         # A new training is what weights would begin.
         in_place = getattr(trainer.lightning_module, "begun_from_weights", False)
         instead = " instead of weights" if in_place and sweep_folder() is None else ""
-        goes_on = f"the same command with {way_on(self.newest)}{instead} goes on"
+        resumes = f"the same command with {way_on(self.newest)}{instead} resumes"
         if sweep_folder() is not None:
-            return f"This job is trained again later: {goes_on}."
+            return f"This job is trained again later: {resumes}."
         step = trainer.global_step
         if self._saved_step == step:
-            return f"Nothing is lost: {goes_on}."
+            return f"Nothing is lost: {resumes}."
         kept = _step_of(self.newest)
         if kept is not None:
             return (
                 f"Step {step} is not saved, as its checkpoint could not be written: make room on "
-                f"the disk; {goes_on} from step {kept}."
+                f"the disk; {resumes} from step {kept}."
             )
         begun = f"with checkpoint={trainer.ckpt_path} " if trainer.ckpt_path else ""
         return (
@@ -220,10 +220,10 @@ class SafeCheckpoints(ModelCheckpoint):
 
 
 class StopAtNaN(pl.Callback):
-    """Stops a training whose loss or memory is no number any more, before it is saved.
+    """Stop a training before it saves a loss or a memory that is not finite.
 
-    On a GPU the answer is asked for now and then only, as it would have to stop for each; which
-    step was the first is noted on the device.
+    A GPU records the flag of each step, and the flags are read together now and then: each read
+    waits for the device.
     """
 
     def __init__(self) -> None:
@@ -237,7 +237,7 @@ class StopAtNaN(pl.Callback):
         batch: ClipBatch,
         batch_idx: int,
     ) -> None:
-        """Note whether all is well, and look at the notes if it is time."""
+        """Record whether loss and memory are finite, and read the records if it is time."""
         detector = cast(Detector, pl_module)
         well = outputs["loss"].isfinite() & detector.memory.items.isfinite().all()
         self._seen.append((trainer.global_step, batch._replace(frames=torch.empty(0)), well))
@@ -247,7 +247,7 @@ class StopAtNaN(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Look once more: what is no good must not take the place of what is."""
+        """Read the flags, and refuse to save weights or items that are not finite."""
         self._look(trainer)
         bad = [name for name, value in checkpoint["state_dict"].items() if _spoilt(name, value)]
         if bad:
@@ -278,7 +278,7 @@ def _step_of(path: Path) -> int | None:
 
 
 def _spoilt(name: str, value: Any) -> bool:
-    # What the guard and the alarm know of normal video is NaN until the first validation.
+    # The normal scores of guard and alarm are NaN until the first validation.
     of_network = name.startswith(("autoencoder.", "memory."))
     return of_network and value.is_floating_point() and not bool(value.isfinite().all())
 

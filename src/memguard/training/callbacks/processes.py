@@ -19,18 +19,18 @@ def lost_process_reported(newest: Path) -> Iterator[None]:
     """Turn what a process meets when another one dies into a sentence.
 
     Args:
-        newest: The checkpoint that the training goes on from.
+        newest: The checkpoint that the training resumes from.
     """
     try:
         yield
     except RuntimeError as error:
         if not _of_lost_process(error):
             raise
-        goes_on = f"; the same command with {way_on(newest)} goes on" if newest.exists() else ""
+        resumes = f"; the same command with {way_on(newest)} resumes" if newest.exists() else ""
         raise TrainingError(
-            f"Another process of this training has ended, so that this one cannot go on ({error}). "
+            f"Another process of this training has ended, and this one cannot continue ({error}). "
             f"Look for the cause in the other's output, or in the system's log if it was killed"
-            f"{goes_on}."
+            f"{resumes}."
         ) from error
 
 
@@ -80,7 +80,7 @@ class SameItems(pl.Callback):
         if strays:
             raise UserError(
                 f"After step {trainer.global_step} the memory's items of process "
-                f"{', '.join(map(str, strays))} are not those of process 0: this training is worth "
-                "nothing. Make sure that every process runs the same code, versions and settings, "
+                f"{', '.join(map(str, strays))} are not those of process 0: discard this training. "
+                "Make sure that every process runs the same code, versions and settings, "
                 "and that nothing but Memory.update writes the items."
             )

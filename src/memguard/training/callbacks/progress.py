@@ -57,7 +57,7 @@ class ProgressBar(RichProgressBar):
         self.progress.update(bar.id, description=description, completed=completed)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count anew."""
+        """Reset the counts."""
         self._written = 0
 
     def on_test_batch_end(
@@ -69,7 +69,7 @@ class ProgressBar(RichProgressBar):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Move the bar on, and say how many frames were written and how well the last are painted.
+        """Advance the bar; show the memory updates so far and the PSNR of the last frames.
 
         Lightning's own columns show metrics while training alone.
         """
