@@ -111,6 +111,20 @@ def test_what_a_file_says_cannot_command_a_terminal(weights: Path) -> None:
     assert str(error.value).isprintable()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_with_their_name(
+    weights: Path, value: float
+) -> None:
+    held = torch.load(weights, weights_only=True)
+    held["state_dict"]["alarm.tail"] = torch.full((3,), value)  # until the first validation
+    torch.save(held, weights)
+    read_checkpoint(weights)
+    held["state_dict"]["memory.items"][1, 0] = value
+    torch.save(held, weights)
+    with pytest.raises(CheckpointError, match=rf"^{weights}: memory.items holds values that are"):
+        read_checkpoint(weights)
+
+
 def test_a_file_that_is_cut_short_is_called_damaged(weights: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:700])
     with pytest.raises(CheckpointError, match="it is damaged or of another program"):

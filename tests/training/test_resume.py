@@ -46,10 +46,22 @@ def changed(*overrides: str) -> DictConfig:
     return config.merge_with_dotlist([o.lstrip("+") for o in overrides]) or config
 
 
+def counts(steps: Any) -> dict[str, Any]:
+    """Give the counts of a checkpoint after 3 steps, and those of its loops."""
+    optimizer = {"optimizer": {"step": {"total": {"completed": steps}}}}
+    fit = {
+        "epoch_progress": {"current": {"completed": 1}},
+        "epoch_loop.automatic_optimization.optim_progress": optimizer,
+    }
+    return {"epoch": 1, "global_step": 3, "loops": {"fit_loop": fit}}
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     """The checkpoint of a training."""
-    held = {CONFIG_KEY: plain_config(BEGUN()), "state_dict": {}, "optimizer_states": [{}]}
+    held = {CONFIG_KEY: plain_config(BEGUN()), "state_dict": {}, "optimizer_states": [{}]} | counts(
+        3
+    )
     torch.save(held, tmp_path / "last.ckpt")
     return tmp_path / "last.ckpt"
 
@@ -96,10 +108,24 @@ def test_what_decides_on_the_result_has_to_stay(
         require_resumable(checkpoint, changed(override))
     said = str(refusal.value)
     assert said.startswith(f"{checkpoint} was trained with ")
-    assert f"weights={checkpoint} in its place begins a new training" in said
+    shapes = ("memory.size", "memory.dim", "model.width", "data.channels", "task")
+    fits = not override.startswith(shapes)
+    assert (f"weights={checkpoint} in its place begins a new training" in said) == fits
     if before:
         key = override.lstrip("+").partition("=")[0]
         assert f"{key}={before}, now {now}" in said
+
+
+@pytest.mark.parametrize(
+    "broken", [{"loops": None}, {"loops": {}}, counts(2**70), {"epoch": 2}, {"global_step": None}]
+)
+def test_a_training_that_does_not_say_how_far_it_is_is_not_begun_again(
+    checkpoint: Path, broken: dict[str, Any]
+) -> None:
+    require_resumable(checkpoint, changed())
+    torch.save(torch.load(checkpoint, weights_only=True) | broken, checkpoint)
+    with pytest.raises(CheckpointError, match=rf"^{checkpoint}: its loops count .* was changed"):
+        require_resumable(checkpoint, changed())
 
 
 def test_a_refusal_names_all_that_differs(checkpoint: Path) -> None:

@@ -18,7 +18,7 @@ from memguard.config.rules import shown
 from memguard.config.trust import NOBODY, NotTrustedError, Trust, trust_of
 from memguard.errors import CheckpointError, UserError
 from memguard.training.build import require_buildable
-from memguard.training.resume import decides, differences, is_finished, refusal
+from memguard.training.resume import SHAPE_KEYS, decides, differences, is_finished, refusal
 from memguard.training.settings import (
     GROUPS,
     NotPlainError,
@@ -42,8 +42,14 @@ RESTORING = (
     "pytorch_lightning.utilities.migration.utils",
 )
 
-# Settings that decide on the shape of the weights and on their task.
-SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.channels")
+# Where Lightning keeps the counts of a training that it saves beside them.
+PROGRESS = {
+    "epoch": ("fit_loop", "epoch_progress", "current", "completed"),
+    "global_step": (
+        *("fit_loop", "epoch_loop.automatic_optimization.optim_progress"),
+        *("optimizer", "step", "total", "completed"),
+    ),
+}
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:
@@ -205,6 +211,11 @@ def read_checkpoint(
         )
     if not _are_weights(checkpoint.get("state_dict")):
         raise CheckpointError(f"{path} holds no weights: set {key} to another checkpoint.")
+    if spoilt := next(spoilt_weights(checkpoint["state_dict"]), None):
+        raise CheckpointError(
+            f"{path}: {shown(spoilt)} holds values that are no numbers: set {key} to a checkpoint "
+            "from before they arose."
+        )
     try:
         settings, unknown = read_settings(checkpoint[CONFIG_KEY], paths)
         require_groups(settings)
@@ -214,6 +225,17 @@ def read_checkpoint(
         raise CheckpointError(f"{path}: {error}.") from None
     kept = {group: value for group, value in settings.items() if group in GROUPS}
     return checkpoint | {CONFIG_KEY: kept, UNKNOWN_KEY: unknown}
+
+
+def spoilt_weights(state: Mapping[str, Any]) -> Iterator[str]:
+    """Name the network's weights and memory items that hold NaN or infinity.
+
+    The scores of normal video, which the guard and the alarm keep, are NaN until validation.
+    """
+    for name, value in state.items():
+        of_network = name.startswith(("autoencoder.", "memory."))
+        if of_network and isinstance(value, Tensor) and not bool(value.isfinite().all()):
+            yield name
 
 
 def _are_weights(state: Any) -> bool:
@@ -240,6 +262,26 @@ def require_resumable(path: Path, config: DictConfig) -> None:
     }
     if found := differences(trained, now):
         raise CheckpointError(refusal(path, found))
+    _require_progress(path, checkpoint)
+
+
+def _require_progress(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Make sure that Lightning finds how far the training is, else it would train from the start.
+
+    Raises:
+        CheckpointError: The counts of its loops are missing, or not those of its epoch and step.
+    """
+    loops = checkpoint.get("loops")
+    for count, place in PROGRESS.items():
+        found: Any = loops
+        for name in place:
+            found = found.get(name) if isinstance(found, dict) else None
+        if type(found) is not int or found != checkpoint.get(count):
+            raise CheckpointError(
+                f"{path}: its loops count {shown(found)} as its {count}, which is "
+                f"{shown(checkpoint.get(count))}: this file is damaged or was changed; "
+                f"weights={path} instead of checkpoint begins a new training from its weights."
+            )
 
 
 def read_weights(path: Path, config: DictConfig) -> dict[str, Tensor]:

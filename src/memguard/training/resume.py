@@ -34,6 +34,9 @@ DECIDES_NOTHING = (
     *("trainer.limit_test_batches", "trainer.limit_predict_batches"),
 )
 
+# Settings that decide on the shape of the weights and on their task.
+SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.channels")
+
 ABSENT = "not set"
 
 Difference = tuple[str, Any, Any]
@@ -85,10 +88,14 @@ def refusal(path: object, found: list[Difference]) -> str:
     keys = "; ".join(f"{key}={shown(before)}, now {shown(now)}" for key, before, now in found)
     length = any(key in ("trainer.max_epochs", "trainer.max_steps") for key, _, _ in found)
     why = " Its learning rate comes down to 0 over the length it began with." if length else ""
-    return (
+    said = (
         f"{path} was trained with {keys}.{why} Repeat the settings it was trained with, or leave "
-        f"checkpoint out: weights={path} in its place begins a new training from its weights, with "
-        "a schedule of its own."
+    )
+    if any(key in SHAPE_KEYS for key, _, _ in found):
+        return f"{said}checkpoint out: its weights fit no other."
+    return (
+        f"{said}checkpoint out: weights={path} in its place begins a new training from its weights,"
+        " with a schedule of its own."
     )
 
 

@@ -20,7 +20,7 @@ from memguard.data.clips.windows import ClipBatch
 from memguard.detection.detector import Detector
 from memguard.errors import TrainingError
 from memguard.training.callbacks.ending import ends_here
-from memguard.training.checkpoints import WholeFiles
+from memguard.training.checkpoints import WholeFiles, spoilt_weights
 
 # SLURM sends the third before it takes a machine back: sbatch --signal=USR1@90.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -249,10 +249,9 @@ class StopAtNaN(pl.Callback):
     ) -> None:
         """Read the flags, and refuse to save weights or items that are not finite."""
         self._look(trainer)
-        bad = [name for name, value in checkpoint["state_dict"].items() if _spoilt(name, value)]
-        if bad:
+        if bad := next(spoilt_weights(checkpoint["state_dict"]), None):
             raise TrainingError(
-                f"After step {trainer.global_step} there are values in {bad[0]} that are no "
+                f"After step {trainer.global_step} there are values in {bad} that are no "
                 f"numbers, so it is not saved{_remedy(trainer)}"
             )
 
@@ -275,12 +274,6 @@ def _step_of(path: Path) -> int | None:
         )
     except Exception:  # torch raises whatever its unpickler and zip reader meet
         return None
-
-
-def _spoilt(name: str, value: Any) -> bool:
-    # The normal scores of guard and alarm are NaN until the first validation.
-    of_network = name.startswith(("autoencoder.", "memory."))
-    return of_network and value.is_floating_point() and not bool(value.isfinite().all())
 
 
 def _places(trainer: pl.Trainer, batch: ClipBatch) -> Iterator[str]:
