@@ -17,6 +17,7 @@ import torch
 from omegaconf import OmegaConf
 
 from memguard.config.compose import default_precision
+from memguard.config.metric_names import IN_METRICS_JSON, OF_A_SCORE
 
 # A network that trains in a second; everything else is as users have it.
 SMALL = [
@@ -73,6 +74,14 @@ def test_a_run_leaves_everything_in_its_folder(run: Path) -> None:
     }  # fmt: skip
     assert expected <= names
     assert not [name for name in names if "=" in name]
+
+
+def test_each_metric_of_a_run_is_known_as_an_objective(run: Path) -> None:
+    named = metrics_of(run)
+    assert len(named) > 20
+    assert [n for n in named if n not in IN_METRICS_JSON and not n.startswith(OF_A_SCORE)] == []
+    sure = {"train/loss", "val/psnr", "val/pseudo_auroc", "test/auroc", "test/eer"}
+    assert sure <= named.keys() & set(IN_METRICS_JSON)
 
 
 def test_scores_have_a_row_for_each_frame_that_has_a_past(run: Path) -> None:
