@@ -104,7 +104,7 @@ def test_an_optimizer_alone_may_be_a_partial() -> None:
         require_buildable({"model": {"_target_": target, "_partial_": True}}, NOBODY)
 
 
-@pytest.mark.parametrize("group", ["model", "memory", "dataset", "data"])
+@pytest.mark.parametrize("group", ["model", "memory", "dataset", "data", "scoring"])
 @pytest.mark.parametrize(
     ("target", "reason"),
     [

@@ -90,6 +90,7 @@ KINDS: Mapping[str, type] = {
     "guard": torch.nn.Module,
     "data": LightningDataModule,
     "dataset": Benchmark,
+    "scoring": Scoring,
 }
 
 # Arguments that a builder gives by itself.
