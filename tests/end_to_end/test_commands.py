@@ -427,6 +427,8 @@ def test_a_mistake_is_one_sentence_and_no_traceback(
         ("train", ["+callbacks.mine._target_=os.getcwd"], "callbacks.mine cannot work"),
         ("train", ["trainer.max_epoch=3"], "did you mean trainer.max_epochs?"),
         ("train", ["trainer.gradient_clip_val=-1"], "gradient_clip_val=-1 cannot work"),
+        ("train", ["logger=wandb", "+logger.wandb.foo=1"], "logger.* cannot work: .*foo"),
+        ("train", ["logger=wandb", "logger.wandb.project=5"], "logger.* cannot work: "),
         ("evaluate", ["checkpoint=/no/last.ckpt"], "There is no checkpoint /no/last.ckpt"),
         ("score", ["checkpoint=/no/last.ckpt", "video=a.mp4"], "There is no checkpoint"),
     ],
@@ -439,6 +441,7 @@ def test_a_refused_command_is_a_sentence_and_leaves_nothing(
         [sys.executable, "-m", f"memguard.{module}", *(dataset if module == "train" else []),
          *overrides],
         cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+        env=os.environ | {"WANDB_MODE": "offline"},
     )  # fmt: skip
     assert done.returncode == 1
     assert re.search(sentence, done.stderr), done.stderr
