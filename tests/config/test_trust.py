@@ -61,6 +61,16 @@ def saved(*overrides: str) -> dict[str, Any]:
         CONFIG_KEY: plain_settings(config),
         "state_dict": detector.state_dict(),
         "optimizer_states": [],
+        "epoch": 3,
+        "global_step": 7,
+        "loops": {
+            "fit_loop": {
+                "epoch_progress": {"current": {"completed": 3}},
+                "epoch_loop.automatic_optimization.optim_progress": {
+                    "optimizer": {"step": {"total": {"completed": 7}}}
+                },
+            }
+        },
     }
 
 

@@ -5,6 +5,7 @@ import re
 import runpy
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -154,5 +155,8 @@ def test_the_loss_term_of_the_page_extend_trains_from_python(
     script.write_text(script.read_text().replace("max_epochs=10", "max_steps=2"))
     monkeypatch.chdir(home)
     monkeypatch.syspath_prepend(home)
+    # Another test may have imported its own package of this name.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "my_pkg"]:
+        monkeypatch.delitem(sys.modules, name)
     runpy.run_path(str(script), run_name="__main__")
     assert "guard/threshold" in capsys.readouterr().out

@@ -11,7 +11,6 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_sweeps.ipynb"
 def test_the_notebook_shows_a_sweep_and_its_figures(tmp_path: Path) -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert not any(cell.outputs for cell in cells)
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": tmp_path}}).execute()
     outputs = [output for cell in cells for output in cell.outputs]
     texts = [output.text for output in outputs if output.output_type == "stream"]

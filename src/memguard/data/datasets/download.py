@@ -6,6 +6,7 @@ that of the release, and an archive writes no file outside the dataset's folder.
 
 import hashlib
 import os
+import platform
 import shutil
 import stat
 import tarfile
@@ -204,12 +205,22 @@ def unpack(archive: Path, folder: Path) -> None:
                 _unzip(archive, Path(scratch))
             else:
                 with tarfile.open(archive) as tar:
+                    _require_filter()
                     tar.extractall(scratch, filter="data")
             shutil.copytree(scratch, folder, dirs_exist_ok=True, copy_function=os.replace)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{archive}: this archive cannot be unpacked ({error}); remove it and fetch it again"
         ) from error
+
+
+def _require_filter() -> None:
+    """Refuse archives where Python cannot keep their members inside the folder."""
+    if not hasattr(tarfile, "data_filter"):
+        raise DataError(
+            f"Python {platform.python_version()} cannot unpack tar archives safely: use 3.10.12, "
+            "3.11.4 or later, or unpack the archive by hand."
+        )
 
 
 def _unzip(archive: Path, folder: Path) -> None:

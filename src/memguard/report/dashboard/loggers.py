@@ -1,19 +1,50 @@
-"""Weights & Biases; a training continues without it."""
+"""Loggers: Weights & Biases, without which a training continues, and TensorBoard."""
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric.loggers.logger import rank_zero_experiment
-from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from memguard.config.trainer import refused_by, unknown
 from memguard.errors import ConfigError
 
 log = logging.getLogger(__name__)
+
+
+def _require_known(
+    group: str, options: Iterable[str], takers: Sequence[Callable[..., Any]]
+) -> None:
+    """Refuse options that none of some functions takes.
+
+    Raises:
+        ConfigError: The message names the option and the nearest one.
+    """
+    known = {name for taker in takers for name in inspect.signature(taker).parameters}
+    for name in options:
+        if name not in known:
+            raise ConfigError(unknown(group, name, known - {"self", "kwargs"}))
+
+
+class StrictTensorBoardLogger(TensorBoardLogger):
+    """Log to TensorBoard, and refuse an option that it does not take before the run begins.
+
+    Args:
+        options: As Lightning's ``TensorBoardLogger`` takes them.
+
+    Raises:
+        ConfigError: The message names the option and the nearest one.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # takes seconds to import
+
+        _require_known("logger.tensorboard.", options, [TensorBoardLogger, SummaryWriter])
+        super().__init__(**options)
 
 
 class ResilientWandbLogger(WandbLogger):
@@ -34,10 +65,7 @@ class ResilientWandbLogger(WandbLogger):
         """Refuse options that W&B does not take, before it begins a run."""
         import wandb  # takes seconds to import
 
-        taken = inspect.signature(wandb.init).parameters
-        for name in self._wandb_init:
-            if name not in taken:
-                raise ConfigError(unknown("logger.wandb.", name, taken))
+        _require_known("logger.wandb.", self._wandb_init, [wandb.init])
 
     @property
     @rank_zero_experiment
