@@ -185,25 +185,7 @@ def read_checkpoint(
         CheckpointError: There is no such file, it is not a whole checkpoint of memguard, or its
             configuration asks for something else than memguard's own classes.
     """
-    try:
-        if not path.is_file():
-            raise CheckpointError(
-                f"There is no checkpoint {path}: set {key} to the checkpoints/last.ckpt of a "
-                f"training run's folder."
-            )
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except CheckpointError:
-        raise
-    except PermissionError as error:  # torch raises other OSErrors for a file that is cut short
-        raise CheckpointError(
-            f"{path} cannot be read ({error.strerror or _first_line(error)}): correct its "
-            "permissions and those of its folder, or restore it."
-        ) from error
-    except Exception as error:  # torch raises whatever its unpickler and zip reader meet
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or of "
-            f"another program; set {key} to the checkpoints/last.ckpt of a training run."
-        ) from error
+    checkpoint = _loaded(path, key)
     if not isinstance(checkpoint, dict) or CONFIG_KEY not in checkpoint:
         raise CheckpointError(
             f"{path} is not a checkpoint of memguard: set {key} to the checkpoints/last.ckpt "
@@ -225,6 +207,29 @@ def read_checkpoint(
         raise CheckpointError(f"{path}: {error}.") from None
     kept = {group: value for group, value in settings.items() if group in GROUPS}
     return checkpoint | {CONFIG_KEY: kept, UNKNOWN_KEY: unknown}
+
+
+def _loaded(path: Path, key: str) -> Any:
+    """Load what a file holds, or name what is wrong with the file."""
+    try:
+        if not path.is_file():
+            raise CheckpointError(
+                f"There is no checkpoint {path}: set {key} to the checkpoints/last.ckpt of a "
+                f"training run's folder."
+            )
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
+    except PermissionError as error:  # torch raises other OSErrors for a file that is cut short
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror or _first_line(error)}): correct its "
+            "permissions and those of its folder, or restore it."
+        ) from error
+    except Exception as error:  # torch raises whatever its unpickler and zip reader meet
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or of "
+            f"another program; set {key} to the checkpoints/last.ckpt of a training run."
+        ) from error
 
 
 def spoilt_weights(state: Mapping[str, Any]) -> Iterator[str]:
