@@ -2,7 +2,7 @@
 
 Whole steps (windows on the device, forward, losses, write, backward, optimiser), side by side:
 
-- ``plain``: the same model in 32 bits, eager, channels outermost, similarities computed anew by
+- ``plain``: the same model in 32 bits, eager, channels outermost, similarities computed again by
   each that uses them, a write that goes through the items one by one as published code does, every
   bias with its gradient, and Adam without fusion,
 - ``biases``: as memguard, with a gradient for the biases that batch norm takes away again,

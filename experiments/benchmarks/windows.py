@@ -43,7 +43,7 @@ Place = tuple[Path, int]
 
 
 class OpenCVWindows(Dataset[Tensor]):
-    """A window by reading and resizing each of its images, every time anew."""
+    """A window by reading and resizing each of its images, again each time."""
 
     def __init__(self, folders: list[Path]) -> None:
         self.windows = [
