@@ -19,7 +19,7 @@ from memguard.detection.detector import Detector
 from memguard.detection.guard import MemoryGuard
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.memory.mnad import Memory
-from memguard.scoring.protocols import Scoring
+from memguard.scoring.protocols import ScoreConfig
 
 # Tests that a script runs in its background would hand down to commands that Ctrl-C is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -65,7 +65,7 @@ def small_detector(
     scope: Literal["dataset", "video"] = "dataset",
     threshold: float | Literal["auto"] = 0.0,
     *,
-    scoring: Scoring | None = None,
+    scoring: ScoreConfig | None = None,
     compiled: bool = False,
 ) -> Detector:
     """A detector that trains and tests in moments, the same at each call, in evaluation mode."""
@@ -78,7 +78,7 @@ def small_detector(
         separateness=0.1,
         margin=1.0,
         optimizer=torch.optim.Adam,
-        scoring=scoring or Scoring("published", 0.6, (0.25, 0.25), 1.0, causal=False),
+        scoring=scoring or ScoreConfig("published", 0.6, (0.25, 0.25), 1.0, causal=False),
         channels_last=False,
         compiled=compiled,
     ).eval()

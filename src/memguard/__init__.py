@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from memguard.model.autoencoder import Autoencoder
     from memguard.model.memory import Memory
     from memguard.scoring.metrics import FrameAP, FrameAUROC, FrameEER
+    from memguard.scoring.protocols import ScoreConfig
     from memguard.training.experiment import evaluate, prepare, train
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "FrameEER",
     "Memory",
     "MemoryGuard",
+    "ScoreConfig",
     "UserError",
     "compose",
     "evaluate",
@@ -49,6 +51,7 @@ _PLACES = {
     "FrameEER": "scoring.metrics",
     "Memory": "model.memory",
     "MemoryGuard": "detection.guard",
+    "ScoreConfig": "scoring.protocols",
     "UserError": "errors",
     "compose": "config.compose",
     "evaluate": "training.experiment",

@@ -16,7 +16,7 @@ from memguard.data.clips.windows import ClipBatch
 from memguard.detection.alarm import Alarm
 from memguard.detection.detector import Detector
 from memguard.model.memory.mnad import write
-from memguard.scoring.protocols import Scoring
+from memguard.scoring.protocols import ScoreConfig
 from tests.conftest import small_detector
 from tests.detection.conftest import videos
 
@@ -199,7 +199,7 @@ def test_the_learning_rate_follows_a_cosine_step_by_step() -> None:
     assert rates.left == pytest.approx(0, abs=1e-12)
 
 
-SMOOTHED = Scoring("published", 0.6, (0.25, 0.5), smoothing=1.0, causal=False)
+SMOOTHED = ScoreConfig("published", 0.6, (0.25, 0.5), smoothing=1.0, causal=False)
 
 
 def smoothed_over_the_past(errors: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from memguard.data.clips.windows import ClipBatch
 from memguard.detection.baselines import PreviousFrame
-from memguard.scoring.protocols import Scoring
+from memguard.scoring.protocols import ScoreConfig
 
-PATCH = Scoring("patch", weight=0.3, patch=(0.5, 0.25), smoothing=1.0, causal=False)
+PATCH = ScoreConfig("patch", weight=0.3, patch=(0.5, 0.25), smoothing=1.0, causal=False)
 
 
 def video(frames: int, seed: int) -> Tensor:

@@ -12,7 +12,7 @@ from memguard.detection.detector import Detector
 from memguard.detection.lookahead import Lookahead
 from memguard.model.losses import nearest_items
 from memguard.model.memory.mnad import read, write
-from memguard.scoring.protocols import Scoring
+from memguard.scoring.protocols import ScoreConfig
 from tests.conftest import small_detector
 from tests.detection.conftest import videos
 
@@ -88,7 +88,7 @@ def test_videos_side_by_side_are_scored_as_if_one_by_one() -> None:
 
 @torch.no_grad()
 def test_patches_have_the_configured_height_and_width() -> None:
-    how = Scoring("published", 0.6, (0.25, 0.5), 1.0, causal=False)
+    how = ScoreConfig("published", 0.6, (0.25, 0.5), 1.0, causal=False)
     under_test, (clips,) = small_detector(scoring=how), videos(3)
     under_test.begin_test()
     found = under_test.score_frames(clips, torch.zeros(3, dtype=torch.long))

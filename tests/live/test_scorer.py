@@ -11,10 +11,10 @@ from torch import Tensor
 from memguard.data.video.stream import Pictures
 from memguard.detection.events import ScoredPicture
 from memguard.live.scorer import LiveScorer
-from memguard.scoring.protocols import Scoring
+from memguard.scoring.protocols import ScoreConfig
 from tests.conftest import small_detector
 
-HOW = Scoring("patch", 0.6, (0.25, 0.5), smoothing=1.0, causal=True)
+HOW = ScoreConfig("patch", 0.6, (0.25, 0.5), smoothing=1.0, causal=True)
 
 
 class Film:

@@ -16,10 +16,10 @@ from memguard.data.clips.windows import ClipBatch
 from memguard.report.page import write_report
 from memguard.report.recorder import TestRecorder
 from memguard.report.tested import FinishedTest
-from memguard.scoring.protocols import Scoring, frame_metrics
+from memguard.scoring.protocols import ScoreConfig, frame_metrics
 
 # The next patch begins 2 pixels further.
-PUBLISHED = Scoring("published", weight=0.6, patch=(0.25, 0.25), smoothing=0, causal=False)
+PUBLISHED = ScoreConfig("published", weight=0.6, patch=(0.25, 0.25), smoothing=0, causal=False)
 PROVENANCE = {"command": "python -m memguard.train", "seed": 0, "versions": {"torch": "2"}}
 FRAMES = 20
 # Top and left of the worst patch of each video's frame 16, which has 8 by 8 of its 32 by 32 pixels.
@@ -27,7 +27,7 @@ WORST = ((4, 18), (22, 2))
 
 
 def a_test(
-    scoring: Scoring = PUBLISHED,
+    scoring: ScoreConfig = PUBLISHED,
     *,
     labels: bool = True,
     items: int = 3,

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from memguard.scoring.protocols import Scoring, frame_metrics, one_class_videos
+from memguard.scoring.protocols import ScoreConfig, frame_metrics, one_class_videos
 
-PUBLISHED = Scoring("published", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
+PUBLISHED = ScoreConfig("published", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
 
 
 def frames(label: list[int]) -> dict[str, Tensor]:

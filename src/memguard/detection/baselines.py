@@ -17,8 +17,8 @@ class PreviousFrame(FrameScorer):
         scoring: Turns the values of a test into scores.
 
     Example:
-        >>> from memguard.scoring.protocols import Scoring
-        >>> baseline = PreviousFrame(Scoring("published", 1.0, (0.5, 0.5), 1.0, causal=False))
+        >>> from memguard.scoring.protocols import ScoreConfig
+        >>> baseline = PreviousFrame(ScoreConfig("published", 1.0, (0.5, 0.5), 1.0, causal=False))
         >>> clips = torch.tensor([0, 255], dtype=torch.uint8).view(1, 2, 1, 1, 1)
         >>> output, target = baseline.predict(clips)
         >>> output.item(), target.item()

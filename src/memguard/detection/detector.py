@@ -28,7 +28,7 @@ from memguard.model.losses import compactness_loss, separateness_loss
 from memguard.model.memory.mnad import Memory, MemoryRead, item_use, queries_per_item, read
 from memguard.model.shapes import require_shapes
 from memguard.scoring.metrics import FrameTable
-from memguard.scoring.protocols import Scoring
+from memguard.scoring.protocols import ScoreConfig
 
 
 class Detector(FrameScorer):
@@ -64,7 +64,7 @@ class Detector(FrameScorer):
         ...     Memory(size=5, dim=8),
         ...     MemoryGuard(threshold=0.01, quantile=0.5, scope="dataset", enabled=True),
         ...     compactness=0.1, separateness=0.1, margin=1.0, optimizer=torch.optim.Adam,
-        ...     scoring=Scoring("published", 0.6, (0.25, 0.25), smoothing=1.0, causal=False),
+        ...     scoring=ScoreConfig("published", 0.6, (0.25, 0.25), smoothing=1.0, causal=False),
         ...     channels_last=False, compiled=False,
         ... )
         >>> clips = torch.randint(0, 256, (2, 5, 1, 16, 16), dtype=torch.uint8)
@@ -86,7 +86,7 @@ class Detector(FrameScorer):
         separateness: float,
         margin: float,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        scoring: Scoring,
+        scoring: ScoreConfig,
         channels_last: bool,
         compiled: bool,
     ) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from memguard.data.clips.windows import ClipBatch
 from memguard.scoring.metrics import FrameTable
-from memguard.scoring.protocols import Scoring, frame_metrics
+from memguard.scoring.protocols import ScoreConfig, frame_metrics
 
 COLUMNS = ["psnr", "distance", "regular", "written", "patch", "patch_row", "patch_column", "label"]
 
@@ -63,7 +63,7 @@ class FrameScorer(pl.LightningModule):
         frame_shape: Height and width of the tested frames in pixels, (0, 0) before a test.
     """
 
-    def __init__(self, scoring: Scoring) -> None:
+    def __init__(self, scoring: ScoreConfig) -> None:
         super().__init__()
         self.scoring = scoring
         self.frames: dict[str, Tensor] = {}

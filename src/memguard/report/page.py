@@ -10,7 +10,7 @@ from memguard.report.plots.curves import curve_lines, score_curves
 from memguard.report.plots.memory import item_galleries, item_plane
 from memguard.report.plots.scores import score_chart
 from memguard.report.tested import VIDEO_COLUMNS, FinishedTest, VideoScores
-from memguard.scoring.protocols import MEANINGS, Scoring
+from memguard.scoring.protocols import MEANINGS, ScoreConfig
 
 
 def write_report(
@@ -66,7 +66,7 @@ def _sections(test: FinishedTest) -> dict[str, Any]:
     }
 
 
-def _uses_distance(scoring: Scoring) -> bool:
+def _uses_distance(scoring: ScoreConfig) -> bool:
     return scoring.name != "patch" and scoring.weight < 1
 
 

@@ -13,7 +13,7 @@ from memguard.report.recorder import TestRecorder
 from memguard.report.table import Cell, Table
 from memguard.scoring import patch_box
 from memguard.scoring.metrics import frame_auroc
-from memguard.scoring.protocols import Scoring, highest_shown, protocol_table
+from memguard.scoring.protocols import ScoreConfig, highest_shown, protocol_table
 
 VIDEO_COLUMNS = (
     "video", "frames", "anomalous", "auroc", "peak_score", "peak_frame", "written",
@@ -103,7 +103,7 @@ class ScoredTest:
 
     frames: dict[str, Tensor]
     names: Sequence[str]
-    scoring: Scoring
+    scoring: ScoreConfig
     frame_shape: tuple[int, int]
 
     @cached_property

@@ -30,11 +30,11 @@ MEANINGS = {
     "patch_normalised": "the patch with the largest error, normalised over its video",
     "patch_psnr": "the mean of patch_normalised and psnr, then smoothed over time",
 }
-"""The scores of :meth:`Scoring.scores`."""
+"""The scores of :meth:`ScoreConfig.scores`."""
 
 
 @dataclass(frozen=True)
-class Scoring:
+class ScoreConfig:
     """Turn the values of a test into scores.
 
     Attributes:
@@ -48,7 +48,9 @@ class Scoring:
         causal: Smooth over the past alone, as for a live camera.
 
     Example:
-        >>> scoring = Scoring("published", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
+        >>> scoring = ScoreConfig(
+        ...     "published", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False
+        ... )
         >>> frames = {
         ...     "video": torch.tensor([0, 0]), "psnr": torch.tensor([30.0, 20.0]),
         ...     "distance": torch.tensor([0.1, 0.2]), "patch": torch.tensor([0.01, 0.03]),
@@ -132,7 +134,7 @@ class Scoring:
         return smooth_per_video(score, video, self.smoothing, causal=self.causal)
 
 
-def highest_shown(frames: dict[str, Tensor], how: Scoring) -> float:
+def highest_shown(frames: dict[str, Tensor], how: ScoreConfig) -> float:
     """Return the score at the upper end of a chart.
 
     Args:
@@ -145,7 +147,7 @@ def highest_shown(frames: dict[str, Tensor], how: Scoring) -> float:
     return 1.0 if how.name != "patch" else float(frames["score"].max()) or 1.0
 
 
-def frame_metrics(frames: dict[str, Tensor], how: Scoring) -> dict[str, float]:
+def frame_metrics(frames: dict[str, Tensor], how: ScoreConfig) -> dict[str, float]:
     """Compute the metrics of a test over the labelled frames.
 
     Args:
@@ -160,7 +162,7 @@ def frame_metrics(frames: dict[str, Tensor], how: Scoring) -> dict[str, float]:
         - ``test/auroc``: of the test's own score, micro: all frames of all videos together,
         - ``test/auroc_macro``: the mean over videos with both classes,
         - ``test/ap`` and ``test/eer``: average precision and equal error rate of the same score,
-        - ``test/auroc_…``: micro, of each other score of :meth:`Scoring.scores`.
+        - ``test/auroc_…``: micro, of each other score of :meth:`ScoreConfig.scores`.
     """
     counts = {
         "test/frames": float(len(frames["video"])),
@@ -175,7 +177,7 @@ def frame_metrics(frames: dict[str, Tensor], how: Scoring) -> dict[str, float]:
     return counts | {name: value for name, value in (own | others).items() if not isnan(value)}
 
 
-def protocol_table(frames: dict[str, Tensor], how: Scoring) -> dict[str, dict[str, float]]:
+def protocol_table(frames: dict[str, Tensor], how: ScoreConfig) -> dict[str, dict[str, float]]:
     """Compute every metric of every score over the labelled frames.
 
     Args:
@@ -183,7 +185,7 @@ def protocol_table(frames: dict[str, Tensor], how: Scoring) -> dict[str, dict[st
         how: The scoring of the test.
 
     Returns:
-        For each score of :meth:`Scoring.scores`: ``auroc`` (micro), ``auroc_macro``, ``ap`` and
+        For each score of :meth:`ScoreConfig.scores`: ``auroc`` (micro), ``auroc_macro``, ``ap`` and
         ``eer``; NaN if undefined. An empty dictionary without labels.
     """
     known = frames["label"] >= 0

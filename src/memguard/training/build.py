@@ -37,7 +37,7 @@ from memguard.detection.guard import MemoryGuard
 from memguard.errors import CheckpointError, ConfigError, UserError
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.memory.mnad import Memory
-from memguard.scoring.protocols import Scoring
+from memguard.scoring.protocols import ScoreConfig
 from memguard.training.settings import MISSING
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ OWN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "model": {"memguard.model.autoencoder.Autoencoder": Autoencoder},
     "memory": {"memguard.model.memory.mnad.Memory": Memory},
     "guard": {"memguard.detection.guard.MemoryGuard": MemoryGuard},
-    "scoring": {"memguard.scoring.protocols.Scoring": Scoring},
+    "scoring": {"memguard.scoring.protocols.ScoreConfig": ScoreConfig},
     "data": {"memguard.data.clips.datamodule.ClipDataModule": ClipDataModule},
     "dataset": {
         "memguard.data.datasets.avenue.avenue": avenue,
@@ -90,7 +90,7 @@ KINDS: Mapping[str, type] = {
     "guard": torch.nn.Module,
     "data": LightningDataModule,
     "dataset": Benchmark,
-    "scoring": Scoring,
+    "scoring": ScoreConfig,
 }
 
 # Arguments that a builder gives by itself.

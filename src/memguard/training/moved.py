@@ -8,7 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 MOVED = {
     "memguard.model.memory.Memory": "memguard.model.memory.mnad.Memory",
     "memguard.guard.MemoryGuard": "memguard.detection.guard.MemoryGuard",
-    "memguard.protocols.Scoring": "memguard.scoring.protocols.Scoring",
+    "memguard.protocols.Scoring": "memguard.scoring.protocols.ScoreConfig",
+    "memguard.scoring.protocols.Scoring": "memguard.scoring.protocols.ScoreConfig",
     "memguard.data.datamodule.ClipDataModule": "memguard.data.clips.datamodule.ClipDataModule",
     "memguard.safety.SafeCheckpoints": "memguard.training.callbacks.preemption.SafeCheckpoints",
     "memguard.safety.StopAtNaN": "memguard.training.callbacks.preemption.StopAtNaN",

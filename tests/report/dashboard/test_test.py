@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from memguard.report.dashboard.figure_sink import FigureSink
 from memguard.report.dashboard.test import TestFigures
-from memguard.scoring.protocols import Scoring
+from memguard.scoring.protocols import ScoreConfig
 
 
 def shown_of(
@@ -47,7 +47,7 @@ def shown_of(
     scorer: Any = SimpleNamespace(
         frames={key: column.double() for key, column in columns.items()},
         # A patch is 4 by 8 pixels, the next one begins 1 and 2 further.
-        scoring=Scoring(name, weight=0.6, patch=(1 / 8, 1 / 8), smoothing=0, causal=False),
+        scoring=ScoreConfig(name, weight=0.6, patch=(1 / 8, 1 / 8), smoothing=0, causal=False),
         frame_shape=(32, 64),
         device="cpu",
         predict=lambda clips: (target + 1, target),

@@ -4,7 +4,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from memguard.report.plots.curves import score_curves
-from memguard.scoring.protocols import Scoring
+from memguard.scoring.protocols import ScoreConfig
 
 LABEL = torch.tensor([0, 0, 1, 1, 0, 1, -1])
 
@@ -18,7 +18,7 @@ def frames(label: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def test_the_tests_own_score_comes_first_and_agrees_with_scikit_learn() -> None:
-    how = Scoring("patch", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
+    how = ScoreConfig("patch", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
     own, *others = score_curves(frames(LABEL), how)
     assert [own.name, *(curve.name for curve in others)] == ["patch", "published", "unnormalised"]
     known, score = LABEL[:-1].numpy(), frames(LABEL)["patch"][:-1].numpy()
@@ -29,5 +29,5 @@ def test_the_tests_own_score_comes_first_and_agrees_with_scikit_learn() -> None:
 
 @pytest.mark.parametrize("label", [torch.zeros(7), torch.full((7,), -1)])
 def test_one_class_has_no_curve(label: torch.Tensor) -> None:
-    how = Scoring("published", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
+    how = ScoreConfig("published", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
     assert score_curves(frames(label.long()), how) == []

@@ -15,11 +15,11 @@ from memguard.data.clips.pseudo_anomalies import PseudoSample
 from memguard.data.clips.windows import Segment
 from memguard.data.datasets.folder import folder
 from memguard.detection.baselines import PreviousFrame
-from memguard.scoring.protocols import Scoring
+from memguard.scoring.protocols import ScoreConfig
 from memguard.training.callbacks.monitors import PseudoAUROC, TestEachEpoch, pseudo_auroc
 from tests.conftest import small_detector
 
-HOW = Scoring("published", weight=1.0, patch=(0.5, 0.5), smoothing=0, causal=False)
+HOW = ScoreConfig("published", weight=1.0, patch=(0.5, 0.5), smoothing=0, causal=False)
 
 
 def stepping(*steps: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import binary_precision_recall_curve, binary_roc
 
 from memguard.report.plots.style import BLUE, GREEN, PAGE_WIDTH, PURPLE, STYLE, VERMILION
-from memguard.scoring.protocols import Scoring
+from memguard.scoring.protocols import ScoreConfig
 
 # Scores beside the test's own.
 SHOWN = ("published", "unnormalised", "patch")
@@ -42,7 +42,7 @@ class Curve:
     average_precision: float
 
 
-def score_curves(frames: dict[str, Tensor], how: Scoring) -> list[Curve]:
+def score_curves(frames: dict[str, Tensor], how: ScoreConfig) -> list[Curve]:
     """Compute the curves of a test's own score, then those of the scores ``SHOWN`` beside it.
 
     Args:
