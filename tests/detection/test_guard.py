@@ -6,13 +6,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from memguard.detection.guard import MemoryGuard
-from memguard.model.memory.mnad import write
+from memguard.model.memory.mnad import Memory, write
 
 
 @pytest.fixture
 def items() -> Tensor:
     torch.manual_seed(0)
     return F.normalize(torch.rand(4, 6), dim=1)
+
+
+@pytest.fixture
+def memory(items: Tensor) -> Memory:
+    of_items = Memory(*items.shape)
+    of_items.items = items
+    return of_items
 
 
 @pytest.fixture
@@ -31,10 +38,10 @@ def guard(**settings: object) -> MemoryGuard:
     [(True, [True, False, True, False, True]), (False, [False] * 5)],
 )
 def test_scores_below_the_threshold_pass(
-    enabled: bool, expected: list[bool], items: Tensor
+    enabled: bool, expected: list[bool], memory: Memory
 ) -> None:
     under_test = guard(enabled=enabled)
-    under_test.begin(items)
+    under_test.begin(memory)
     assert under_test.passes(torch.tensor([0.4, 0.5, 0.1, 0.9, 0.49])).tolist() == expected
 
 
@@ -45,11 +52,11 @@ def test_scope_dataset_has_one_memory_and_scope_video_one_for_each() -> None:
 
 
 def test_each_memory_is_updated_separately_and_the_trained_items_stay(
-    items: Tensor, queries: Tensor
+    items: Tensor, memory: Memory, queries: Tensor
 ) -> None:
     trained = items.clone()
     under_test = guard()
-    under_test.begin(items)
+    under_test.begin(memory)
     under_test.update(queries[:2], [3, 5])
     under_test.update(queries[2:3], [5])
     under_test.update(queries[:0], [])
@@ -58,7 +65,7 @@ def test_each_memory_is_updated_separately_and_the_trained_items_stay(
     assert torch.allclose(after[1], write(queries[2], write(queries[1], trained)), atol=1e-6)
     assert torch.equal(after[2], trained)
     assert torch.equal(items, trained)
-    under_test.begin(items)
+    under_test.begin(memory)
     assert torch.equal(under_test.items([5])[0], trained)
 
 

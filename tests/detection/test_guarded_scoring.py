@@ -11,7 +11,7 @@ from memguard import scoring
 from memguard.detection.detector import Detector
 from memguard.detection.lookahead import Lookahead
 from memguard.model.losses import nearest_items
-from memguard.model.memory.mnad import read, write
+from memguard.model.memory.mnad import Memory, MemoryRead, read, write
 from memguard.scoring.protocols import ScoreConfig
 from tests.conftest import small_detector
 from tests.detection.conftest import videos
@@ -106,3 +106,42 @@ def test_the_returned_items_are_those_of_the_last_frames_memory() -> None:
     first, last = under_test.guard.items([0, 1])
     assert not torch.equal(first, last)
     assert torch.equal(found["items"], last)
+
+
+class OwnMemory(Memory):
+    """Reads the items in another order, and updates them half as much."""
+
+    def forward(self, features: Tensor, items: Tensor | None = None) -> MemoryRead:
+        return read(features, (self.items if items is None else items).flip(-1))
+
+    def write(
+        self,
+        query: Tensor,
+        items: Tensor,
+        similarity: Tensor | None = None,
+        *,
+        across_processes: bool = False,
+    ) -> Tensor:
+        written = super().write(query, items, similarity, across_processes=across_processes)
+        return (items + written) / 2
+
+
+@torch.no_grad()
+def test_training_and_test_read_and_write_as_an_own_memory_does() -> None:
+    clips = videos(1)[0]
+    under_test = small_detector(threshold=9.0)
+    under_test.memory = OwnMemory(size=5, dim=8)
+    trained = under_test.memory.items
+    frames, _ = under_test.split(clips)
+    features, skips = under_test.autoencoder.encoder(frames)
+    own = read(features, trained.flip(-1))
+    expected = under_test.autoencoder.decoder(own.fused, skips)
+    updated = (trained + write(own.query, trained, own.similarity)) / 2
+
+    torch.testing.assert_close(under_test.predict(clips)[0], expected)
+    under_test.begin_test()
+    scored = under_test.score_frames(clips, torch.zeros(len(clips), dtype=torch.int64))
+    torch.testing.assert_close(scored["output"], expected)
+    torch.testing.assert_close(scored["items"], (trained + write(own.query, trained)) / 2)
+    under_test.learn(clips)
+    torch.testing.assert_close(under_test.memory.items, updated)

@@ -25,7 +25,7 @@ from memguard.detection.guarded_scoring import GuardedScoring
 from memguard.detection.lookahead import Lookahead, most_at_once
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import compactness_loss, separateness_loss
-from memguard.model.memory.mnad import Memory, MemoryRead, item_use, queries_per_item, read
+from memguard.model.memory.mnad import Memory, MemoryRead, item_use, queries_per_item
 from memguard.model.shapes import require_shapes
 from memguard.scoring.metrics import FrameTable
 from memguard.scoring.protocols import ScoreConfig
@@ -176,7 +176,7 @@ class Detector(FrameScorer):
             The frames (B, C, H, W), values in [−1, 1], and the result of reading the memory.
         """
         features, skips = self.autoencoder.encoder(frames)
-        recalled = read(features, self.memory.items if items is None else items)
+        recalled: MemoryRead = self.memory(features, items)
         return self.autoencoder.decoder(recalled.fused, skips), recalled
 
     def predict(self, clips: Tensor) -> tuple[Tensor, Tensor]:
@@ -280,9 +280,10 @@ class Detector(FrameScorer):
 
     def begin_test(self) -> None:
         """Start from the trained items."""
-        self.guard.begin(self.memory.items)
+        self.guard.begin(self.memory)
         self.guarded_scoring = GuardedScoring(
             self.autoencoder,
+            self.memory,
             self.guard,
             Lookahead(most_at_once(self.device)),
             self.scoring.patch,

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from memguard.model.memory.mnad import write
+from memguard.model.memory.mnad import Memory
 
 QUANTILES = 101
 
@@ -36,7 +36,9 @@ class MemoryGuard(nn.Module):
 
     Example:
         >>> guard = MemoryGuard(threshold=0.01, quantile=0.5, scope="dataset", enabled=True)
-        >>> guard.begin(torch.eye(2))
+        >>> memory = Memory(size=2, dim=2)
+        >>> memory.items = torch.eye(2)
+        >>> guard.begin(memory)
         >>> guard.passes(torch.tensor([0.002, 0.3]))
         tensor([ True, False])
         >>> guard.update(torch.tensor([[[0.6, 0.8]]]), [0])
@@ -79,10 +81,11 @@ class MemoryGuard(nn.Module):
             return float(self.normal_scores.quantile(self.quantile))
         return float(self._threshold)
 
-    def begin(self, items: Tensor) -> None:
-        """Start a test from the trained items, (M, C), with the present γ."""
+    def begin(self, memory: Memory) -> None:
+        """Start a test from the trained items of a memory, with the present γ."""
         self._limit = self.threshold  # once: it waits for the device
-        self._trained = items
+        self._trained = memory.items
+        self._write = memory.write  # no submodule: checkpoints hold the memory once
         self._items: dict[int, Tensor] = {}
 
     def memories(self, videos: Tensor) -> list[int]:
@@ -116,4 +119,5 @@ class MemoryGuard(nn.Module):
             memories: The numbers of the memories, without repetition.
         """
         if memories:
-            self._items.update(zip(memories, write(query, self.items(memories)), strict=True))
+            written = self._write(query, self.items(memories))
+            self._items.update(zip(memories, written, strict=True))

@@ -19,7 +19,7 @@ from memguard.detection.guard import MemoryGuard
 from memguard.detection.lookahead import Lookahead
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import nearest_items
-from memguard.model.memory.mnad import MemoryRead, read
+from memguard.model.memory.mnad import Memory, MemoryRead
 
 
 class GuardedScoring:
@@ -30,6 +30,7 @@ class GuardedScoring:
 
     Args:
         autoencoder: Encoder and decoder.
+        memory: Reads from the items of the test.
         guard: Holds the items of the test and decides which frames update them. Call its ``begin``
             first.
         lookahead: Chooses the frames to decode at once.
@@ -40,25 +41,29 @@ class GuardedScoring:
         ...     channels=1, width=4, features=8, past=4, skip_connections=True
         ... ).eval()
         >>> guard = MemoryGuard(threshold=9.0, quantile=0.5, scope="dataset", enabled=True)
-        >>> guard.begin(torch.eye(5, 8))
-        >>> loop = GuardedScoring(autoencoder, guard, Lookahead(frames=1), patch=(0.25, 0.25))
+        >>> memory = Memory(size=5, dim=8)
+        >>> guard.begin(memory)
+        >>> ahead = Lookahead(frames=1)
+        >>> loop = GuardedScoring(autoencoder, memory, guard, ahead, patch=(0.25, 0.25))
         >>> frames, target = torch.zeros(3, 4, 16, 16), torch.zeros(3, 1, 16, 16)
         >>> with torch.no_grad():
         ...     scored = loop.score(frames, target, videos=torch.tensor([0, 0, 0]))
         >>> scored["written"]
         tensor([True, True, True])
-        >>> torch.equal(scored["items"], torch.eye(5, 8))
+        >>> torch.equal(scored["items"], memory.items)
         False
     """
 
     def __init__(
         self,
         autoencoder: Autoencoder,
+        memory: Memory,
         guard: MemoryGuard,
         lookahead: Lookahead,
         patch: Sequence[float],
     ) -> None:
         self.autoencoder = autoencoder
+        self.memory = memory
         self.guard = guard
         self.lookahead = lookahead
         self.patch = patch
@@ -132,7 +137,7 @@ class GuardedScoring:
 
     def _predict(self, encoded: "_EncodedFrames", items: Tensor) -> dict[str, Tensor]:
         """Predict and score frames, each from its own memory: items (B, M, C)."""
-        recalled = read(encoded.features, items)
+        recalled: MemoryRead = self.memory(encoded.features, items)
         output = self.autoencoder.decoder(recalled.fused, encoded.skips)
         regular = scoring.regular_score(output, encoded.target)
         return {

@@ -189,7 +189,10 @@ def _all_reduce(operation: distributed.ReduceOp.RedOpType) -> Reduce:
 
 
 class Memory(nn.Module):
-    """The items of the memory, and their update in training.
+    """The items of the memory, how they are read, and how queries update them.
+
+    A memory of another kind is a subclass. It overrides :meth:`forward` to read otherwise, and
+    :meth:`write` to update the items otherwise, in training and at test time alike.
 
     Args:
         size: M, the number of items; 0 for an ablation without memory.
@@ -201,8 +204,12 @@ class Memory(nn.Module):
 
     Example:
         >>> memory = Memory(size=10, dim=64)
-        >>> memory(torch.rand(2, 64, 4, 4)).fused.shape
+        >>> recalled = memory(torch.rand(2, 64, 4, 4))
+        >>> recalled.fused.shape
         torch.Size([2, 128, 4, 4])
+        >>> memory.update(recalled.query)
+        >>> memory.items.shape
+        torch.Size([10, 64])
     """
 
     items: Tensor
@@ -211,16 +218,47 @@ class Memory(nn.Module):
         super().__init__()
         self.register_buffer("items", F.normalize(torch.rand(size, dim), dim=1))
 
-    def forward(self, features: Tensor) -> MemoryRead:
-        """Read from the items; see :func:`read`."""
-        return read(features, self.items)
+    def forward(self, features: Tensor, items: Tensor | None = None) -> MemoryRead:
+        """Read from items; see :func:`read`.
+
+        Args:
+            features: (B, C, H, W), the encoder's map.
+            items: (M, C), or (B, M, C) with a memory per row of the batch; by default the trained
+                ones. A test has items of its own.
+        """
+        return read(features, self.items if items is None else items)
+
+    @torch.no_grad()
+    def write(
+        self,
+        query: Tensor,
+        items: Tensor,
+        similarity: Tensor | None = None,
+        *,
+        across_processes: bool = False,
+    ) -> Tensor:
+        """Return items updated by queries; see :func:`write`.
+
+        Args:
+            query: (B, K, C), unit rows.
+            items: (M, C), or (B, M, C) with a memory per row of the batch.
+            similarity: (B, K, M), the cosine of each query with each item; None computes it.
+            across_processes: Whether the queries of all processes update the items together. The
+                result equals that of one process with all queries; the processes exchange a
+                maximum of M numbers and a sum of M×C.
+
+        Raises:
+            ValueError: If an argument has another shape.
+        """
+        if not across_processes:
+            return write(query, items, similarity)
+        maximum = _all_reduce(distributed.ReduceOp.MAX)
+        total = _all_reduce(distributed.ReduceOp.SUM)
+        return _updated(query, items, similarity, maximum, total)
 
     @torch.no_grad()
     def update(self, query: Tensor, similarity: Tensor | None = None) -> None:
-        """Update the items with the queries of a training batch.
-
-        The update over several processes equals the update of one process with all queries; they
-        exchange a maximum of M numbers and a sum of M×C.
+        """Update the trained items with the queries of a training batch, of all processes.
 
         Args:
             query: (B, K, C), unit rows.
@@ -230,9 +268,6 @@ class Memory(nn.Module):
             ValueError: If an argument has another shape.
         """
         require_shapes(query=(query, "B K C"))
-        if len(self.items) == 0:
-            return
-        maximum = _all_reduce(distributed.ReduceOp.MAX)
-        total = _all_reduce(distributed.ReduceOp.SUM)
-        # A new tensor: the backward pass needs the items that were read.
-        self.items = _updated(query, self.items, similarity, maximum, total)
+        if len(self.items):
+            # A new tensor: the backward pass needs the items that were read.
+            self.items = self.write(query, self.items, similarity, across_processes=True)
