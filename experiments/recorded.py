@@ -1,11 +1,12 @@
 """Read what the studies recorded: the runs of ``runs.csv`` and the files of ``scores/``."""
 
 import csv
-import gzip
 import re
 from pathlib import Path
 
 import numpy as np
+
+from memguard import read_scores
 
 HERE = Path(__file__).parent
 
@@ -39,12 +40,8 @@ def scores(name: str) -> Scores:
     Returns:
         The columns of the file, (frames,) each; videos by their names.
     """
-    with gzip.open(HERE / "scores" / f"{name}.csv.gz", "rt", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {
-        column: np.array([row[column] if column == "video" else float(row[column]) for row in rows])
-        for column in rows[0]
-    }
+    table = read_scores(HERE / "scores" / f"{name}.csv.gz")
+    return {column: np.array(table[column]) for column in table.columns}
 
 
 def seeds(found: dict[str, Metrics], variant: str) -> list[Metrics]:

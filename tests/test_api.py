@@ -1,6 +1,8 @@
 """The public API: a training and a test from Python are those of the command line."""
 
+import inspect
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,13 @@ SMALL = [
 ]  # fmt: skip
 
 
-def test_every_name_is_there() -> None:
-    for name in memguard.__all__:
-        assert getattr(memguard, name).__doc__, name
+@pytest.mark.parametrize("name", memguard.__all__)
+def test_every_name_has_an_example_and_every_method_a_docstring(name: str) -> None:
+    public = getattr(memguard, name)
+    assert re.search(r"^    Example:\n        >>> ", public.__doc__, re.MULTILINE)
+    for method, value in vars(public).items():
+        if inspect.isfunction(value) and not method.startswith("_"):
+            assert value.__doc__, method
 
 
 def test_a_training_and_its_test_from_python(

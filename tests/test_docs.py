@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import memguard
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     [
@@ -78,6 +80,15 @@ def test_equations_are_mathml(site: Path) -> None:
     assert page.count('<math xmlns="http://www.w3.org/1998/Math/MathML" display="block"') >= 9
     assert "$`" not in page
     assert "@equation" not in page
+
+
+def test_the_api_page_has_every_public_name(site: Path) -> None:
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    introduction = text.split("\n\n")[1]
+    assert sorted(re.findall(r"`(\w+)`", introduction)) == sorted(memguard.__all__)
+    page = (site / "api.html").read_text(encoding="utf-8")
+    for name in memguard.__all__:
+        assert re.search(rf'<h3 id="memguard\.[\w.]*\b{name}"', page), name
 
 
 def test_docstrings_are_read_as_meant(site: Path) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from memguard.live.scorer import load
     from memguard.model.autoencoder import Autoencoder
     from memguard.model.memory import Memory
+    from memguard.report.scores import read_scores
     from memguard.scoring.metrics import FrameAP, FrameAUROC, FrameEER
     from memguard.scoring.protocols import ScoreConfig
     from memguard.training.experiment import evaluate, prepare, train
@@ -32,6 +33,7 @@ __all__ = [
     "evaluate",
     "load",
     "prepare",
+    "read_scores",
     "train",
 ]
 __version__ = "0.1.0"
@@ -57,6 +59,7 @@ _PLACES = {
     "evaluate": "training.experiment",
     "load": "live.scorer",
     "prepare": "training.experiment",
+    "read_scores": "report.scores",
     "train": "training.experiment",
 }
 

@@ -12,6 +12,14 @@ class UserError(CompactHydraException):
 
     Hydra prints the message alone, without a traceback, and exits with status 1;
     ``HYDRA_FULL_ERROR=1`` shows the traceback.
+
+    Example:
+        >>> import memguard
+        >>> try:
+        ...     memguard.compose(["memory.siez=5"])
+        ... except memguard.UserError as error:
+        ...     print(error)
+        memory.siez is not known: did you mean memory.size?
     """
 
 

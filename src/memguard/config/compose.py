@@ -96,7 +96,8 @@ def compose(overrides: Sequence[str] = (), command: str = "train") -> DictConfig
         ConfigError: The command has no such key.
 
     Example:
-        >>> config = compose(["dataset=street", "model=mnad_tiny", "memory.size=7"])
+        >>> import memguard
+        >>> config = memguard.compose(["dataset=street", "model=mnad_tiny", "memory.size=7"])
         >>> config.memory.size
         7
     """

@@ -45,6 +45,13 @@ class MemoryGuard(nn.Module):
         >>> guard.items([0])
         tensor([[[1.0000, 0.0000],
                  [0.3162, 0.9487]]])
+
+        With ``auto``, held-out normal frames give γ:
+
+        >>> guard = MemoryGuard(threshold="auto", quantile=0.5, scope="dataset", enabled=True)
+        >>> guard.calibrate(torch.tensor([0.1, 0.2, 0.4]))
+        >>> round(guard.threshold, 3)
+        0.2
     """
 
     normal_scores: Tensor

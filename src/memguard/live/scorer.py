@@ -27,6 +27,15 @@ class LiveScorer:
     Args:
         detector: A trained detector with a calibrated alarm.
         config: The configuration of its training.
+
+    Attributes:
+        alarm: The detector's alarm, which gives the level of events.
+
+    Example:
+        >>> scorer = load("runs/door/checkpoints/last.ckpt")
+        >>> scored = next(scorer.watch(VideoStream(Path("door/test/0.mp4"))))
+        >>> scored.moment
+        Moment(frame=4, seconds=0.16)
     """
 
     def __init__(self, detector: Detector, config: DictConfig) -> None:
@@ -120,6 +129,15 @@ def load(checkpoint: Path | str, *, trust: str | Sequence[str] = (), **settings:
         CheckpointError: It cannot be read, its alarm is not calibrated, or it names a class that is
             neither memguard's nor of a trusted package.
         ConfigError: A setting cannot work.
+
+    Example:
+        >>> import memguard
+        >>> scorer = memguard.load("runs/door/checkpoints/last.ckpt")
+        >>> table = scorer.score("door/test/0.mp4")
+        >>> table.columns[:3]
+        ('frame', 'seconds', 'score')
+        >>> table["seconds"][:3]
+        [0.16, 0.2, 0.24]
     """
     register_resolvers()
     requested = OmegaConf.create(settings)

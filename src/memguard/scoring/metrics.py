@@ -153,6 +153,8 @@ class FrameAUROC(FrameMetric):
         ...               torch.tensor([0, 0, 1, 1]))
         >>> metric.compute()
         tensor(0.7500)
+        >>> metric.one_class_videos()
+        [0, 1]
     """
 
     def __init__(self, average: Literal["micro", "macro"] = "micro", **kwargs: Any) -> None:

@@ -76,6 +76,11 @@ class ScoreConfig:
 
         Raises:
             ValueError: If ``errors`` has another shape.
+
+        Example:
+            >>> scoring = ScoreConfig("patch", 0.6, (0.5, 0.5), smoothing=0, causal=False)
+            >>> scoring.worst_patch(torch.tensor([[[0.1, 0.3]], [[0.2, 0.1]]]))
+            tensor([0.3000, 0.2000])
         """
         require_shapes(errors=(errors, "T rows columns"))
         return self._smooth_patches(errors).flatten(1).amax(dim=1)
@@ -93,6 +98,11 @@ class ScoreConfig:
 
         Returns:
             (T, 2), row and column of each frame's patch.
+
+        Example:
+            >>> scoring = ScoreConfig("patch", 0.6, (1, 0.5), smoothing=0, causal=False)
+            >>> scoring.worst_places(torch.tensor([[[0.1, 0.3, 0.2]]]), frame=(8, 8))
+            tensor([[0, 1]])
         """
         decisive = self._smooth_patches(errors) if self.name == "patch" else errors
         return worst_places(errors, decisive, self.patch, frame)

@@ -63,6 +63,16 @@ def train(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) -> 
     Raises:
         UserError: The configuration, a video, a label file or the checkpoint cannot be used, or
             the folder holds the results of another run.
+
+    Example:
+        >>> import memguard
+        >>> config = memguard.compose([
+        ...     "dataset=folder", "dataset.root=door", "model=mnad_tiny",
+        ...     "trainer.max_epochs=1", "logger=csv",
+        ... ])
+        >>> metrics = memguard.train(config, "runs/door")
+        >>> metrics["test/frames"], metrics["test/frames_anomalous"]
+        (16.0, 10.0)
     """
     run = begin_run(config, folder, in_sweep=in_sweep)
     name_present_places(config)
@@ -105,6 +115,14 @@ def evaluate(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) 
     Raises:
         UserError: The configuration, a video, a label file or the checkpoint cannot be used, or
             the folder holds the results of another run.
+
+    Example:
+        >>> import memguard
+        >>> changes = ["checkpoint=runs/door/checkpoints/last.ckpt", "scoring=patch"]
+        >>> config = memguard.compose([*changes, "logger=csv"], command="evaluate")
+        >>> metrics = memguard.evaluate(config, "runs/door_patch")
+        >>> metrics["test/frames"], metrics["test/frames_anomalous"]
+        (16.0, 10.0)
     """
     run = begin_run(config, folder, in_sweep=in_sweep)
     name_present_places(config)
@@ -141,6 +159,13 @@ def prepare(config: DictConfig, *, dataset: str | None = None) -> Preparation:
     Raises:
         UserError: The dataset, a video or its labels cannot be used, or the download fails;
             the message has a line for each problem.
+
+    Example:
+        >>> import memguard
+        >>> config = memguard.compose(["dataset=folder", "dataset.root=door"], "prepare")
+        >>> preparation = memguard.prepare(config)
+        >>> [len(videos) for videos in (preparation.train, preparation.test)]
+        [2, 1]
     """
     validate_by(PREPARE_RULES, config)
     if config.download:

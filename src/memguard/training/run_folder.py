@@ -12,7 +12,8 @@ from memguard.data.datasets.benchmark import Benchmark
 from memguard.errors import DataError
 from memguard.report.dashboard.figure_sink import keep_files
 from memguard.report.page import write_report
-from memguard.report.results import print_summary, write_json, write_scores
+from memguard.report.results import print_summary, write_json
+from memguard.report.scores import write_scores
 from memguard.report.tested import FinishedTest
 from memguard.scoring.protocols import one_class_videos
 from memguard.training.checkpoints import plain_config

@@ -61,12 +61,16 @@ class ClipDataModule(pl.LightningDataModule):
         test_segments: The test videos, after `setup`.
 
     Example:
+        >>> from memguard.data.datasets.folder import folder
         >>> module = ClipDataModule(
-        ...     Benchmark("door", train=(), test=()), cache_dir="cache", past=4, frame_size=64,
-        ...     channels=1, batch_size=4, threads=1, holdout=0.05, seed=0,
+        ...     folder("door"), cache_dir="cache", past=4, frame_size=64, channels=1, batch_size=8,
+        ...     threads=1, holdout=0.05, seed=0,
         ... )
-        >>> module.length  # frames of a window: the past and the frame to predict
-        5
+        >>> module.prepare_data()
+        >>> module.setup()
+        >>> batch = next(iter(module.train_dataloader()))
+        >>> batch.frames.shape  # 8 windows of 5 frames: the past and the frame to predict
+        torch.Size([8, 5, 1, 64, 64])
     """
 
     def __init__(
