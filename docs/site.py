@@ -34,6 +34,8 @@ OUTSIDE = PAGES | FIGURES
 SOURCES = {site: source for source, site in OUTSIDE.items()}
 
 LINK = re.compile(r"(?<=\]\()(?!https?://|#)([^)#\s]+)")
+NUMBER = re.compile(r"(?<=\d) (?=[±%·]|\d{3}\b)|(?<=[±·]) (?=\d)")
+CODE = re.compile(r"(<(?:pre|code)\b.*?</(?:pre|code)>)", re.DOTALL)
 EQUATION = re.compile(r"^```math\n(.+?)\n```$|\$`([^`]+)`\$", re.DOTALL | re.MULTILINE)
 
 log = logging.getLogger("mkdocs.hooks")
@@ -96,6 +98,8 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
-    """Put the equations in."""
+    """Put the equations in, and keep each number on one line."""
+    parts = CODE.split(html)
+    parts[::2] = [NUMBER.sub("\N{NO-BREAK SPACE}", part) for part in parts[::2]]
     equations = page.meta["equations"]
-    return re.sub(r"@equation(\d+)@", lambda match: equations[int(match[1])], html)
+    return re.sub(r"@equation(\d+)@", lambda match: equations[int(match[1])], "".join(parts))
