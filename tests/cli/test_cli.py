@@ -29,4 +29,6 @@ def test_help_names_the_commands(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["memguard", *words])
     cli.main()
-    assert "{train,evaluate,score,prepare,import-official}" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:-2]] == list(cli.COMMANDS)
+    assert cli.COMMANDS["import-official"] in lines[-3]

@@ -5,14 +5,23 @@ import sys
 
 from memguard.cli.interrupts import loading, quietly_interrupted
 
-COMMANDS = ("train", "evaluate", "score", "prepare", "import-official")
+COMMANDS = {
+    "train": "train a detector on normal video and test it",
+    "evaluate": "test a checkpoint, or a baseline without a model",
+    "score": "score a video or a camera, and report events",
+    "prepare": "check a dataset, convert its frames, or download it",
+    "import-official": "make a checkpoint of the authors' weights",
+}
 
 
 def main() -> None:
     """Run the command that the first word names: ``memguard train dataset=ped2``."""
     name, words = (sys.argv[1:2] or ["--help"])[0], sys.argv[2:]
     if name in ("-h", "--help"):
-        print(f"memguard {{{','.join(COMMANDS)}}} KEY=VALUE …\nmemguard train --help says more.")
+        print("memguard COMMAND KEY=VALUE …\n")
+        for command, purpose in COMMANDS.items():
+            print(f"  {command:16} {purpose}")
+        print("\nmemguard COMMAND --help lists the keys of a command.")
     elif name not in COMMANDS:
         sys.exit(f"There is no command {name}: choose from {', '.join(COMMANDS)}.")
     else:
