@@ -9,6 +9,7 @@ import pytest
 
 from memguard.data.datasets.avenue import avenue
 from memguard.data.datasets.benchmark import Benchmark, LabelsMissingError
+from memguard.data.datasets.download import RELEASES
 from memguard.data.datasets.folder import folder
 from memguard.data.datasets.layout import VIDEO_SUFFIXES, named_videos
 from memguard.data.datasets.shanghaitech import shanghaitech
@@ -48,6 +49,16 @@ def test_layouts_open_no_video(tmp_path: Path, shanghaitech_root: Path) -> None:
 @pytest.mark.parametrize("layout", [ped1, ped2, avenue, shanghaitech, folder])
 def test_missing_root_is_reported(tmp_path: Path, layout: Callable[[Path], Benchmark]) -> None:
     with pytest.raises(DataError, match=r"gone: there is no such folder; set dataset\.root"):
+        layout(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("layout", [ped1, ped2, avenue])
+def test_missing_root_of_an_open_release_can_be_downloaded(
+    tmp_path: Path, layout: Callable[[Path], Benchmark]
+) -> None:
+    assert layout.__name__ in RELEASES
+    command = f"or run python -m memguard.prepare dataset={layout.__name__} download=true$"
+    with pytest.raises(DataError, match=command):
         layout(tmp_path / "gone")
 
 

@@ -64,7 +64,7 @@ def avenue(root: Path | str, labels: str | None = None) -> Benchmark:
     """
     if labels not in (None, "intervals", "masks"):
         raise ConfigError(f"dataset.labels={labels} cannot work: it must be intervals or masks.")
-    root = existing_root(root)
+    root = existing_root(root, release="avenue")
     train, test, test_folder = find_splits(TREE, *_layouts(root))
     interval_files = root / "avenue.mat", root / "frame_labels_avenue.npy"
     mask_folders = [

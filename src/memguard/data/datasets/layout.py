@@ -29,16 +29,26 @@ VIDEO_SUFFIXES = frozenset(
 )
 
 
-def existing_root(root: Path | str) -> Path:
+def existing_root(root: Path | str, release: str | None = None) -> Path:
     """Return the folder of a dataset.
+
+    Args:
+        root: The folder.
+        release: The name of a dataset that can be downloaded.
 
     Raises:
         DataError: If there is no such folder.
     """
     root = Path(root)
     if not root.is_dir():
+        fetch = (
+            f", or run python -m memguard.prepare dataset={release} download=true"
+            if release
+            else ""
+        )
         raise DataError(
             f"{root}: there is no such folder; set dataset.root to the folder with the dataset"
+            f"{fetch}"
         )
     return root
 

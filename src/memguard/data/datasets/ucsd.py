@@ -34,7 +34,7 @@ def ped1(root: Path | str) -> Benchmark:
         DataError: If videos are missing, or videos and labels do not agree.
         LabelsMissingError: If the labels are missing.
     """
-    return _ucsd(existing_root(root), "ped1")
+    return _ucsd(root, "ped1")
 
 
 def ped2(root: Path | str) -> Benchmark:
@@ -70,10 +70,11 @@ def ped2(root: Path | str) -> Benchmark:
         DataError: If videos are missing, or videos and labels do not agree.
         LabelsMissingError: If the labels are missing.
     """
-    return _ucsd(existing_root(root), "ped2")
+    return _ucsd(root, "ped2")
 
 
-def _ucsd(root: Path, name: str) -> Benchmark:
+def _ucsd(root: Path | str, name: str) -> Benchmark:
+    root = existing_root(root, release=name)
     released = f"UCSD{name}"
     tree = TREE.format(released, name)
     places = root, root / released, root / "UCSD_Anomaly_Dataset.v1p2" / released
