@@ -1,5 +1,6 @@
 """Causal scoring of endless streams: each frame from the past alone, in bounded memory."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ class LiveScorer:
 
     def __init__(self, detector: Detector, config: DictConfig) -> None:
         trainer = config.trainer
+        # Lightning announces each precision but the usual one.
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         fabric = Fabric(accelerator=trainer.accelerator, precision=trainer.precision, devices=1)
         self._precision = fabric.autocast
         self._detector = detector.to(fabric.device).eval()
