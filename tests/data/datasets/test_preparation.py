@@ -316,6 +316,22 @@ def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("workers")
 
 
+def test_a_script_without_a_guard_is_refused_with_the_line_that_it_needs(tmp_path: Path) -> None:
+    encode(tmp_path / "videos" / "train" / "a.mp4")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from memguard.data.datasets.folder import folder\n"
+        "from memguard.data.datasets.preparation import prepare\n"
+        "prepare(folder('videos'), Path('cache'), length=5)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert 'its calls must stand below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+
+
 def test_a_decoder_that_crashes_or_hangs_is_a_problem_of_that_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: ModuleType
 ) -> None:

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_all_start_methods, get_context
@@ -24,7 +25,7 @@ from memguard.data.datasets.benchmark import Benchmark, VideoRecord
 from memguard.data.video.conversion import fit_for_random_access, survey
 from memguard.data.video.frame_folders import as_video, fingerprint, frame_images
 from memguard.data.video.reader import Video
-from memguard.errors import DataError
+from memguard.errors import DataError, UserError
 from memguard.files import clear_unfinished, put_into_cache
 
 # Far longer than a decoder takes on the slowest machine: seconds, and bytes per second.
@@ -238,6 +239,11 @@ def _result(source: Path, future: "Future[Footage]") -> Footage | DataError:
         return DataError(
             f"{source}: the decoder crashes on this video (exit code {error.exitcode}); {remedy}"
         )
+    except BrokenProcessPool as error:  # the processes import the script that is running
+        raise UserError(
+            "The processes that inspect the videos cannot start: they import your script, so it "
+            'must be a file, and its calls must stand below `if __name__ == "__main__":`.'
+        ) from error
 
 
 def _time_limit(source: Path) -> float:
