@@ -16,6 +16,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 from lightning_fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from torch import Tensor, distributed, nn
+from torch.distributed import TCPStore
 from torch.utils.data import DataLoader
 
 from memguard.config.compose import config_folder, register_resolvers
@@ -23,6 +24,8 @@ from memguard.data.clips.frame_cache import FramesInMemory
 from memguard.data.clips.windows import ClipBatch, OrderedWindows, Segment
 from memguard.detection.detector import Detector
 from memguard.distributed import (
+    _store,
+    agreed,
     deal,
     devices,
     gathered,
@@ -230,13 +233,32 @@ def test_work_is_dealt_the_largest_first_and_in_order_to_each() -> None:
     assert deal([4], 2) == [[0], []]
 
 
+def torchrun(monkeypatch: pytest.MonkeyPatch, **variables: object) -> None:
+    """Have this process be one that torchrun started."""
+    usual = {
+        "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "RANK": 0, "LOCAL_RANK": 0, "GROUP_RANK": 0,
+        "TORCHELASTIC_RUN_ID": "none", "MASTER_ADDR": "localhost", "MASTER_PORT": 1,
+    }  # fmt: skip
+    for name, value in (usual | variables).items():
+        monkeypatch.setenv(name, str(value))
+
+
+def test_processes_and_those_that_torchrun_restarts_agree_on_the_firsts_decision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served = TCPStore("localhost", 0, is_master=True)
+    decisions = []
+    for rank, decision in ((0, "first"), (1, "second"), (0, "restarted"), (1, "restarted")):
+        torchrun(monkeypatch, RANK=rank, MASTER_PORT=served.port, TORCHELASTIC_USE_AGENT_STORE=True)
+        _store.cache_clear()  # each process has its own
+        decisions.append(agreed(lambda decision=decision: decision))
+    _store.cache_clear()
+    assert decisions == ["first"] * 4
+
+
 def test_machines_are_counted_from_what_torchrun_says(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (nodes(), devices()) == (1, "auto")
-    for name, value in {
-        "WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "3", "RANK": "4", "LOCAL_RANK": "1",
-        "GROUP_RANK": "1", "TORCHELASTIC_RUN_ID": "none", "MASTER_ADDR": "a", "MASTER_PORT": "1",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
+    torchrun(monkeypatch, WORLD_SIZE=6, LOCAL_WORLD_SIZE=3, RANK=4, LOCAL_RANK=1, GROUP_RANK=1)
     assert (nodes(), devices()) == (2, 3)
 
 

@@ -15,8 +15,7 @@ from lightning_fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import distributed, nn
-from torch._C._distributed_c10d import Store
-from torch.distributed.rendezvous import rendezvous
+from torch.distributed import TCPStore  # type: ignore[attr-defined]  # documented as public
 
 from memguard.errors import ConfigError
 
@@ -25,7 +24,7 @@ Own = TypeVar("Own")
 AGREED = "memguard/agreed"
 
 
-def _starter() -> ClusterEnvironment | None:
+def _launcher() -> ClusterEnvironment | None:
     """Find the launcher of this process; None for a single process, or one of Lightning's."""
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
@@ -35,16 +34,21 @@ def _starter() -> ClusterEnvironment | None:
 
 
 @cache
-def _store(starter: type[ClusterEnvironment]) -> Store:
-    """Open the store that all processes read before they form a group.
+def _store(launcher: type[ClusterEnvironment]) -> TCPStore:
+    """Open the store that processes share before they form a group, and wait for all of them.
 
-    The first process may serve it, and it has to stay open. The group meets at the same address
-    later, and needs no second free port.
+    torchrun serves it. Elsewhere the first process does, as long as it runs: the group meets at the
+    same address later, and takes the same server.
     """
-    place = starter()
-    address = f"tcp://{place.main_address}:{place.main_port}"
-    store, _, _ = next(rendezvous(address, place.global_rank(), place.world_size()))
-    return store
+    place = launcher()
+    served = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    return TCPStore(
+        place.main_address,
+        place.main_port,
+        place.world_size(),
+        is_master=place.global_rank() == 0 and not served,
+        multi_tenant=True,
+    )
 
 
 def agreed(decide: Callable[[], str]) -> str:
@@ -53,28 +57,28 @@ def agreed(decide: Callable[[], str]) -> str:
     Args:
         decide: Called by the first process; the others receive its result.
     """
-    starter = _starter()
-    if starter is None or starter.world_size() == 1:
+    launcher = _launcher()
+    if launcher is None or launcher.world_size() == 1:
         return decide()
-    store = _store(type(starter))
+    store = _store(type(launcher))
     # Processes that torchrun restarts keep the decision.
-    if starter.global_rank() == 0 and not store.check([AGREED]):
+    if launcher.global_rank() == 0 and not store.check([AGREED]):
         store.set(AGREED, decide())
     return store.get(AGREED).decode()
 
 
 def devices() -> int | Literal["auto"]:
     """Count the processes that were started on each machine; ``auto``: one for each device."""
-    starter = _starter()
-    return "auto" if starter is None else starter.world_size() // nodes()
+    launcher = _launcher()
+    return "auto" if launcher is None else launcher.world_size() // nodes()
 
 
 def nodes() -> int:
     """Count the machines that processes were started on."""
-    starter = _starter()
-    if isinstance(starter, SLURMEnvironment):
+    launcher = _launcher()
+    if isinstance(launcher, SLURMEnvironment):
         return int(os.environ["SLURM_NNODES"])
-    return starter.world_size() // int(os.environ["LOCAL_WORLD_SIZE"]) if starter else 1
+    return launcher.world_size() // int(os.environ["LOCAL_WORLD_SIZE"]) if launcher else 1
 
 
 def on_gpu(accelerator: str) -> bool:
@@ -97,14 +101,14 @@ def require_together(trainer: pl.Trainer, *, in_sweep: bool) -> None:
     Raises:
         ConfigError: Each of them would be a run of its own, or run the whole sweep.
     """
-    starter = _starter()
-    if starter and starter.world_size() != trainer.world_size:
+    launcher = _launcher()
+    if launcher and launcher.world_size() != trainer.world_size:
         raise ConfigError(
-            f"This command runs as {starter.world_size()} processes, but trainer.devices × "
+            f"This command runs as {launcher.world_size()} processes, but trainer.devices × "
             f"trainer.num_nodes is {trainer.world_size}: add trainer=ddp to a training, "
             "trainer.strategy=ddp with these two numbers to an evaluation, or start it once."
         )
-    if in_sweep and trainer.num_devices > 1 and not starter:
+    if in_sweep and trainer.num_devices > 1 and not launcher:
         raise ConfigError(
             f"trainer.devices={trainer.num_devices} cannot work in a sweep on this machine, as "
             "the other processes would start the sweep again: set trainer.devices=1, or have the "
