@@ -56,8 +56,8 @@ def trust_of(config: DictConfig | None, packages: Any = None) -> Trust:
     """Trust what a user says: the classes that their configuration names, and ``trust``.
 
     Args:
-        config: Composed from the user's own files and command, before any file of somebody else
-            is laid under it.
+        config: Composed from the user's own files and command, before a checkpoint's settings are
+            merged into it.
         packages: A package or a list of them; by default the configuration's ``trust``.
 
     Raises:

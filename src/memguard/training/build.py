@@ -58,7 +58,7 @@ OPTIMIZERS = (
     "SGD",
 )
 
-# By the key that they belong to, what settings may name without anybody's word for it.
+# By key, the classes that settings may name without ``trust``.
 OWN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "model": {"memguard.model.autoencoder.Autoencoder": Autoencoder},
     "memory": {"memguard.model.memory.mnad.Memory": Memory},
@@ -215,7 +215,7 @@ def build_detector(config: DictConfig, trust: Trust = NOBODY) -> Detector:
 
 
 def require_fitting(path: Path, config: DictConfig, weights: Mapping[str, Any]) -> None:
-    """Make sure that settings describe the network of these weights, before it fills the memory.
+    """Require that settings describe the network of these weights, before it takes memory.
 
     The user's own classes are left to themselves.
 

@@ -94,11 +94,11 @@ class RememberConfig(pl.Callback):
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and then puts it there: a whole file or the old one.
+    """Write a checkpoint to a temporary file beside its place, and rename it.
 
-    Lightning's own goes through the folder for temporary files, which may be on another disk, so
-    that its last step is a copy that can be cut short. Where a checkpoint cannot be written, on a
-    full disk, say, a warning says so and the training continues: the last one is still there.
+    Lightning writes to the system's folder for temporary files. That may be another disk, and the
+    copy from there can be cut short. If a checkpoint cannot be written, on a full disk for example,
+    a warning says so and the training continues; the last checkpoint stays.
 
     Attributes:
         written: Whether the last one could be written, by the process that writes.

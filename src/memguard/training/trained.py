@@ -93,8 +93,8 @@ def filled_detector(
 def as_trained(path: Path | None, saved: Mapping[str, Any], requested: DictConfig) -> DictConfig:
     """Lay a request over a checkpoint's configuration; null in it means as trained.
 
-    Folders, devices, limits and how files are read are the reader's own. Nothing is compiled, as
-    only a training's step is; and a training that was not tested is tested now.
+    Folders, devices, limits and how files are read are the reader's own. ``compile`` is false,
+    because a test has no training step, and ``test`` is true.
 
     Args:
         path: The checkpoint; None for settings that are no file's.
@@ -126,7 +126,7 @@ def as_trained(path: Path | None, saved: Mapping[str, Any], requested: DictConfi
 
 
 def require_working(path: Path | None, config: DictConfig, requested: DictConfig) -> None:
-    """Refuse what cannot work, and name the file where it is the file that says so.
+    """Refuse settings that cannot work, and name the checkpoint if the value is from there.
 
     Args:
         path: The checkpoint; None for settings that are no file's.
