@@ -19,6 +19,7 @@ from memguard.detection.detector import Detector
 from memguard.detection.guard import MemoryGuard
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.memory.mnad import Memory
+from memguard.model.total_loss import TotalLoss, published_loss
 from memguard.scoring.protocols import ScoreConfig
 
 # Tests that a script runs in its background would hand down to commands that Ctrl-C is ignored.
@@ -66,6 +67,7 @@ def small_detector(
     threshold: float | Literal["auto"] = 0.0,
     *,
     scoring: ScoreConfig | None = None,
+    loss: TotalLoss | None = None,
     compiled: bool = False,
 ) -> Detector:
     """A detector that trains and tests in moments, the same at each call, in evaluation mode."""
@@ -74,9 +76,7 @@ def small_detector(
         Autoencoder(channels=1, width=4, features=8, past=4, skip_connections=True),
         Memory(size=5, dim=8),
         MemoryGuard(threshold=threshold, quantile=0.5, scope=scope, enabled=True),
-        compactness=0.1,
-        separateness=0.1,
-        margin=1.0,
+        loss=loss or published_loss(compactness=0.1, separateness=0.1),
         optimizer=torch.optim.Adam,
         scoring=scoring or ScoreConfig("published", 0.6, (0.25, 0.25), 1.0, causal=False),
         channels_last=False,

@@ -19,7 +19,8 @@ def composed(*overrides: str, **callback: Any) -> DictConfig:
         config = compose("train", ["model=mnad_tiny", *overrides])
     callbacks = {"early": {"_target_": STOPS, **callback}}
     return OmegaConf.merge(
-        OmegaConf.masked_copy(config, ["model", "optimized_metric"]), {"callbacks": callbacks}
+        OmegaConf.masked_copy(config, ["model", "loss", "optimized_metric"]),
+        {"callbacks": callbacks},
     )  # type: ignore[return-value]
 
 
@@ -42,6 +43,15 @@ def test_a_callback_that_waits_for_an_unknown_metric_is_refused_with_the_nearest
         require_known_monitors(composed(monitor="test/auroc"))  # the test follows the training
     for name in ("loss", "train/loss", "val/pseudo_auroc_fast", "memory/dead", None):
         require_known_monitors(composed(monitor=name))
+
+
+def test_each_term_of_the_loss_is_logged() -> None:
+    config = composed("loss=ms_ssim", "optimized_metric=train/ms_ssim", monitor="train/ms_ssim")
+    require_known_objective(config)
+    require_known_monitors(config)
+    for callback in ("train/gradient_difference", "train/margin"):
+        with pytest.raises(ConfigError, match=f"monitor={callback} is not known"):
+            require_known_monitors(composed("loss=ms_ssim", monitor=callback))
 
 
 @pytest.mark.parametrize("group", ["model", "callbacks.early"])

@@ -148,6 +148,16 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "trainer": (replaced("trainer"), r"trainer\._target_ is pathlib\.Path\.touch"),
     "data": (replaced("data"), r"data\._target_ is pathlib\.Path\.touch"),
     "loss": (inside("loss", "margin"), r"loss\.margin\._target_ is pathlib\.Path\.touch"),
+    "a term": (inside("loss", "edges"), r"loss\.edges\._target_ is pathlib\.Path\.touch"),
+    "a published term": (inside("loss", "pixel"), r"loss\.pixel\._target_ is pathlib\.Path\.to"),
+    "another function for a term": (
+        value("loss", "edges", {"_target_": "memguard.model.losses.nearest_items"}),
+        r"loss\.edges\._target_ is memguard\.model\.losses\.nearest_items",
+    ),
+    "an argument of a term": (
+        value("loss", "edges", {"_target_": "memguard.model.losses.pixel_loss", "a": 1}),
+        r"loss\.edges\.a is nothing that",
+    ),
     "seed": (replaced("seed"), r"seed\._target_ is pathlib\.Path\.touch"),
     "callbacks": (inside("trainer", "callbacks"), r"trainer\.callbacks\._target_"),
     "a group of its own": (replaced("logger"), r"logger\._target_ is pathlib\.Path\.touch"),

@@ -1,5 +1,6 @@
 """The detector: its training step, its losses and its validation."""
 
+from functools import partial
 from math import cos, exp, pi
 from typing import Any, Literal
 
@@ -15,7 +16,9 @@ from memguard import scoring
 from memguard.data.clips.windows import ClipBatch
 from memguard.detection.alarm import Alarm
 from memguard.detection.detector import Detector
+from memguard.model.losses import gradient_difference_loss, ms_ssim_loss
 from memguard.model.memory.mnad import write
+from memguard.model.total_loss import Term, TotalLoss, published_loss
 from memguard.scoring.protocols import ScoreConfig
 from tests.conftest import small_detector
 from tests.detection.conftest import videos
@@ -37,8 +40,69 @@ def test_the_calibration_of_other_weights_is_not_loaded() -> None:
     assert differing == {"guard.normal_scores", *(f"alarm.{n}" for n in begun.alarm.state_dict())}
 
 
+def every_term() -> TotalLoss:
+    terms = dict(published_loss(0.1, 0.1).terms)
+    terms["gradient_difference"] = Term(gradient_difference_loss, 0.5)
+    terms["ms_ssim"] = Term(partial(ms_ssim_loss, scales=1), 0.5)
+    return TotalLoss(terms)  # type: ignore[arg-type]
+
+
+class Scale(nn.Module):
+    """A term with a weight of its own."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value))
+
+    def forward(self, prediction: Tensor) -> Tensor:
+        return self.value * prediction.mean()
+
+
+def test_weights_load_whatever_terms_their_training_had() -> None:
+    plain, scaled = small_detector(), small_detector(loss=TotalLoss({"scale": Term(Scale(2.0))}))
+    with torch.no_grad():
+        plain.memory.items.add_(1)
+    scaled.load_state_dict(plain.state_dict())  # a term that was not there
+    assert torch.equal(scaled.memory.items, plain.memory.items)
+    assert scaled.state_dict()["loss.terms.scale.compute.value"] == 2
+    small_detector().load_state_dict(scaled.state_dict())  # a term that is there no more
+    again = small_detector(loss=TotalLoss({"scale": Term(Scale(3.0))}))
+    again.load_state_dict(scaled.state_dict())
+    assert again.state_dict()["loss.terms.scale.compute.value"] == 2
+    with pytest.raises(RuntimeError, match=r"memory\.items"):
+        plain.load_state_dict({k: v for k, v in plain.state_dict().items() if "items" not in k})
+
+
+def test_terms_read_the_step() -> None:
+    found: dict[str, Tensor] = {}
+
+    def record(
+        prediction: Tensor, target: Tensor, query: Tensor, items: Tensor, recalled: Tensor,
+        similarity: Tensor,
+    ) -> Tensor:  # fmt: skip
+        found.update(locals())
+        return prediction.mean()
+
+    under_test, (clips,) = small_detector(loss=TotalLoss({"record": Term(record, 2.0)})), videos(3)
+    items = under_test.memory.items
+    step = under_test.losses(clips, items)
+    frames, target = under_test.split(clips)
+    output, recalled = under_test(frames)
+    assert torch.equal(found["prediction"], output)
+    assert torch.equal(found["target"], target)
+    assert torch.equal(found["query"], recalled.query)
+    assert found["query"].requires_grad
+    assert found["items"] is items
+    mixture = recalled.similarity.softmax(dim=-1) @ items
+    torch.testing.assert_close(found["recalled"], mixture)
+    assert torch.equal(found["similarity"], recalled.similarity)
+    assert not found["similarity"].requires_grad
+    assert float(step.metrics["train/record"]) == float(output.mean())
+    assert float(step.loss) == 2 * float(output.mean())
+
+
 def test_a_training_step_never_waits_for_the_device() -> None:
-    under_test = small_detector().train()
+    under_test = small_detector(loss=every_term()).train()
     with FakeTensorMode(allow_non_fake_inputs=True):
         # A fake tensor has no values: code that waits for one fails.
         with pytest.raises(DataDependentOutputException):
@@ -50,8 +114,9 @@ def test_a_training_step_never_waits_for_the_device() -> None:
         assert {"train/loss", "train/psnr", "memory/used"} <= step.metrics.keys()
 
 
+@pytest.mark.parametrize("loss", [published_loss(0.1, 0.1), every_term()], ids=["mnad", "all"])
 def test_a_compiled_step_is_one_graph_and_equals_an_eager_one(
-    monkeypatch: pytest.MonkeyPatch,
+    loss: TotalLoss, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def traced(function: Any, *, fullgraph: bool, mode: str) -> Any:
         """Trace as torch.compile does, but skip the generation of machine code (a minute)."""
@@ -60,7 +125,8 @@ def test_a_compiled_step_is_one_graph_and_equals_an_eager_one(
     compile_ = torch.compile
     monkeypatch.setattr("torch.compile", traced)
     clips = videos(4)[0]
-    eager, compiled = small_detector().train(), small_detector(compiled=True).train()
+    eager = small_detector(loss=loss).train()
+    compiled = small_detector(loss=loss, compiled=True).train()
     for _ in range(2):  # the second step reads the items that the first updated
         expected, found = eager.learn(clips), compiled.learn(clips)
         expected.loss.backward()
@@ -140,9 +206,8 @@ class Constant(nn.Module):
 
 
 def test_each_loss_has_its_own_weight_and_the_margin_is_used() -> None:
-    under_test = small_detector()
+    under_test = small_detector(loss=published_loss(2.0, 5.0, margin=0.3))
     under_test.autoencoder = Constant()  # type: ignore[assignment]
-    under_test.compactness, under_test.separateness, under_test.margin = 2.0, 5.0, 0.3
     black = torch.zeros(3, 5, 1, 4, 4, dtype=torch.uint8)
     step = under_test.losses(black, torch.eye(2))
     pixel = (0.5 + 1) ** 2

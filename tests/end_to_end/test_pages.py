@@ -58,8 +58,8 @@ def home(tmp_path: Path) -> Path:
         write_video(tmp_path / f"{name}.mp4", moving_square(24))
     write_video(tmp_path / "door.mp4", moving_square(24, seed=3))
     assert write_files(EXTEND, tmp_path) == [
-        *["my_pkg/parts.py"] * 4, "my_conf/experiment/mine.yaml", "my_pkg/sharp.py",
-        "train_sharp.py",
+        *["my_pkg/parts.py"] * 3, "my_conf/loss/dark.yaml", *["my_pkg/parts.py"] * 2,
+        "my_conf/experiment/mine.yaml", "train_door.py",
     ]  # fmt: skip
     return tmp_path
 
@@ -102,15 +102,18 @@ def test_commands_of_the_readme_and_of_the_page_extend_run(home: Path) -> None:
     assert memory == ["memory._target_=my_pkg.SlowMemory"]
     *parts, mine = commands(EXTEND, "train")
     settings = (home / "my_conf" / "experiment" / "mine.yaml").read_text()
-    assert len(parts) == 4
-    for overrides in parts:  # mine is all of them together
-        assert overrides[0].partition("=")[2] in settings
+    assert len(parts) == 6
+    *own, shipped = sorted(parts, key=lambda overrides: overrides[0].startswith("loss=["))
+    for overrides in own:  # mine is all of them together
+        chosen = next(word for word in overrides if "=" in word)
+        assert chosen.partition("=")[2] in settings
     trained = run_modules(
         home,
         ("prepare", ["dataset=ped2"]),
         small(research, "research", *UNTESTED),
         small([*sweep[:-2], "memory.size=5,10", "seed=0"], "sweep", *UNTESTED),
         small(camera, "camera", *UNTESTED),
+        small(shipped, "shipped", *UNTESTED, "model=mnad_tiny", "data.frame_size=48"),
         small(mine, "mine", "data.holdout=0.5"),
         variables=variables,
     )
@@ -147,11 +150,11 @@ def test_make_targets_of_the_readme_exist() -> None:
     assert {"demo", "test", "docs"} <= named <= set(targets)
 
 
-def test_the_loss_term_of_the_page_extend_trains_from_python(
+def test_the_script_of_the_page_extend_trains_from_python(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(home / "door" / "train", home / "door" / "test")
-    script = home / "train_sharp.py"
+    script = home / "train_door.py"
     script.write_text(script.read_text().replace("max_epochs=10", "max_steps=2"))
     monkeypatch.chdir(home)
     monkeypatch.syspath_prepend(home)

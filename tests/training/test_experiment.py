@@ -1,18 +1,22 @@
 """How a configuration becomes a detector and the windows that it takes."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from memguard.config.compose import config_folder, register_resolvers
 from memguard.config.trust import NOBODY, NotTrustedError, trust_of
 from memguard.data.datasets.folder import folder
 from memguard.detection.detector import Detector
 from memguard.errors import ConfigError
-from memguard.training.build import OWN, build, build_datamodule, build_detector, require_buildable
+from memguard.training.build import build, build_datamodule, build_detector, build_loss
+from memguard.training.buildable import OWN, require_buildable
+
+LOSSES = "memguard.model.losses"
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -32,8 +36,13 @@ def test_every_setting_reaches_what_it_is_for() -> None:
         "optimizer.lr=0.07", "guard.threshold=0.4", "guard.quantile=0.2", "guard.scope=video",
         "scoring.weight=0.9", "scoring.smoothing=7",
     )  # fmt: skip
-    weights = detector.compactness, detector.separateness, detector.margin
-    assert weights == (2, 5, 0.3)
+    terms: dict[str, Any] = dict(detector.loss.terms)
+    assert {name: term.weight for name, term in terms.items()} == {
+        "pixel": 1,
+        "compactness": 2,
+        "separateness": 5,
+    }
+    assert terms["separateness"].compute.keywords == {"margin": 0.3}
     assert detector.memory.items.shape == (3, 8)
     guard = detector.guard
     assert (guard.threshold, guard.quantile, guard.scope, guard.enabled) == (
@@ -121,3 +130,80 @@ def test_a_class_that_cannot_be_what_a_group_needs_is_refused_in_a_sentence(
     with pytest.raises(ConfigError, match=rf"^{group}.*{reason}") as error:
         build(group, config[group], trust, **({"benchmark": None} if group == "data" else {}))
     assert "\n" not in str(error.value)
+
+
+def test_a_number_is_the_weight_of_a_published_term_and_a_group_is_a_term() -> None:
+    loss = built("loss=[gradient_difference,ms_ssim]", "loss.gradient_difference.alpha=2",
+                 "loss.gradient_difference.weight=0.5", "data.frame_size=32").loss  # fmt: skip
+    terms: dict[str, Any] = dict(loss.terms)
+    weights = {name: term.weight for name, term in terms.items()}
+    assert weights == {
+        "pixel": 1, "compactness": 0.1, "separateness": 0.1, "gradient_difference": 0.5,
+        "ms_ssim": 1,
+    }  # fmt: skip
+    assert terms["gradient_difference"].compute.keywords == {"alpha": 2}
+
+
+def test_a_checkpoint_of_a_version_without_terms_has_the_published_loss() -> None:
+    earlier = OmegaConf.create({"compactness": 0.2, "separateness": 0.3, "margin": 0.7})
+    terms: dict[str, Any] = dict(build_loss(earlier).terms)
+    weights = {name: term.weight for name, term in terms.items()}
+    assert weights == {"pixel": 1, "compactness": 0.2, "separateness": 0.3}
+    assert terms["separateness"].compute.keywords == {"margin": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("terms", "sentence"),
+    [
+        ({"edges": 0.5}, r"^loss\.edges cannot work: a term is a group"),
+        ({"edges": {"weight": 1}}, r"^loss\.edges cannot work: a term is a group"),
+        (
+            {"edges": {"_target_": "os.getcwd", "weight": 1}},
+            r"^loss\.edges\._target_ is os\.getcwd",
+        ),
+        ({"dark": {"_target_": f"{LOSSES}.pixel_loss", "weight": -1}}, r"^loss\.dark .*weight=-1"),
+        ({"dark": {"_target_": f"{LOSSES}.pixel_loss", "alpha": 1}}, r"^loss\.dark\.alpha is not"),
+        ({"dark": {"_target_": f"{LOSSES}.pixel_loss", "target": 1}}, r"^loss\.dark\.target is n"),
+        ({"items": {"_target_": f"{LOSSES}.pixel_loss"}}, r"^loss cannot work: .* named items"),
+    ],
+)
+def test_a_term_that_cannot_work_is_refused_in_a_sentence(
+    terms: dict[str, Any], sentence: str
+) -> None:
+    settings = OmegaConf.create({"compactness": 0.1, "separateness": 0.1, **terms})
+    with pytest.raises(ConfigError, match=sentence) as error:
+        build_loss(settings)
+    assert "\n" not in str(error.value)
+
+
+def half(query: torch.Tensor, by: float = 2) -> torch.Tensor:
+    return query / by
+
+
+class Half:
+    def __init__(self, by: float) -> None:
+        self.by = by
+
+    def __call__(self, query: torch.Tensor) -> torch.Tensor:
+        return half(query, self.by)
+
+
+def test_a_term_of_ones_own_is_a_function_or_a_class() -> None:
+    own = {"a": {"_target_": f"{__name__}.half", "by": 4, "weight": 3},
+           "b": {"_target_": f"{__name__}.Half", "by": 5}}  # fmt: skip
+    config = OmegaConf.create({"loss": own})
+    terms: dict[str, Any] = dict(build_loss(config.loss, trust_of(config)).terms)
+    assert (terms["a"].weight, float(terms["a"](query=torch.tensor(8.0)))) == (3, 2)
+    assert (terms["b"].weight, float(terms["b"](query=torch.tensor(8.0)))) == (
+        1,
+        pytest.approx(1.6),
+    )
+    with pytest.raises(ConfigError, match=r"^loss\.a\._target_ is .*half, which is none"):
+        build_loss(config.loss)
+
+
+def test_a_term_of_ones_own_that_reads_something_else_is_refused() -> None:
+    own = {"rounded": {"_target_": "torch.nn.SmoothL1Loss", "beta": 0.5}}
+    config = OmegaConf.create({"loss": own})
+    with pytest.raises(ConfigError, match=r"^loss\.rounded cannot work: it reads input, but"):
+        build_loss(config.loss, trust_of(config))

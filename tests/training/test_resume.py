@@ -167,6 +167,20 @@ def test_settings_that_an_older_checkpoint_lacks_refuse_nothing() -> None:
     assert differences(trained, now) == []
 
 
+def test_a_term_that_was_not_there_was_not_part_of_the_loss() -> None:
+    trained: dict[str, Any] = {"loss": {"margin": 1}}
+    term = {"_target_": "my_pkg.edges", "weight": 1}
+    now = {"loss": {"pixel": 1.0, "margin": 1, "edges": term}}
+    assert differences(trained, now) == [("loss.edges._target_", "not set", "my_pkg.edges")]
+    trained["loss"]["edges"] = term | {"weight": 2}
+    assert differences(trained, now) == [("loss.edges.weight", 2, 1)]
+    trained["loss"] |= {"dark": term, "edges": term}
+    assert [key for key, _, _ in differences(trained, now)] == [
+        "loss.dark._target_",
+        "loss.dark.weight",
+    ]
+
+
 def test_a_key_that_begins_like_one_that_decides_nothing_is_compared() -> None:
     assert differences({"data": {"cached": 1}}, {"data": {"cached": 2}}) == [("data.cached", 1, 2)]
     assert differences({"guards": 1}, {"guards": 2}) == [("guards", 1, 2)]

@@ -37,9 +37,10 @@ def require_known_objective(config: DictConfig) -> None:
         ConfigError: The message names the nearest metric.
     """
     name = str(config.optimized_metric)
-    known = name in IN_METRICS_JSON or name.startswith(OF_A_SCORE)
+    names = (*IN_METRICS_JSON, *_of_terms(config))
+    known = name in names or name.startswith(OF_A_SCORE)
     if not known and not _may_log_others(config):
-        raise ConfigError(unknown("optimized_metric=", name, IN_METRICS_JSON))
+        raise ConfigError(unknown("optimized_metric=", name, names))
 
 
 def require_known_monitors(config: DictConfig) -> None:
@@ -50,11 +51,18 @@ def require_known_monitors(config: DictConfig) -> None:
     """
     if _may_log_others(config):
         return
-    logged = (*IN_TRAINING, *(name for name in IN_METRICS_JSON if name.startswith("not_for")))
+    of_tests = (name for name in IN_METRICS_JSON if name.startswith("not_for"))
+    logged = (*IN_TRAINING, *_of_terms(config), *of_tests)
     for key in config.get("callbacks") or {}:
         name = OmegaConf.select(config, f"callbacks.{key}.monitor")
         if name is not None and name not in logged and not str(name).startswith(OF_A_SCORE[1]):
             raise ConfigError(unknown(f"callbacks.{key}.monitor=", str(name), logged))
+
+
+def _of_terms(config: DictConfig) -> Iterator[str]:
+    """Name the metrics of the loss's terms; an evaluation has none."""
+    loss = config.get("loss") or {}
+    return (f"train/{name}" for name in loss if isinstance(loss[name], DictConfig))
 
 
 def _may_log_others(config: DictConfig) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from memguard.config.trust import TARGET
 from memguard.errors import ConfigError
 
 LARGEST_SEED = 2**32 - 1  # that NumPy takes
@@ -107,6 +108,7 @@ def described(kind: Kind, wanted: str) -> Kind:
 
 
 FLAG = Kind(lambda value: isinstance(value, bool), "true or false")
+TERM = Kind(lambda value: isinstance(value, DictConfig) and TARGET in value, "a term")
 TEXT = Kind(lambda value: isinstance(value, str) and bool(value.strip()), "a text")
 PATH = described(TEXT, "a path")
 
@@ -166,8 +168,10 @@ RULES = [
     Rule("task.past", whole(0, 1000), optional_group=True),
     Rule("memory.dim", whole(1, 2**13)),
     Rule("model.width", whole(1, 2**9)),
-    Rule("loss.compactness", number(0)),
-    Rule("loss.separateness", number(0)),
+    *(
+        Rule(f"loss.{term}", described(either(number(0), TERM), number(0).wanted))
+        for term in ("compactness", "separateness")
+    ),
     Rule("loss.margin", number(0)),
     Rule(
         "guard.threshold",

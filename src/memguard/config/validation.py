@@ -144,16 +144,22 @@ def _validate_compile(config: DictConfig) -> None:
 
 def _validate_memory(config: DictConfig) -> None:
     """Refuse a memory that is too small for the losses, guard or score that use it."""
-    size, separateness = config.memory.size, config.loss.separateness
+    size, separateness = config.memory.size, _weight(config, "separateness")
     if size == 1 and separateness > 0:
         raise ConfigError(
             f"memory.size=1 cannot work with loss.separateness={separateness}, which holds the "
             "nearest item against the second nearest: set memory.size to at least 2, or "
             "loss.separateness=0."
         )
-    uses = config.guard.enabled or separateness or config.loss.compactness
+    uses = config.guard.enabled or separateness or _weight(config, "compactness")
     if size == 0 and (uses or config.scoring.weight < 1):
         raise ConfigError(
             "memory.size=0 cannot work, as losses, guard or score use the memory: set it to at "
             "least 2, or choose memory=none, which takes all of that out."
         )
+
+
+def _weight(config: DictConfig, term: str) -> float:
+    """Return the weight of a published term of the loss; another function has no such limits."""
+    weight = config.loss[term]
+    return 0 if isinstance(weight, DictConfig) else weight

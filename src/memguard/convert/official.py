@@ -18,7 +18,8 @@ from memguard.convert.unpickle import read
 from memguard.errors import CheckpointError, ConfigError
 from memguard.files import written_whole
 from memguard.model.autoencoder import Autoencoder
-from memguard.training.build import LOADING_KEYS, build_detector
+from memguard.training.build import build_detector
+from memguard.training.buildable import LOADING_KEYS
 from memguard.training.checkpoints import CONFIG_KEY
 from memguard.training.settings import plain_settings
 

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from math import isnan
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
 from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from pytorch_lightning.utilities.enums import GradClipAlgorithmType
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
@@ -24,9 +23,9 @@ from memguard.detection.guard import MemoryGuard
 from memguard.detection.guarded_scoring import GuardedScoring
 from memguard.detection.lookahead import Lookahead, most_at_once
 from memguard.model.autoencoder import Autoencoder
-from memguard.model.losses import compactness_loss, separateness_loss
 from memguard.model.memory.mnad import Memory, MemoryRead, item_use, queries_per_item
 from memguard.model.shapes import require_shapes
+from memguard.model.total_loss import TotalLoss
 from memguard.scoring.metrics import FrameTable
 from memguard.scoring.protocols import ScoreConfig
 
@@ -43,9 +42,7 @@ class Detector(FrameScorer):
         autoencoder: Encoder and decoder.
         memory: The items between them.
         guard: Decides which test frames update the items.
-        compactness: Weight λc of the compactness loss.
-        separateness: Weight λs of the separateness loss.
-        margin: Margin of the separateness loss.
+        loss: The sum of terms that a training step minimises.
         optimizer: Builds the optimizer from the parameters.
         scoring: Turns the values of a test into scores.
         channels_last: Store weights and frames with the channels innermost, which convolutions in
@@ -59,11 +56,13 @@ class Detector(FrameScorer):
         guarded_scoring: The test loop; :meth:`begin_test` builds it.
 
     Example:
+        >>> from memguard.model.total_loss import published_loss
         >>> detector = Detector(
         ...     Autoencoder(channels=1, width=4, features=8, past=4, skip_connections=True),
         ...     Memory(size=5, dim=8),
         ...     MemoryGuard(threshold=0.01, quantile=0.5, scope="dataset", enabled=True),
-        ...     compactness=0.1, separateness=0.1, margin=1.0, optimizer=torch.optim.Adam,
+        ...     loss=published_loss(compactness=0.1, separateness=0.1),
+        ...     optimizer=torch.optim.Adam,
         ...     scoring=ScoreConfig("published", 0.6, (0.25, 0.25), smoothing=1.0, causal=False),
         ...     channels_last=False, compiled=False,
         ... )
@@ -82,9 +81,7 @@ class Detector(FrameScorer):
         memory: Memory,
         guard: MemoryGuard,
         *,
-        compactness: float,
-        separateness: float,
-        margin: float,
+        loss: TotalLoss,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         scoring: ScoreConfig,
         channels_last: bool,
@@ -96,15 +93,14 @@ class Detector(FrameScorer):
         self.memory = memory
         self.guard = guard
         self.alarm = Alarm()
-        self.compactness = compactness
-        self.separateness = separateness
-        self.margin = margin
+        self.loss = loss
         self.layout = layout
         self.compiled = compiled
         self.begun_from_weights = False
         self.item_counts = torch.zeros(0)
         self._make_optimizer = optimizer
         self._held_out = FrameTable(["psnr", "regular", "patch"])
+        self.register_load_state_dict_post_hook(_leave_terms_as_built)
 
     def begin_from(self, learned: Mapping[str, Tensor]) -> None:
         """Load the weights and items of another training.
@@ -241,21 +237,37 @@ class Detector(FrameScorer):
         """
         frames, target = self.split(clips)
         output, recalled = self(frames, items)
-        query, similarity = recalled.query, recalled.similarity.detach()
-        pixel = F.mse_loss(output.float(), target)
-        compactness = compactness_loss(query, items, similarity)
-        separateness = separateness_loss(query, items, self.margin, similarity)
-        loss = pixel + self.compactness * compactness + self.separateness * separateness
+        loss, terms = self.total_loss(output, target, recalled, items)
         metrics = {
             "train/loss": loss,
-            "train/pixel": pixel,
-            "train/compactness": compactness,
-            "train/separateness": separateness,
+            **{f"train/{name}": term for name, term in terms.items()},
             "train/psnr": scoring.psnr(output, target).mean(),
         }
         detached = {name: value.detach() for name, value in metrics.items()}
+        query, similarity = recalled.query.detach(), recalled.similarity.detach()
         counts = queries_per_item(similarity)
-        return Step(loss, detached | item_use(counts), query.detach(), similarity, counts)
+        return Step(loss, detached | item_use(counts), query, similarity, counts)
+
+    def total_loss(
+        self, output: Tensor, target: Tensor, recalled: MemoryRead, items: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of frames, and each of its terms.
+
+        Args:
+            output: (B, C, H, W), the predicted or reconstructed frames.
+            target: The same shape.
+            recalled: The result of reading the memory.
+            items: (M, C), the items that were read.
+        """
+        total, terms = self.loss(
+            prediction=output.float(),
+            target=target,
+            query=recalled.query,
+            items=items,
+            recalled=recalled.recalled,
+            similarity=recalled.similarity.detach(),
+        )
+        return total, terms
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Score held-out normal windows with the trained items."""
@@ -339,3 +351,9 @@ class Step(NamedTuple):
     query: Tensor
     similarity: Tensor
     item_counts: Tensor
+
+
+def _leave_terms_as_built(_detector: nn.Module, unfit: Any) -> None:
+    """Load weights of a training that had other terms of the loss."""
+    for names in (unfit.missing_keys, unfit.unexpected_keys):
+        names[:] = [name for name in names if not name.startswith("loss.")]

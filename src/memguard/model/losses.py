@@ -1,14 +1,122 @@
-"""The compactness and separateness losses of the queries.
+"""Losses of a training step: of the predicted frame, and of the queries.
 
-Source: Park, Noh, Ham, "Learning Memory-guided Normality for Anomaly Detection", CVPR 2020,
-section 3.3, equations 9-12.
+Source of the pixel, compactness and separateness loss: Park, Noh, Ham, "Learning Memory-guided
+Normality for Anomaly Detection", CVPR 2020, section 3.3, equations 8-12.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from memguard.model.shapes import require_shapes
+
+# The exponents of the scales, finest first (Wang et al., 2003, section 3.2).
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+
+def pixel_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Compute the mean squared error of frames (equation 8).
+
+    Args:
+        prediction: (B, C, H, W).
+        target: The same shape.
+
+    Raises:
+        ValueError: If the shapes differ.
+
+    Example:
+        >>> pixel_loss(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5))
+        tensor(0.2500)
+    """
+    _require_same_shape(prediction, target)
+    return F.mse_loss(prediction, target)
+
+
+def gradient_difference_loss(prediction: Tensor, target: Tensor, alpha: float = 1.0) -> Tensor:
+    """Compare the edges of frames, which keeps a prediction sharp.
+
+    The mean of ``||∂target| − |∂prediction||^alpha`` over neighbours in a column, plus that
+    over neighbours in a row.
+
+    Source: Mathieu, Couprie, LeCun, "Deep multi-scale video prediction beyond mean square error",
+    ICLR 2016, equation 6, with means in place of its sums.
+
+    Args:
+        prediction: (B, C, H, W).
+        target: The same shape.
+        alpha: The exponent, at least 1.
+
+    Raises:
+        ValueError: If the shapes differ, or ``alpha`` is below 1.
+
+    Example:
+        >>> sharp = torch.tensor([[0.0, 1.0], [0.0, 1.0]]).view(1, 1, 2, 2)
+        >>> gradient_difference_loss(torch.full_like(sharp, 0.5), sharp)
+        tensor(1.)
+    """
+    _require_same_shape(prediction, target)
+    if alpha < 1:
+        raise ValueError(f"alpha={alpha} has no gradient where edges agree: set it to 1 or more.")
+    down, across = (
+        (target.diff(dim=dim).abs() - prediction.diff(dim=dim).abs()).abs().pow(alpha).mean()
+        for dim in (-2, -1)
+    )
+    return down + across
+
+
+def ms_ssim_loss(prediction: Tensor, target: Tensor, scales: int = 5) -> Tensor:
+    """Compute 1 − the multi-scale structural similarity of frames.
+
+    Source: Wang, Simoncelli, Bovik, "Multi-scale structural similarity for image quality
+    assessment", 2003, by torchmetrics.
+
+    Args:
+        prediction: (B, C, H, W), values in [−1, 1].
+        target: The same shape.
+        scales: How often the frames are compared, each time at half the size; 1 to 5. The weights
+            of fewer scales than the published five have the same sum.
+
+    Raises:
+        ValueError: If the shapes differ, or the frames are too small for so many scales.
+
+    Example:
+        >>> frame = torch.linspace(-1, 1, 48 * 48).view(1, 1, 48, 48)
+        >>> ms_ssim_loss(frame, frame, scales=3).abs() < 1e-6
+        tensor(True)
+    """
+    _require_same_shape(prediction, target)
+    if not 1 <= scales <= len(SCALE_WEIGHTS):
+        raise ValueError(f"scales={scales} must be from 1 to {len(SCALE_WEIGHTS)}.")
+    height, width = prediction.shape[-2:]
+    if min(height, width) < (smallest := _smallest_side(scales)):
+        raise ValueError(
+            f"scales={scales} of the structural similarity need frames of {smallest} pixels or "
+            f"more, but they have {height}×{width}: set fewer scales, or larger frames."
+        )
+    weights = SCALE_WEIGHTS[:scales]
+    with torch.autocast(prediction.device.type, enabled=False):  # variances cancel in 16 bits
+        similarity = multiscale_structural_similarity_index_measure(
+            (prediction.float() + 1) / 2,
+            (target.float() + 1) / 2,
+            data_range=1.0,
+            betas=tuple(weight * sum(SCALE_WEIGHTS) / sum(weights) for weight in weights),
+            # A frame that resembles its target less than by chance would have an infinite gradient.
+            normalize="simple",
+        )
+    return 1 - similarity
+
+
+def _smallest_side(scales: int) -> int:
+    """Return the fewest pixels that torchmetrics compares at so many scales.
+
+    Its window of 11 pixels has to fit at each scale, and it requires more with four scales.
+    """
+    return 11 * max(2 ** (scales - 1), (scales - 1) ** 2)
+
+
+def _require_same_shape(prediction: Tensor, target: Tensor) -> None:
+    require_shapes(target=(target, "B C H W"), prediction=(prediction, "B C H W"))
 
 
 def nearest_items(

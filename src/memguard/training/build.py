@@ -1,12 +1,8 @@
-"""Builders: from settings to memguard's own objects, and to the user's own where they say so.
-
-Settings may come out of a file that somebody else made. So each key has a table of the classes that
-it may name, and what is not in it is imported only under the user's :class:`Trust`.
-"""
+"""Builders: from settings to memguard's own objects, and to the user's own where they say so."""
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -14,121 +10,32 @@ from typing import Any, cast
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import LightningDataModule
 
 from memguard.config.trainer import refused_by
-from memguard.config.trust import (
-    INSTRUCTIONS,
-    NOBODY,
-    TARGET,
-    NotTrustedError,
-    Trust,
-    require_allowed,
-)
+from memguard.config.trust import INSTRUCTIONS, NOBODY, TARGET, NotTrustedError, Trust
 from memguard.data.clips.datamodule import ClipDataModule
-from memguard.data.datasets.avenue import avenue
 from memguard.data.datasets.benchmark import Benchmark, LabelsMissingError
-from memguard.data.datasets.folder import folder
-from memguard.data.datasets.shanghaitech import shanghaitech
-from memguard.data.datasets.street import street
-from memguard.data.datasets.ucsd import ped1, ped2
 from memguard.detection.detector import Detector
-from memguard.detection.guard import MemoryGuard
 from memguard.errors import CheckpointError, ConfigError, UserError
-from memguard.model.autoencoder import Autoencoder
-from memguard.model.memory.mnad import Memory
-from memguard.scoring.protocols import ScoreConfig
+from memguard.model.total_loss import Term, TotalLoss
+from memguard.training.buildable import (
+    KINDS,
+    LOADING_KEYS,
+    OWN,
+    TERMS,
+    WEIGHT,
+    require_buildable,
+)
 from memguard.training.settings import MISSING
 
 log = logging.getLogger(__name__)
 
-OPTIMIZERS = (
-    "ASGD",
-    "Adadelta",
-    "Adafactor",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "LBFGS",
-    "NAdam",
-    "RAdam",
-    "RMSprop",
-    "Rprop",
-    "SGD",
-)
-
-# By key, the classes that settings may name without ``trust``.
-OWN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
-    "model": {"memguard.model.autoencoder.Autoencoder": Autoencoder},
-    "memory": {"memguard.model.memory.mnad.Memory": Memory},
-    "guard": {"memguard.detection.guard.MemoryGuard": MemoryGuard},
-    "scoring": {"memguard.scoring.protocols.ScoreConfig": ScoreConfig},
-    "data": {"memguard.data.clips.datamodule.ClipDataModule": ClipDataModule},
-    "dataset": {
-        "memguard.data.datasets.avenue.avenue": avenue,
-        "memguard.data.datasets.folder.folder": folder,
-        "memguard.data.datasets.shanghaitech.shanghaitech": shanghaitech,
-        "memguard.data.datasets.street.street": street,
-        "memguard.data.datasets.ucsd.ped1": ped1,
-        "memguard.data.datasets.ucsd.ped2": ped2,
-    },
-    "optimizer": {f"torch.optim.{name}": getattr(torch.optim, name) for name in OPTIMIZERS},
+# The terms that a number alone stands for, their weight.
+PUBLISHED_TERMS = {
+    "pixel": "memguard.model.losses.pixel_loss",
+    "compactness": "memguard.model.losses.compactness_loss",
+    "separateness": "memguard.model.losses.separateness_loss",
 }
-
-# Other classes that a file may name; an evaluation ignores them, and none is built.
-NAMED_ONLY: Mapping[str, Iterable[str]] = {
-    "trainer": ("pytorch_lightning.Trainer",),
-    "trainer.strategy": ("pytorch_lightning.strategies.DDPStrategy",),
-    "trainer.strategy.timeout": ("datetime.timedelta",),
-}
-
-# The base class that the user's own class must have, if the rest of memguard relies on it.
-KINDS: Mapping[str, type] = {
-    "model": torch.nn.Module,
-    "memory": torch.nn.Module,
-    "guard": torch.nn.Module,
-    "data": LightningDataModule,
-    "dataset": Benchmark,
-    "scoring": ScoreConfig,
-}
-
-# Arguments that a builder gives by itself.
-GIVEN = {"data": ("benchmark", "videos_apart"), "optimizer": ("params",)}
-
-# Settings of a dataset that say how to read its files, in any layout.
-LOADING_KEYS = ("on_error", "cache")
-
-
-def require_buildable(settings: Mapping[str, Any], trust: Trust) -> None:
-    """Make sure that plain settings ask for nothing but what may be built.
-
-    Args:
-        settings: A whole configuration in plain types.
-        trust: Whose classes are allowed beside memguard's own.
-
-    Raises:
-        NotTrustedError: They ask for something else, or own classes do not take an argument.
-    """
-    for group, node in settings.items():
-        require_allowed(group, node, {**OWN, **NAMED_ONLY}, trust)
-        if isinstance(node, dict) and (own := OWN.get(group, {}).get(node.get(TARGET, MISSING))):
-            _require_arguments(group, node, own)
-
-
-def _require_arguments(group: str, node: Mapping[str, Any], own: Callable[..., Any]) -> None:
-    taken = set(inspect.signature(own).parameters).difference(GIVEN.get(group, ()))
-    others = (*INSTRUCTIONS, *(LOADING_KEYS if group == "dataset" else ()))
-    for name, value in node.items():
-        if name in others:
-            continue
-        if name not in taken:
-            raise NotTrustedError(
-                f"{group}.{name} is nothing that {node[TARGET]} takes; it takes "
-                f"{', '.join(sorted(taken))}"
-            )
-        if isinstance(value, dict):
-            raise NotTrustedError(f"{group}.{name} is a group, but {node[TARGET]} takes a value")
 
 
 def build(group: str, settings: DictConfig, trust: Trust = NOBODY, **given: Any) -> Any:
@@ -192,6 +99,51 @@ def _find_benchmark(config: DictConfig, trust: Trust) -> Benchmark:
     return cast(Benchmark, build("dataset", OmegaConf.create(tree), trust))
 
 
+def build_loss(settings: DictConfig, trust: Trust = NOBODY) -> TotalLoss:
+    """Make the loss that settings describe.
+
+    Args:
+        settings: A group for each term, with its function as ``_target_``, its ``weight`` and the
+            function's other arguments. A number alone is the weight of the published term of its
+            name, and ``margin`` belongs to the published separateness loss.
+        trust: Whose functions are used beside memguard's own.
+
+    Raises:
+        ConfigError: A term is not allowed, or does not fit its function.
+    """
+    tree: Any = OmegaConf.to_container(settings, resolve=True)
+    tree = {"pixel": 1.0, **tree}  # no setting of earlier versions
+    margin = {"margin": tree.pop("margin")} if "margin" in tree else {}
+    for name, node in tree.items():
+        if not isinstance(node, dict) and name in PUBLISHED_TERMS:
+            arguments = margin if name == "separateness" else {}
+            tree[name] = {TARGET: PUBLISHED_TERMS[name], WEIGHT: node, **arguments}
+        elif not isinstance(node, dict) or TARGET not in node:
+            raise ConfigError(
+                f"loss.{name} cannot work: a term is a group with its function as {TARGET} and its "
+                f"{WEIGHT}."
+            )
+    try:
+        require_buildable({"loss": tree}, trust)
+    except NotTrustedError as error:
+        raise ConfigError(f"{error}.") from None
+    terms = {name: _term(f"loss.{name}", node) for name, node in tree.items()}
+    with refused_by("loss"):
+        return TotalLoss(terms)
+
+
+def _term(key: str, node: Mapping[str, Any]) -> Term:
+    arguments = {n: value for n, value in node.items() if n not in (*INSTRUCTIONS, WEIGHT)}
+    with refused_by(key):
+        if own := TERMS.get(node.get(TARGET, MISSING)):
+            return Term(partial(own, **arguments), node.get(WEIGHT, 1.0))
+        others = {name: value for name, value in node.items() if name != WEIGHT}
+        compute = instantiate(others, _partial_=True)
+        # A class is made once, and a function is called in each step.
+        made = compute() if inspect.isclass(compute.func) else compute
+        return Term(made, node.get(WEIGHT, 1.0))
+
+
 def build_detector(config: DictConfig, trust: Trust = NOBODY) -> Detector:
     """Put the detector together, with weights and items as the seed has them.
 
@@ -203,9 +155,7 @@ def build_detector(config: DictConfig, trust: Trust = NOBODY) -> Detector:
         build("model", config.model, trust),
         build("memory", config.memory, trust),
         build("guard", config.guard, trust),
-        compactness=config.loss.compactness,
-        separateness=config.loss.separateness,
-        margin=config.loss.margin,
+        loss=build_loss(config.loss, trust),
         optimizer=build("optimizer", config.optimizer, trust),
         scoring=build("scoring", config.scoring, trust),
         # In 32 bits a CPU is slower so: experiments/benchmarks/README.md.

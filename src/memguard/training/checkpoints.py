@@ -17,7 +17,7 @@ from torch import Tensor
 from memguard.config.rules import shown
 from memguard.config.trust import NOBODY, NotTrustedError, Trust, trust_of
 from memguard.errors import CheckpointError, UserError
-from memguard.training.build import require_buildable
+from memguard.training.buildable import require_buildable
 from memguard.training.resume import SHAPE_KEYS, decides, differences, is_finished, refusal
 from memguard.training.settings import (
     GROUPS,

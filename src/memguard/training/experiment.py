@@ -45,6 +45,7 @@ from memguard.training.run_folder import Results, write_run_folder
 from memguard.training.settings import plain_settings, read_settings
 from memguard.training.trained import as_trained, filled_detector, require_working
 from memguard.training.trainer import build_trainer, training_callbacks
+from memguard.training.trial import require_working_step
 
 log = logging.getLogger(__name__)
 
@@ -186,6 +187,7 @@ def _detector_to_train(config: DictConfig) -> Detector:
     detector = build_detector(config, trust)
     with refused_by("optimizer"):  # torch checks its settings once it has parameters
         build("optimizer", config.optimizer, trust)([torch.nn.Parameter(torch.zeros(1))])
+    require_working_step(detector, config)
     if config.weights:
         detector.begin_from(read_weights(Path(config.weights), config))
     return detector

@@ -12,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from memguard.config.rules import shown
+from memguard.config.trust import TARGET
 
 # Each key stands for all that is below it, too.
 DECIDES_NOTHING = (
@@ -71,6 +72,9 @@ def differences(trained: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diff
         for values in (before, after):
             given = {key: value for key, value in values.items() if value is not None}
             values |= defaults | {key: given[key] for key in given if key.startswith("trainer.")}
+    if "loss" in trained:  # a term that was not there was not part of the loss
+        terms = {key for key in after if key.startswith("loss.") and key.endswith(f".{TARGET}")}
+        before |= dict.fromkeys(terms - before.keys(), ABSENT)
     return [
         (key, value, _of(after, key, value))
         for key, value in sorted(before.items())

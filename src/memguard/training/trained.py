@@ -13,7 +13,8 @@ from memguard.config.validation import validate
 from memguard.data.datasets.street import is_complete
 from memguard.detection.detector import Detector
 from memguard.errors import CheckpointError, ConfigError
-from memguard.training.build import LOADING_KEYS, build_detector, require_fitting
+from memguard.training.build import build_detector, require_fitting
+from memguard.training.buildable import LOADING_KEYS
 from memguard.training.checkpoints import CONFIG_KEY, UNKNOWN_KEY, read_checkpoint
 from memguard.training.settings import MISSING, leaves, own_paths
 

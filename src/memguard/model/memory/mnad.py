@@ -30,6 +30,11 @@ class MemoryRead:
     query: Tensor
     similarity: Tensor
 
+    @property
+    def recalled(self) -> Tensor:
+        """(B, K, C), the mixture of items read for each query."""
+        return self.fused[:, self.query.shape[-1] :].flatten(2).transpose(1, 2)
+
 
 def read(features: Tensor, items: Tensor) -> MemoryRead:
     """Read a mixture of items for each query, weighted by similarity (equations 1-3).

@@ -1,0 +1,69 @@
+"""Parts that do not fit are found before the first step."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from memguard.config.compose import config_folder, register_resolvers
+from memguard.errors import ConfigError
+from memguard.training.build import build_detector
+from memguard.training.trial import require_working_step
+
+
+def composed(*overrides: str) -> DictConfig:
+    register_resolvers()
+    small = ["model=mnad_tiny", "model.width=4", "memory.dim=8", "data.frame_size=32"]
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        return compose("train", [*small, *overrides])
+
+
+@pytest.mark.parametrize("task", ["pred", "recon"])
+def test_a_trial_leaves_the_detector_as_it_was(task: str) -> None:
+    config = composed(f"task={task}", "loss=gradient_difference")
+    detector = build_detector(config).train()
+    before = deepcopy(detector.state_dict())
+    require_working_step(detector, config)
+    assert detector.training
+    for name, value in detector.state_dict().items():
+        assert value.equal(before[name]) or value.isnan().all(), name
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["loss=ms_ssim"], r"^loss cannot work: scales=5 .* need frames of 176 pixels .*32×32"),
+        (["loss=[gradient_difference]", "loss.gradient_difference.alpha=0"], r"^loss .*alpha=0"),
+        (["model.past=3"], r"^model cannot work: .*channels"),
+    ],
+)
+def test_what_does_not_fit_is_a_sentence(overrides: list[str], sentence: str) -> None:
+    config = composed(*overrides)
+    with pytest.raises(ConfigError, match=sentence) as error:
+        require_working_step(build_detector(config), config)
+    assert "\n" not in str(error.value)
+
+
+class Half(torch.nn.Module):
+    def forward(self, fused: torch.Tensor, skips: list[torch.Tensor]) -> torch.Tensor:
+        return skips[0][:, :1, ::2]
+
+
+def test_a_network_that_makes_other_frames_is_refused() -> None:
+    config = composed()
+    detector = build_detector(config)
+    detector.autoencoder.decoder = Half()  # type: ignore[assignment]
+    with pytest.raises(
+        ConfigError, match=r"^model .*makes \(1, 1, 16, 32\).*frame \(1, 1, 32, 32\)"
+    ):
+        require_working_step(detector, config)
+
+
+def test_a_term_that_is_no_single_number_is_refused() -> None:
+    config = composed()
+    detector = build_detector(config)
+    detector.loss.terms["pixel"].compute = lambda prediction, target: prediction - target
+    with pytest.raises(ConfigError, match=r"^loss .* \(1, 1, 32, 32\), .* take its mean"):
+        require_working_step(detector, config)
