@@ -42,7 +42,7 @@ class LiveScorer:
     def __init__(self, detector: Detector, config: DictConfig) -> None:
         trainer = config.trainer
         # Lightning announces each precision but the usual one.
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
         fabric = Fabric(accelerator=trainer.accelerator, precision=trainer.precision, devices=1)
         self._precision = fabric.autocast
         self._detector = detector.to(fabric.device).eval()

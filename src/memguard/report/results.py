@@ -36,7 +36,8 @@ def print_summary(
     for name, value in metrics.items():
         if name.startswith(("test/", "guard/") if "test/frames" in metrics else "val/"):
             table.add_row(name, f"{value:.0f}" if "frames" in name else f"{value:.4f}")
-    console.print(table)
+    if table.rows:
+        console.print(table)
     if "test/frames" in metrics and "test/frames_anomalous" not in metrics:
         console.print("There is no AUROC: no frame has a label.")
     elif "test/frames_anomalous" in metrics and "test/auroc" not in metrics:
