@@ -34,7 +34,7 @@ OUTSIDE = PAGES | FIGURES
 SOURCES = {site: source for source, site in OUTSIDE.items()}
 
 LINK = re.compile(r"(?<=\]\()(?!https?://|#)([^)#\s]+)")
-NUMBER = re.compile(r"(?<=\d) (?=[±%·]|\d{3}\b)|(?<=[±·]) (?=\d)")
+NUMBER = re.compile(r"(?<=\d) (?=[±%·]|\d{3}\b|ms\b|min\b)|(?<=[±·]) (?=\d)")
 CODE = re.compile(r"(<(?:pre|code)\b.*?</(?:pre|code)>)", re.DOTALL)
 EQUATION = re.compile(r"^```math\n(.+?)\n```$|\$`([^`]+)`\$", re.DOTALL | re.MULTILINE)
 
