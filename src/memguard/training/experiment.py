@@ -219,6 +219,7 @@ def _silence_advice() -> None:
         ".*recommended to use `self.log.*sync_dist=True.*",  # logged values are reduced already
         ".*your dataloader is not resumable.*",  # the stream resumes at its window
         ".*dirpath has changed.*",  # a resumed training has its own folder
+        ".*exists and is not empty.*",  # or continues its first one, and deletes nothing there
         ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
     ):
         warnings.filterwarnings("ignore", advice)
