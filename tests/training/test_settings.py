@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from memguard.config.compose import config_folder, register_resolvers
 from memguard.training.checkpoints import CONFIG_KEY
-from memguard.training.settings import GROUPS, NotPlainError, leaves, plain_settings, read_settings
+from memguard.training.settings import GROUPS, leaves, plain_settings, read_settings
 from memguard.training.trained import as_trained, restore
 
 WEIGHTS = Path(__file__).parents[2] / "experiments" / "weights"
@@ -25,7 +25,7 @@ def composed(*overrides: str) -> DictConfig:
     "overrides",
     [[], ["experiment=paper_ped2_pred"], ["trainer=ddp", "task=recon"], ["dataset=avenue"]],
 )
-def test_what_is_stored_is_plain_and_has_all_that_decides(overrides: list[str]) -> None:
+def test_stored_settings_are_plain_and_have_all_that_decides(overrides: list[str]) -> None:
     stored = plain_settings(composed(*overrides))
     assert set(stored) == set(GROUPS)
     for key, value in leaves(stored):
@@ -91,15 +91,7 @@ def test_committed_checkpoints_load(name: str) -> None:
     assert "${" not in OmegaConf.to_yaml(config, resolve=True)
 
 
-def test_settings_are_as_many_and_as_long_as_settings_are() -> None:
-    for fits in ({"a": ["x"] * 4000}, {"a": "x" * 4096}):
-        assert read_settings(fits) == (fits, {})
-    for too_much in ({"a": ["x"] * 5001}, {"a": "x" * 4097}):
-        with pytest.raises(NotPlainError):
-            read_settings(too_much)
-
-
-def test_a_request_goes_before_what_was_trained_and_null_leaves_it() -> None:
+def test_a_request_overrides_the_trained_settings_and_null_leaves_them() -> None:
     trained = {"seed": 1, "scoring": {"weight": 0.6, "smoothing": 2}, "trainer": {"max_epochs": 7}}
     requested = OmegaConf.create({"seed": 2, "scoring": {"weight": None, "smoothing": 3}})
     config = as_trained(None, {CONFIG_KEY: trained}, requested)

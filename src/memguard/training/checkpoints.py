@@ -21,12 +21,12 @@ from memguard.training.buildable import require_buildable
 from memguard.training.resume import SHAPE_KEYS, decides, differences, is_finished, refusal
 from memguard.training.settings import (
     GROUPS,
-    NotPlainError,
     plain_settings,
     read_settings,
     require_groups,
     require_within_limits,
 )
+from memguard.training.untrusted import NotPlainError
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class WholeFiles(TorchCheckpointIO):
 
 @contextmanager
 def damage_reported(path: str | None) -> Iterator[None]:
-    """Turn what Lightning raises while it restores a training into a sentence.
+    """Turn errors of Lightning while it restores a training into a sentence.
 
     Args:
         path: The checkpoint; None for a training that begins.
@@ -205,12 +205,12 @@ def read_checkpoint(
         require_buildable(settings, trust)
     except (NotPlainError, NotTrustedError) as error:
         raise CheckpointError(f"{path}: {error}.") from None
-    kept = {group: value for group, value in settings.items() if group in GROUPS}
-    return checkpoint | {CONFIG_KEY: kept, UNKNOWN_KEY: unknown}
+    known = {group: value for group, value in settings.items() if group in GROUPS}
+    return checkpoint | {CONFIG_KEY: known, UNKNOWN_KEY: unknown}
 
 
 def _loaded(path: Path, key: str) -> Any:
-    """Load what a file holds, or name what is wrong with the file."""
+    """Load the content of a file, or name the fault of the file."""
     try:
         if not path.is_file():
             raise CheckpointError(
@@ -290,7 +290,7 @@ def _require_progress(path: Path, checkpoint: Mapping[str, Any]) -> None:
 
 
 def read_weights(path: Path, config: DictConfig) -> dict[str, Tensor]:
-    """Read what a training under this configuration can begin from.
+    """Read weights that a training under this configuration can begin from.
 
     Raises:
         CheckpointError: It cannot be read, or is of another shape or task.
