@@ -51,7 +51,7 @@ def sweep_folder() -> Path | None:
     return Path(HydraConfig.get().sweep.dir)
 
 
-def way_on(newest: Path) -> str:
+def resume_override(newest: Path) -> str:
     """Name the override that resumes the same command after an interruption.
 
     Args:

@@ -12,7 +12,10 @@ MOVED = {
     "memguard.scoring.protocols.Scoring": "memguard.scoring.protocols.ScoreConfig",
     "memguard.data.datamodule.ClipDataModule": "memguard.data.clips.datamodule.ClipDataModule",
     "memguard.safety.SafeCheckpoints": "memguard.training.callbacks.preemption.SafeCheckpoints",
-    "memguard.safety.StopAtNaN": "memguard.training.callbacks.preemption.StopAtNaN",
+    "memguard.safety.StopAtNaN": "memguard.training.callbacks.nan_stop.StopAtNaN",
+    "memguard.training.callbacks.preemption.StopAtNaN": (
+        "memguard.training.callbacks.nan_stop.StopAtNaN"
+    ),
     "memguard.monitors.PseudoAUROC": "memguard.training.callbacks.monitors.PseudoAUROC",
     "memguard.monitors.TestEachEpoch": "memguard.training.callbacks.monitors.TestEachEpoch",
     "memguard.processes.SameItems": "memguard.training.callbacks.processes.SameItems",

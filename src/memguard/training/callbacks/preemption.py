@@ -7,27 +7,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
-from torch import Tensor
 
-from memguard.config.naming import sweep_folder, way_on
-from memguard.data.clips.datamodule import ClipDataModule
-from memguard.data.clips.windows import ClipBatch
-from memguard.detection.detector import Detector
-from memguard.errors import TrainingError
+from memguard.config.naming import resume_override, sweep_folder
 from memguard.training.callbacks.ending import ends_here
-from memguard.training.checkpoints import WholeFiles, spoilt_weights
+from memguard.training.checkpoints import WholeFiles
 
 # SLURM sends the third before it takes a machine back: sbatch --signal=USR1@90.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-# Processes ask one another whether to save or stop only so often, as each waits for the answer.
-STEPS_BETWEEN_QUESTIONS = 10
-# So many steps pass on a GPU before its flags are read: each read waits for the device.
-STEPS_BETWEEN_LOOKS = 50
+# Processes agree only so often on whether to save or stop: each waits for the others.
+STEPS_BETWEEN_AGREEMENTS = 10
 # So soon a checkpoint that could not be written is tried again: a disk takes a while to be cleared.
 MINUTES_TO_RETRY = 1.0
 
@@ -87,8 +80,8 @@ class SafeCheckpoints(ModelCheckpoint):
         self._received, self._stopping = None, False
         if threading.current_thread() is threading.main_thread():
             # A script's background jobs are to ignore Ctrl-C.
-            heard = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
-            self._handlers = {number: signal.signal(number, self._receive) for number in heard}
+            handled = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+            self._handlers = {number: signal.signal(number, self._receive) for number in handled}
 
     def on_train_batch_end(
         self,
@@ -103,7 +96,7 @@ class SafeCheckpoints(ModelCheckpoint):
         if (
             trainer.is_last_batch
             or ends_here(trainer)
-            or (several and batch_idx % STEPS_BETWEEN_QUESTIONS)
+            or (several and batch_idx % STEPS_BETWEEN_AGREEMENTS)
         ):
             return
         self._save_if_due(trainer)
@@ -123,7 +116,7 @@ class SafeCheckpoints(ModelCheckpoint):
         self._stopping = stop
 
     def _save(self, trainer: pl.Trainer) -> None:
-        """Save, unless what is here is saved."""
+        """Save, unless this step is saved already."""
         if trainer.global_step != self._saved_step:
             trainer.save_checkpoint(self.newest)
             self._note_tried(trainer, self.newest)
@@ -162,7 +155,7 @@ class SafeCheckpoints(ModelCheckpoint):
             self._leave(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save what the training ends with, and leave signals to whoever heeded them before."""
+        """Save the last step, and restore the earlier handlers of signals."""
         # In place of Lightning's own, which does so only where it has never saved before.
         self._save(trainer)
         if self._saved_step != trainer.global_step and trainer.is_global_zero:
@@ -172,7 +165,7 @@ class SafeCheckpoints(ModelCheckpoint):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Leave signals to whoever heeded them before."""
+        """Restore the earlier handlers of signals."""
         super().on_exception(trainer, pl_module, exception)
         self._stop_listening()
 
@@ -197,72 +190,25 @@ class SafeCheckpoints(ModelCheckpoint):
 
     def _left_by(self, trainer: pl.Trainer) -> str:
         """Name the checkpoint that the training can resume from."""
-        # A new training is what weights would begin.
+        # With weights, a new training would begin.
         in_place = getattr(trainer.lightning_module, "begun_from_weights", False)
         instead = " instead of weights" if in_place and sweep_folder() is None else ""
-        resumes = f"the same command with {way_on(self.newest)}{instead} resumes"
+        resumes = f"the same command with {resume_override(self.newest)}{instead} resumes"
         if sweep_folder() is not None:
             return f"This job is trained again later: {resumes}."
         step = trainer.global_step
         if self._saved_step == step:
             return f"Nothing is lost: {resumes}."
-        kept = _step_of(self.newest)
-        if kept is not None:
+        saved = _step_of(self.newest)
+        if saved is not None:
             return (
                 f"Step {step} is not saved, as its checkpoint could not be written: make room on "
-                f"the disk; {resumes} from step {kept}."
+                f"the disk; {resumes} from step {saved}."
             )
         begun = f"with checkpoint={trainer.ckpt_path} " if trainer.ckpt_path else ""
         return (
             f"Nothing of it is saved, as {self.newest} could not be written: make room on the disk "
             f"and train {begun}again."
-        )
-
-
-class StopAtNaN(pl.Callback):
-    """Stop a training before it saves a loss or a memory that is not finite.
-
-    A GPU records the flag of each step, and the flags are read together now and then: each read
-    waits for the device.
-    """
-
-    def __init__(self) -> None:
-        self._seen: list[tuple[int, ClipBatch, Tensor]] = []
-
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: ClipBatch,
-        batch_idx: int,
-    ) -> None:
-        """Record whether loss and memory are finite, and read the records if it is time."""
-        detector = cast(Detector, pl_module)
-        well = outputs["loss"].isfinite() & detector.memory.items.isfinite().all()
-        self._seen.append((trainer.global_step, batch._replace(frames=torch.empty(0)), well))
-        if pl_module.device.type == "cpu" or len(self._seen) >= STEPS_BETWEEN_LOOKS:
-            self._look(trainer)
-
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Read the flags, and refuse to save weights or items that are not finite."""
-        self._look(trainer)
-        if bad := next(spoilt_weights(checkpoint["state_dict"]), None):
-            raise TrainingError(
-                f"After step {trainer.global_step} there are values in {bad} that are no "
-                f"numbers, so it is not saved{_remedy(trainer)}"
-            )
-
-    def _look(self, trainer: pl.Trainer) -> None:
-        seen, self._seen = self._seen, []
-        if not seen or bool(torch.stack([well for _, _, well in seen]).all()):
-            return
-        step, batch = next((step, batch) for step, batch, well in seen if not well)
-        raise TrainingError(
-            f"The loss or the memory is no number any more after step {step}, whose windows ended "
-            f"with {', '.join(_places(trainer, batch))}{_remedy(trainer)}"
         )
 
 
@@ -274,20 +220,3 @@ def _step_of(path: Path) -> int | None:
         )
     except Exception:  # torch raises whatever its unpickler and zip reader meet
         return None
-
-
-def _places(trainer: pl.Trainer, batch: ClipBatch) -> Iterator[str]:
-    data = cast(ClipDataModule, trainer.datamodule)  # type: ignore[attr-defined]
-    for video, frame in zip(batch.video.tolist(), batch.frame.tolist(), strict=True):
-        yield f"frame {frame} of {data.benchmark.train[video].source}"
-
-
-def _remedy(trainer: pl.Trainer) -> str:
-    keeper = trainer.checkpoint_callback
-    good = keeper.newest if isinstance(keeper, SafeCheckpoints) else None
-    alone = sweep_folder() is None  # a sweep's jobs would all begin from it
-    from_there = f" with checkpoint={good}" if good and good.exists() and alone else ""
-    return (
-        f": look at these frames, and train again{from_there} with a lower optimizer.lr or "
-        "trainer.precision=32-true."
-    )

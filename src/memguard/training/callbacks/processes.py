@@ -10,13 +10,13 @@ import torch
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from torch import Tensor, distributed
 
-from memguard.config.naming import way_on
+from memguard.config.naming import resume_override
 from memguard.errors import TrainingError, UserError
 
 
 @contextmanager
 def lost_process_reported(newest: Path) -> Iterator[None]:
-    """Turn what a process meets when another one dies into a sentence.
+    """Turn the error of a process whose partner has died into a sentence.
 
     Args:
         newest: The checkpoint that the training resumes from.
@@ -26,7 +26,9 @@ def lost_process_reported(newest: Path) -> Iterator[None]:
     except RuntimeError as error:
         if not _of_lost_process(error):
             raise
-        resumes = f"; the same command with {way_on(newest)} resumes" if newest.exists() else ""
+        resumes = (
+            f"; the same command with {resume_override(newest)} resumes" if newest.exists() else ""
+        )
         raise TrainingError(
             f"Another process of this training has ended, and this one cannot continue ({error}). "
             f"Look for the cause in the other's output, or in the system's log if it was killed"
@@ -35,7 +37,7 @@ def lost_process_reported(newest: Path) -> Iterator[None]:
 
 
 def _of_lost_process(error: BaseException) -> bool:
-    """Tell whether this is an error of the connection to another process."""
+    """Return whether this is an error of the connection to another process."""
     return any(library in str(error) for library in ("gloo/transport", "NCCL"))
 
 
@@ -43,7 +45,7 @@ class Survivor(pl.Callback):
     """Lets the first process of a machine close its files after another one has died.
 
     Lightning looks every five seconds whether a process that it started has died, and then kills
-    the first one as well, whatever that is about to write or say.
+    the first one as well, even while it writes or reports.
     """
 
     def on_exception(
