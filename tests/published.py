@@ -1,4 +1,4 @@
-"""What the authors' code trains and how it tests, in the form and with the names of its files.
+"""The training and test of the authors' code, in the form and with the names of its files.
 
 Written from the paper's equations, with a loop over items where ours has none. The fixture
 ``published`` loads it as ``model.published``, as their pickles name the modules that they need.

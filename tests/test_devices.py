@@ -73,7 +73,7 @@ def batches() -> list[ClipBatch]:
 
 @torch.no_grad()
 def validated_and_tested(device: torch.device) -> tuple[dict[str, Any], Detector]:
-    """What a validation and a test log, without a trainer."""
+    """Log a validation and a test without a trainer."""
     detector = small_detector(threshold="auto").to(device)
     logged: dict[str, Any] = {}
 

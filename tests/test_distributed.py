@@ -1,4 +1,4 @@
-"""Processes that train together: what two of them make is what one makes of both their batches."""
+"""Processes that train together: two of them equal one that has both their batches."""
 
 import signal
 import subprocess
@@ -90,7 +90,7 @@ def batches(parts: Sequence[int]) -> list[ClipBatch]:
     random = torch.Generator().manual_seed(1)
     shape = (STEPS, 2, WINDOWS, 5, 1, 16, 16)
     frames = torch.randint(256, shape, generator=random, dtype=torch.uint8)
-    frames[:, 1] //= 8  # what the processes see differs, so that they are near different items
+    frames[:, 1] //= 8  # the processes differ, so that their queries are near different items
     number = torch.zeros(len(parts) * WINDOWS, dtype=torch.long)
     return [ClipBatch(step[list(parts)].flatten(0, 1), *[number] * 3) for step in frames]
 
@@ -175,9 +175,7 @@ def test_two_processes_train_as_one_does_on_the_joined_batches(
     assert alone.losses[-1] != pytest.approx(alone.losses[0], abs=1e-3)
 
 
-def test_two_processes_find_normal_what_one_finds_normal(
-    both: list[Any], one: tuple[Detector, Record]
-) -> None:
+def test_two_processes_validate_as_one_does(both: list[Any], one: tuple[Detector, Record]) -> None:
     model, alone = one
     assert model.alarm.rests_on[0] == 19 + 5
     for weights, record, _ in both:
@@ -197,7 +195,7 @@ def test_items_that_differ_stop_every_process_with_a_sentence(both: list[Any]) -
         assert reported.startswith("After step 3 the memory's items of process 1 are not those of")
 
 
-def test_buffers_are_the_first_processs_and_it_alone_has_what_all_gathered(both: list[Any]) -> None:
+def test_buffers_are_the_first_processs_and_it_alone_gathers_from_all(both: list[Any]) -> None:
     first, second = (record for _, record, _ in both)
     assert first["shared"] == second["shared"] == 5
     assert first["gathered"] == ["of 0", "of 1"]

@@ -95,7 +95,7 @@ def test_recorded_scores_give_the_recorded_result(experiments: Any) -> None:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_each_figure_is_drawn_from_what_is_committed(
+def test_each_figure_is_drawn_from_committed_data(
     name: str, experiments: Any, tmp_path: Path
 ) -> None:
     figures = experiments("figures")
@@ -149,7 +149,7 @@ def test_the_studies_it_names_are_in_the_table_of_runs() -> None:
     assert named - {"–"} <= {row["study"] for row in rows()}
 
 
-def test_it_is_said_in_the_words_of_the_field() -> None:
+def test_its_words_are_those_of_the_field() -> None:
     words = (
         "paint(ed|s|ing)?|asked( for)?|told|stretched|by heart|tells? \\w+ apart|written frames?|"
         "frames written|anew|made again|gone on with|evidence|suspects?|findings|board|steady|"

@@ -33,7 +33,7 @@ def pictures(notebook: Any) -> int:
     return sum("image/png" in output.get("data", {}) for output in outputs(notebook))
 
 
-def test_the_second_goes_on_from_the_first(
+def test_the_second_continues_from_the_first(
     shared_scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOTEBOOK_OVERRIDES", f"{SMALL} dataset.root={shared_scene}")

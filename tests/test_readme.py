@@ -1,4 +1,4 @@
-"""What the README shows works."""
+"""The README's commands and code run."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a checkpoint holds beside weights, and what a training may begin from."""
+"""The content of a checkpoint beside weights, and the checkpoints a training may begin from."""
 
 from copy import deepcopy
 from functools import cache
@@ -98,7 +98,7 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(
         assert "damaged" not in str(error.value)
 
 
-def test_what_a_file_says_cannot_command_a_terminal(weights: Path) -> None:
+def test_texts_of_a_file_cannot_command_a_terminal(weights: Path) -> None:
     held = torch.load(weights, weights_only=True)
     held[CONFIG_KEY]["data"]["channels"] = "\x1b[2J3"
     held[CONFIG_KEY]["optimizer"]["lr"] = "\x1b[2J5"

@@ -30,7 +30,7 @@ def built(*overrides: str) -> Detector:
     return build_detector(composed(*overrides))
 
 
-def test_every_setting_reaches_what_it_is_for() -> None:
+def test_every_setting_reaches_its_object() -> None:
     detector = built(
         "loss.compactness=2", "loss.separateness=5", "loss.margin=0.3", "memory.size=3",
         "optimizer.lr=0.07", "guard.threshold=0.4", "guard.quantile=0.2", "guard.scope=video",
@@ -122,7 +122,7 @@ def test_an_optimizer_alone_may_be_a_partial() -> None:
         ("torch.nn.Lineal", "cannot work: "),
     ],
 )
-def test_a_class_that_cannot_be_what_a_group_needs_is_refused_in_a_sentence(
+def test_a_class_of_another_kind_is_refused_in_a_sentence(
     group: str, target: str, reason: str, scene: Path
 ) -> None:
     config = composed("dataset=folder", f"dataset.root={scene}", f"{group}._target_={target}")

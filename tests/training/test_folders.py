@@ -90,7 +90,7 @@ def test_results_of_others_are_not_written_over() -> None:
         begin("evaluate", given, f"checkpoint={last}")
     with pytest.raises(SystemExit, match=sentence):
         begin("score", given, f"checkpoint={last}", words[1])
-    assert begin("train", given, f"checkpoint={last}") == old  # it goes on
+    assert begin("train", given, f"checkpoint={last}") == old  # it resumes
     last.unlink()
     for result in ("metrics.json", "scores.csv", "a/events.json"):
         (old / result).parent.mkdir(exist_ok=True)
@@ -100,7 +100,7 @@ def test_results_of_others_are_not_written_over() -> None:
         (old / result).unlink()
 
 
-def test_a_sweep_goes_on_in_its_folder_unless_there_are_scores_of_videos_in_it() -> None:
+def test_a_sweep_resumes_in_its_folder_unless_there_are_scores_of_videos_in_it() -> None:
     Path("sweep/a").mkdir(parents=True)
     Path("sweep/a/metrics.json").touch()
     assert begin_sweep("train", "hydra.sweep.dir=sweep") == (

@@ -32,7 +32,7 @@ print(returned, kept)
 
 
 @pytest.mark.skipif(libc_ver()[0] != "glibc", reason="another C library has another allocator")
-def test_what_is_freed_needs_no_new_pages() -> None:
+def test_freed_memory_needs_no_new_pages() -> None:
     ran = subprocess.run([sys.executable, "-c", PAGES], capture_output=True, text=True, check=True)
     returned, kept = map(int, ran.stdout.split())
     # As huge pages a system that does so unasked has 128 of them.

@@ -71,7 +71,7 @@ def test_installed_inside_another_project_its_commit_is_not_ours(
     assert _commit(package(project / place)).startswith("unknown: memguard ")
 
 
-def test_not_even_where_that_project_tracks_what_is_installed(tmp_path: Path) -> None:
+def test_a_project_that_tracks_the_installed_package_gives_no_commit(tmp_path: Path) -> None:
     project = repository(tmp_path / "project")
     code = package(project / ".venv" / "site-packages" / "memguard")
     commit(project)
@@ -107,7 +107,7 @@ def test_the_repository_of_a_hook_is_not_taken_for_ours(
     assert commit == git(checkout, "rev-parse", "HEAD")
 
 
-def test_what_reads_video_is_named_with_its_version() -> None:
+def test_the_video_reader_is_named_with_its_version() -> None:
     versions = Provenance(seed=0).finish()["versions"]
     assert {"torch", "av"} < versions.keys()
     assert versions.keys() & {"decord2", "decord"}

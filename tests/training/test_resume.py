@@ -96,7 +96,7 @@ def checkpoint(tmp_path: Path) -> Path:
         ("batch_norm=running", "measured", "running"),
     ],
 )
-def test_what_decides_on_the_result_has_to_stay(
+def test_settings_that_decide_on_the_result_have_to_stay(
     checkpoint: Path, override: str, before: str | None, now: str | None
 ) -> None:
     if "weight_decay" in override:
@@ -150,7 +150,7 @@ def test_a_refusal_names_all_that_differs(checkpoint: Path) -> None:
         ["optimized_metric=test/auroc"],
     ],
 )
-def test_the_rest_may_differ(checkpoint: Path, overrides: list[str]) -> None:
+def test_settings_that_decide_nothing_may_differ(checkpoint: Path, overrides: list[str]) -> None:
     require_resumable(checkpoint, changed(*overrides))
 
 
@@ -196,7 +196,7 @@ def loaded(processes: int, checkpoint: dict[str, Any]) -> None:
     RememberConfig(OmegaConf.create()).on_load_checkpoint(trainer, trainer, checkpoint)
 
 
-def test_as_many_processes_have_to_go_on_as_began() -> None:
+def test_a_training_resumes_with_as_many_processes_as_before() -> None:
     loaded(2, {PROCESSES_KEY: 2})
     loaded(2, {})  # older
     with pytest.raises(CheckpointError, match="trained by 4 processes, but this command runs as 2"):

@@ -39,7 +39,7 @@ PUBLISHED_TERMS = {
 
 
 def build(group: str, settings: DictConfig, trust: Trust = NOBODY, **given: Any) -> Any:
-    """Make what a group of settings describes.
+    """Build the object that a group of settings describes.
 
     Args:
         group: Its key.

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def keep_freed_memory() -> None:
-    """Have the process keep what it frees, instead of giving it back to the system.
+    """Have the process keep freed memory, instead of giving it back to the system.
 
     glibc maps each large tensor and unmaps it when it is freed, and the system clears all its pages
     again in every step. With another C library this does nothing.

@@ -16,7 +16,7 @@ from memguard.config.trust import TARGET
 
 # Each key stands for all that is below it, too.
 DECIDES_NOTHING = (
-    # Where things lie, what watches, and what follows upon the training
+    # Places, loggers and callbacks, and the use of the trained detector
     *("paths", "logger", "callbacks", "hydra", "checkpoint", "weights", "trust"),
     *("optimized_metric", "test"),
     # The test's alone; γ and the alarm's level are found again in each validation
@@ -83,7 +83,7 @@ def differences(trained: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diff
 
 
 def refusal(path: object, found: list[Difference]) -> str:
-    """Say why a training cannot resume, and name the remedy.
+    """Explain why a training cannot resume, and name the remedy.
 
     Args:
         path: Of the checkpoint.

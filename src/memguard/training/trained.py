@@ -26,7 +26,7 @@ STREET = "memguard.data.datasets.street.street"
 # The groups that a detector is made from.
 NEEDED = ("task", *PARTS, "loss", "optimizer")
 
-# The reader's own, in place of what a file says.
+# The reader's own, in place of the file's.
 OWN: dict[str, Any] = {
     "trainer": {
         TARGET: "pytorch_lightning.Trainer",
@@ -166,7 +166,7 @@ def _require_whole(path: Path, settings: DictConfig) -> None:
 
 
 def _taken(settings: Mapping[str, Any], *, dataset: bool) -> dict[str, Any]:
-    """Give what an evaluation takes from a training's configuration."""
+    """Select the settings that an evaluation takes from a training."""
     tree = dict(settings)
     trainer = tree.get("trainer", {})
     tree["trainer"] = {name: trainer[name] for name in TAKEN_OF_TRAINER if name in trainer}

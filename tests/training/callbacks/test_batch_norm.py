@@ -42,7 +42,7 @@ def pass_what_does_not_fit(network: nn.Module) -> None:
 
 
 def require_statistics(layer: nn.Module, values: Tensor, rtol: float = 1e-5) -> None:
-    """Make sure that a layer holds what direct counting over all (B, C, H, W) gives."""
+    """Make sure that a layer holds the mean and variance over all (B, C, H, W)."""
     values = values.double()
     for name, expected in (
         ("running_mean", values.mean(dim=(0, 2, 3))),
@@ -52,7 +52,7 @@ def require_statistics(layer: nn.Module, values: Tensor, rtol: float = 1e-5) -> 
         torch.testing.assert_close(found, expected, rtol=rtol, atol=1e-6)
 
 
-def test_all_values_count_alike_and_what_was_there_is_forgotten() -> None:
+def test_all_values_count_alike_and_earlier_statistics_are_forgotten() -> None:
     layer = nn.BatchNorm2d(2)
     layer.get_buffer("running_mean").fill_(7)
     with gathering(nn.Sequential(layer)):
@@ -139,7 +139,7 @@ def test_with_a_momentum_they_keep_running_as_in_training() -> None:
     torch.testing.assert_close(gathered.running_var, trained.running_var)
 
 
-def test_what_gathers_is_otherwise_as_before_also_where_it_is_broken_off() -> None:
+def test_gathering_changes_statistics_alone_and_nothing_where_it_is_interrupted() -> None:
     network = nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2).eval())
     weights = [weight.clone() for weight in network.parameters()]
     layer = batch_norms(network)["1"]
@@ -173,7 +173,7 @@ def trained(data: ClipDataModule, *callbacks: pl.Callback, **options: Any) -> De
 
 @torch.no_grad()
 def first_activations(detector: Detector, data: ClipDataModule, count: int) -> Tensor:
-    """What the first layer of batch norm is given, in so many batches of epoch 1."""
+    """Inputs of the first layer of batch norm, in so many batches of epoch 1."""
     data.trainer = SimpleNamespace(current_epoch=1, global_rank=0, world_size=1)  # type: ignore[assignment]
     convolution = detector.autoencoder.encoder.get_submodule("blocks.0.0")
     given = [convolution(detector.split(b.frames)[0]) for b in data.all_training_windows()]
@@ -181,7 +181,7 @@ def first_activations(detector: Detector, data: ClipDataModule, count: int) -> T
 
 
 @pytest.mark.parametrize(("options", "count"), [({}, 7), ({"limit_train_batches": 2}, 2)])
-def test_a_training_ends_by_measuring_what_its_epoch_was_trained_on(
+def test_a_training_ends_by_measuring_the_windows_of_its_epoch(
     shared_scene: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     recwarn: pytest.WarningsRecorder, options: dict[str, int], count: int,
 ) -> None:  # fmt: skip
@@ -214,7 +214,7 @@ def test_a_training_that_is_ended_early_says_that_nothing_was_measured(
         trained(data, MeasuredNorm(), Ends())
 
 
-def test_only_statistics_and_what_is_found_by_them_differ_from_a_training_as_published(
+def test_only_statistics_and_their_results_differ_from_a_training_as_published(
     shared_scene: Path, tmp_path: Path
 ) -> None:
     measured = trained(windows(shared_scene, tmp_path), MeasuredNorm())

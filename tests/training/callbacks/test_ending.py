@@ -89,7 +89,7 @@ def test_its_last_step_is_measured_and_validated_and_saved(
         assert torch.equal(saved["state_dict"][name], value), name
 
 
-def test_the_time_limit_leaves_a_whole_model_and_tells_of_its_schedule(
+def test_the_time_limit_leaves_a_whole_model_and_warns_of_its_schedule(
     shared_scene: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     limit = pl.callbacks.Timer(timedelta(microseconds=1))

@@ -50,7 +50,7 @@ def test_every_window_counts_however_many_there_are() -> None:
     assert pseudo_auroc(PreviousFrame(HOW), few)["pseudo_auroc"] == 0.5
 
 
-def test_pseudo_anomalies_are_made_of_what_is_held_out() -> None:
+def test_pseudo_anomalies_are_made_of_held_out_windows() -> None:
     frames = torch.arange(40, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
     video = FramesInMemory(frames.contiguous())
     data = SimpleNamespace(

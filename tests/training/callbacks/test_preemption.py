@@ -1,4 +1,4 @@
-"""What is saved of a training when not every epoch is to be kept, or the disk is full."""
+"""Checkpoints of a training that keeps only some epochs, is stopped, or meets a full disk."""
 
 import errno
 import logging
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from memguard.training.callbacks import preemption as safety
+from memguard.training.callbacks import preemption
 from memguard.training.callbacks.preemption import SafeCheckpoints
 from memguard.training.checkpoints import WholeFiles
 
@@ -35,7 +35,7 @@ class Line(pl.LightningModule):
 
 
 class Signal(pl.Callback):
-    """Asks the training to stop, in one of its steps."""
+    """Sends the signal to stop in one of the steps."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -59,7 +59,7 @@ def fit(
 
 
 def steps(folder: Path) -> dict[str, int]:
-    """How far each checkpoint is."""
+    """The step of each checkpoint."""
     return {
         path.name: torch.load(path, weights_only=True)["global_step"] for path in folder.iterdir()
     }
@@ -71,7 +71,7 @@ def test_the_last_epoch_is_saved_though_it_is_not_one_to_keep(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("end", [STEPS - 1, 2 * STEPS, 2 * STEPS + 1])
-def test_what_a_training_ends_with_is_saved_wherever_that_is(tmp_path: Path, end: int) -> None:
+def test_the_last_step_is_saved_wherever_in_an_epoch_it_is(tmp_path: Path, end: int) -> None:
     fit(tmp_path, 5, max_steps=end)
     assert steps(tmp_path)["last.ckpt"] == end
 
@@ -109,7 +109,7 @@ class FullDisk(pl.Callback):
         monkeypatch.setattr(torch, "save", save_if_there_is_room)
 
 
-def last_words(caplog: pytest.LogCaptureFixture) -> str:
+def last_message(caplog: pytest.LogCaptureFixture) -> str:
     return caplog.records[-1].getMessage()
 
 
@@ -120,9 +120,9 @@ def test_where_nothing_could_be_written_a_stopped_training_says_so(
     with pytest.raises(SystemExit), caplog.at_level(logging.WARNING):
         fit(tmp_path, 5, Signal(STEPS + 1), **LAST_ALONE)
     assert list(tmp_path.iterdir()) == []
-    assert f"Nothing of it is saved, as {tmp_path}/last.ckpt could not" in last_words(caplog)
+    assert f"Nothing of it is saved, as {tmp_path}/last.ckpt could not" in last_message(caplog)
     assert "Nothing is lost" not in caplog.text
-    assert "train again" in last_words(caplog)
+    assert "train again" in last_message(caplog)
 
 
 def test_a_stopped_training_names_the_step_that_its_last_whole_checkpoint_is_of(
@@ -132,7 +132,7 @@ def test_a_stopped_training_names_the_step_that_its_last_whole_checkpoint_is_of(
     with pytest.raises(SystemExit), caplog.at_level(logging.WARNING):
         fit(tmp_path, 5, Signal(2 * STEPS + 1), **LAST_ALONE)
     assert steps(tmp_path) == {"last.ckpt": STEPS}
-    said = last_words(caplog)
+    said = last_message(caplog)
     assert f"Step {2 * STEPS + 2} is not saved" in said
     assert f"checkpoint={tmp_path}/last.ckpt resumes from step {STEPS}." in said
     assert "Nothing is lost" not in caplog.text
@@ -141,14 +141,14 @@ def test_a_stopped_training_names_the_step_that_its_last_whole_checkpoint_is_of(
 def test_a_checkpoint_that_could_not_be_written_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(safety, "MINUTES_TO_RETRY", 0.0)
+    monkeypatch.setattr(preemption, "MINUTES_TO_RETRY", 0.0)
     disk = FullDisk(monkeypatch, STEPS, STEPS + 1)
     with pytest.raises(SystemExit), caplog.at_level(logging.WARNING):
         fit(tmp_path, 5, Signal(STEPS + 2), **LAST_ALONE)
     # The end of the epoch, twice in the next one, and the step that the signal met.
     assert disk.tried == [STEPS, STEPS, STEPS + 1, STEPS + 2, STEPS + 3]
     assert steps(tmp_path) == {"last.ckpt": STEPS + 3}
-    assert "Nothing is lost" in last_words(caplog)
+    assert "Nothing is lost" in last_message(caplog)
 
 
 def test_a_full_disk_is_not_tried_at_each_step(
@@ -158,7 +158,7 @@ def test_a_full_disk_is_not_tried_at_each_step(
     with caplog.at_level(logging.WARNING):
         fit(tmp_path, 3, **LAST_ALONE)
     assert disk.tried == [STEPS, 2 * STEPS, 3 * STEPS, 3 * STEPS]
-    assert "The training has ended. Nothing of it is saved" in last_words(caplog)
+    assert "The training has ended. Nothing of it is saved" in last_message(caplog)
 
 
 def test_where_the_next_epoch_cannot_be_written_the_one_before_stays(
@@ -169,7 +169,7 @@ def test_where_the_next_epoch_cannot_be_written_the_one_before_stays(
     assert steps(tmp_path) == {"epoch=0.ckpt": STEPS, "last.ckpt": STEPS}
 
 
-def test_a_checkpoint_does_not_name_what_is_removed(tmp_path: Path) -> None:
+def test_a_checkpoint_names_no_files_for_removal(tmp_path: Path) -> None:
     own, other = tmp_path / "run" / "a.ckpt", tmp_path / "dear"
     own.parent.mkdir()
     own.touch()
@@ -196,7 +196,7 @@ class Hours(pl.Callback):
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, last: int) -> None:
         self.seconds, self.last = 0.0, last
-        monkeypatch.setattr(safety.time, "monotonic", lambda: self.seconds)
+        monkeypatch.setattr(preemption.time, "monotonic", lambda: self.seconds)
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         self.seconds += 4 * 60

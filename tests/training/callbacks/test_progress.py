@@ -1,4 +1,4 @@
-"""What the bars show while a training runs."""
+"""The bars while a training runs."""
 
 import logging
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from memguard.training.callbacks.progress import ProgressBar
 
 
-def test_a_bar_asks_the_device_for_its_numbers_twice_a_second_at_most(
+def test_a_bar_reads_metrics_from_the_device_twice_a_second_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 100.0

@@ -62,7 +62,7 @@ def gathering(network: nn.Module, momentum: float | None = None) -> Iterator[Non
     pools = [_Pool(state) for state in before] if momentum is None else []
     for layer in layers:
         if momentum is None:
-            layer.reset_running_stats()  # what is not finite would stay
+            layer.reset_running_stats()  # a value that is not finite would stay
         # With 1 a layer holds the statistics of the last batch, for its pool to take.
         layer.momentum = 1.0 if momentum is None else momentum
         layer.train()
@@ -152,7 +152,7 @@ class _Pool:
 
 
 def _is_shared(layer: nn.Module) -> bool:
-    """Tell whether a batch's statistics are those of all processes' batches."""
+    """Return whether a batch's statistics are those of all processes' batches."""
     shared = isinstance(layer, nn.SyncBatchNorm)
     return shared and distributed.is_available() and distributed.is_initialized()
 

@@ -23,8 +23,8 @@ def ends_here(trainer: pl.Trainer) -> bool:
         return True
     if trainer.is_last_batch and epoch + 1 == trainer.max_epochs:
         return True
-    goes_on = epoch < (trainer.min_epochs or 0) or steps < (trainer.min_steps or 0)
-    return bool(trainer.should_stop) and not goes_on
+    below_minimum = epoch < (trainer.min_epochs or 0) or steps < (trainer.min_steps or 0)
+    return bool(trainer.should_stop) and not below_minimum
 
 
 def planned_steps(trainer: pl.Trainer) -> int:

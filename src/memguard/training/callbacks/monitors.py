@@ -48,7 +48,7 @@ class PseudoAUROC(pl.Callback):
 class TestEachEpoch(pl.Callback):
     """Tests after each epoch, to watch how the AUROC comes about; it costs a whole test each time.
 
-    What it logs is named ``not_for_selection/…``: an epoch or a setting that is chosen by it is
+    Its metrics are named ``not_for_selection/…``: an epoch or a setting that is chosen by it is
     chosen by the test's own labels, and its figure means nothing.
 
     Args:

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import RichProgressBar
 from memguard.training.callbacks.ending import planned_epochs
 
 REFRESHES_PER_SECOND = 10
-SECONDS_BETWEEN_QUESTIONS = 0.5
+SECONDS_BETWEEN_READS = 0.5
 
 Batch = TypeVar("Batch")
 
@@ -23,28 +23,28 @@ class ProgressBar(RichProgressBar):
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=REFRESHES_PER_SECOND)
-        self._asked_at = -SECONDS_BETWEEN_QUESTIONS
+        self._read_at = -SECONDS_BETWEEN_READS
         self._shown: dict[str, int | str | float | dict[str, float]] = {}
 
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """Ask for the numbers now and then, as a GPU has to finish its work to tell them.
+        """Read the metrics now and then: each read waits for a GPU.
 
-        The logger's number of the run is left out: the folder's name says which it is.
+        The logger's number of the run is left out: the folder's name identifies it.
         """
-        if time.monotonic() >= self._asked_at + SECONDS_BETWEEN_QUESTIONS:
+        if time.monotonic() >= self._read_at + SECONDS_BETWEEN_READS:
             metrics = super().get_metrics(trainer, pl_module)
             self._shown = {name: value for name, value in metrics.items() if name != "v_num"}
-            self._asked_at = time.monotonic()
+            self._read_at = time.monotonic()
         return self._shown
 
-    def once_more(self, batches: Iterable[Batch], what: str) -> Iterator[Batch]:
+    def once_more(self, batches: Iterable[Batch], purpose: str) -> Iterator[Batch]:
         """Move the training's bar while its batches go by again, and then put it back.
 
         Args:
             batches: As many as an epoch has.
-            what: They go by for, as the bar says it.
+            purpose: The bar's description meanwhile.
         """
         if self.is_disabled or not self.progress:
             yield from batches
@@ -52,7 +52,7 @@ class ProgressBar(RichProgressBar):
         bar = self.train_progress_bar
         description, completed = bar.description, bar.completed
         for done, batch in enumerate(batches):
-            self.progress.update(bar.id, description=what, completed=done)
+            self.progress.update(bar.id, description=purpose, completed=done)
             yield batch
         self.progress.update(bar.id, description=description, completed=completed)
 
@@ -83,8 +83,8 @@ class ProgressBar(RichProgressBar):
         super().on_test_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say how far the training is."""
-        self._asked_at = -SECONDS_BETWEEN_QUESTIONS  # an epoch ends with its own numbers
+        """Log the epoch and its metrics."""
+        self._read_at = -SECONDS_BETWEEN_READS  # an epoch ends with its own numbers
         super().on_train_epoch_end(trainer, pl_module)
         if not trainer.is_global_zero:
             return
