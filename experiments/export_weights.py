@@ -1,7 +1,7 @@
-"""Keep the weights of a checkpoint: ``python experiments/export_weights.py CHECKPOINT OUTPUT``.
+"""Export the weights of a checkpoint: ``python experiments/export_weights.py CHECKPOINT OUTPUT``.
 
-What is left is what a test needs: parameters in half precision, buffers as they are, and the
-configuration. The optimiser's state goes, so that no training can go on from it.
+The output has parameters in half precision, buffers and the configuration: enough for a test. It
+has no optimiser state, and no training can resume from it.
 """
 
 import sys
@@ -20,8 +20,8 @@ def export(checkpoint: Path, output: Path) -> None:
     """Write a checkpoint's weights.
 
     Args:
-        checkpoint: Of a training.
-        output: Where they go.
+        checkpoint: The checkpoint of a training.
+        output: The file to write.
     """
     saved = read_checkpoint(checkpoint)
     parameters = dict(build_detector(OmegaConf.create(saved[CONFIG_KEY])).named_parameters())

@@ -1,4 +1,4 @@
-"""What the benchmarks of the network begin with: a configuration and the device it runs on."""
+"""Compose a configuration and choose its device, for the benchmarks of the network."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ def composed(overrides: list[str]) -> tuple[DictConfig, Fabric, Callable[[], Non
     """Compose as memguard.train does, without its loggers and callbacks.
 
     Returns:
-        The configuration, its device and precision, and what waits for the device.
+        The configuration, its device and precision, and a function that waits for the device.
     """
     register_resolvers()
     with initialize_config_dir(config_folder(), version_base="1.3"):

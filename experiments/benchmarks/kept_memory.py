@@ -1,8 +1,8 @@
-"""What keeping freed memory is worth: ``python experiments/benchmarks/kept_memory.py [OVERRIDE…]``.
+"""Measure keeping freed memory: ``python experiments/benchmarks/kept_memory.py [OVERRIDE…]``.
 
-Whole training steps, as in ``train_step.py``, by processes that take turns: ``returned``, where the
-C library gives freed memory back to the system, as it does by itself, and ``kept``, as a training
-has it. Overrides are those of ``memguard.train``: ``experiment=paper_ped2_pred``.
+Two processes take turns with whole training steps, as in ``train_step.py``: in ``returned`` the C
+library gives freed memory back to the system, its default; in ``kept`` it does not, as in a
+training. Overrides are those of ``memguard.train``: ``experiment=paper_ped2_pred``.
 """
 
 import sys
@@ -26,7 +26,7 @@ ROUNDS = 3
 
 
 class Found(NamedTuple):
-    """What a process found: its speed, the pages cleared for a step, and the memory it had."""
+    """Measurements of a process: speed, pages cleared for a step, and highest memory."""
 
     clips_per_second: float
     pages: int
@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
 
 def take_steps(overrides: list[str], kept: bool) -> Found:
-    """Take steps for some seconds; alone in a process, since what is kept stays so."""
+    """Take steps for some seconds, in a process of its own: the setting cannot be undone."""
     if kept:
         keep_freed_memory()
     config, fabric, wait = composed(overrides)

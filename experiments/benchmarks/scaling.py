@@ -1,12 +1,12 @@
-"""What more machines buy: ``python experiments/benchmarks/scaling.py VIDEO``.
+"""Estimate the speed of more machines: ``python experiments/benchmarks/scaling.py VIDEO``.
 
-Counts and measures the pieces of a training step and of a test, has one and two processes train
-with gloo, and works out from the pieces what large jobs cost on H200s:
+Count and measure the pieces of a training step and of a test, train with one and with two processes
+over gloo, and compute from the pieces the cost of large jobs on H200s:
 
 - counted, at the published size: operations of a clip, bytes that a step sends and a clip takes,
 - measured here: the memory against the convolutions, how fast VIDEO decodes, how two processes
   scale,
-- assumed: what a GPU is said to do, and which share of it convolutions of this kind reach.
+- assumed: a GPU's operations per second from its data sheet, and the share that convolutions reach.
 """
 
 import os
@@ -43,7 +43,7 @@ CAMERAS, FPS = 1000, 25
 
 # NVIDIA's figures for an H200 SXM, a second: dense bf16 operations, bytes of PCIe 5 one way.
 H200_FLOPS, H200_PCIE = 989e12, 64e9
-# The share of it that is counted on: the estimate's weakest number, and so given as a range.
+# The share of it that convolutions reach: the estimate's weakest number, hence a range.
 UTILISATION = (0.2, 0.4)
 # Bytes a second of an all-reduce: between a machine's GPUs, and over a 400 Gbit/s network card.
 NVLINK, NETWORK = 300e9, 40e9
@@ -51,10 +51,10 @@ GPUS_PER_MACHINE, CORES_PER_MACHINE = 8, 96
 
 
 class Step(nn.Module):
-    """What a training step computes, apart from Lightning.
+    """The computation of a training step, without Lightning.
 
     Attributes:
-        together: Whether the memory is written by all processes.
+        together: Whether all processes update one memory.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Step(nn.Module):
         self.together = True
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Give the loss of windows, (B, T, C, H, W) in [−1, 1], and write their queries."""
+        """Return the loss of windows, (B, T, C, H, W) in [−1, 1], and update the memory."""
         features, skips = self.autoencoder.encoder(clips[:, :-1].flatten(1, 2))
         recalled, items = self.memory(features), self.memory.items
         output = self.autoencoder.decoder(recalled.fused, skips)
@@ -84,7 +84,7 @@ class Step(nn.Module):
 
 @dataclass(frozen=True)
 class Counts:
-    """What is counted of the published size.
+    """Counts for the published size.
 
     Attributes:
         train: Operations of a clip in training: forward and backward.
@@ -104,7 +104,7 @@ class Counts:
 
 
 def count() -> Counts:
-    """Count by running on tensors that have shapes alone."""
+    """Count by running on tensors without values."""
     with FakeTensorMode():
         step, clips = Step(64, 512), torch.empty(1, PAST + 1, CHANNELS, SIZE, SIZE)
         with FlopCounterMode(display=False) as training:
@@ -125,7 +125,7 @@ def count() -> Counts:
 
 
 def seconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """The median time of something, its first run left out."""
+    """Measure the median time of some work; its first run does not count."""
     work()
     times = []
     for _ in range(rounds):
@@ -136,7 +136,7 @@ def seconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
 
 
 def time_pieces() -> dict[str, float]:
-    """Seconds of one clip forward at the published size: convolutions, read, losses, write."""
+    """Measure the parts of a clip's forward pass at the published size, in seconds."""
     torch.manual_seed(0)
     step = Step(64, 512).eval()
     clip = torch.rand(1, PAST * CHANNELS, SIZE, SIZE) * 2 - 1
@@ -162,7 +162,7 @@ def time_pieces() -> dict[str, float]:
 
 
 def decoded_per_second(path: Path) -> float:
-    """Frames that one core decodes and resizes in a second."""
+    """Measure how many frames one core decodes and resizes in a second."""
     torch.set_num_threads(1)
     video = Video(path, frame_size=SIZE, channels=CHANNELS)
     frames = min(DECODED, len(video))
@@ -170,7 +170,7 @@ def decoded_per_second(path: Path) -> float:
 
 
 def windows_per_second(path: Path) -> float:
-    """Windows that one process is handed in a second while two threads decode."""
+    """Measure how many windows one process gets in a second while two threads decode."""
     video = Video(path, frame_size=SIZE, channels=CHANNELS)
     windows = ShuffledWindows(
         [Segment(video, 0, range(len(video)))],
@@ -187,11 +187,11 @@ def windows_per_second(path: Path) -> float:
 
 @dataclass(frozen=True)
 class Measured:
-    """What two processes took, in seconds.
+    """Times of two processes, in seconds.
 
     Attributes:
         alone: A step of one, while the other waits.
-        beside: A step of each at the same time, without a word between them.
+        beside: A step of each at the same time, without communication.
         together: A step of both as one training.
         gradients: An all-reduce of as much as the step's gradients.
         memory: The memory's two all-reduces.
@@ -207,7 +207,7 @@ class Measured:
 
 
 def _train(rank: int, folder: str, large: int) -> None:
-    """Take turns, several times, so that what else the machine does meets all of them."""
+    """Measure all works in turns: other load on the machine then slows all of them alike."""
     torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
@@ -258,17 +258,17 @@ def _train(rank: int, folder: str, large: int) -> None:
 
 
 def measure_processes(counts: Counts) -> Measured:
-    """Have two processes train."""
+    """Measure a training by two processes."""
     with tempfile.TemporaryDirectory() as folder:
         torch.multiprocessing.spawn(_train, (folder, counts.gradients // 4), 2)  # type: ignore
         return Measured(**torch.load(f"{folder}/found.pt"))
 
 
 def estimate(gpus: int, utilisation: float, counts: Counts) -> dict[str, float]:
-    """Work out a training step of a batch of four on each GPU, in seconds.
+    """Compute the time of a training step, a batch of four on each GPU, in seconds.
 
-    Gradients travel while the backward pass, two thirds of the work, goes on; what takes longer
-    than that is waited for.
+    The all-reduce of the gradients overlaps with the backward pass, two thirds of the work; only
+    the time beyond that adds to the step.
     """
     work = BATCH * counts.train / (utilisation * H200_FLOPS)
     bandwidth = NVLINK if gpus <= GPUS_PER_MACHINE else NETWORK
@@ -278,7 +278,7 @@ def estimate(gpus: int, utilisation: float, counts: Counts) -> dict[str, float]:
 
 
 def show(counts: Counts, pieces: dict[str, float], measured: Measured, video: Path) -> None:
-    """Print everything."""
+    """Print all results."""
     console = Console(width=110)
     console.print(
         f"Counted: {counts.train / 1e9:.0f} G operations a clip in training, "
@@ -288,8 +288,8 @@ def show(counts: Counts, pieces: dict[str, float], measured: Measured, video: Pa
         "clip go to the GPU."
     )
     whole = sum(pieces.values())
-    told = ", ".join(f"{n} {1e3 * s:.1f} ms ({100 * s / whole:.1f} %)" for n, s in pieces.items())
-    console.print(f"Measured, a clip forward at the published size: {told}.")
+    times = ", ".join(f"{n} {1e3 * s:.1f} ms ({100 * s / whole:.1f} %)" for n, s in pieces.items())
+    console.print(f"Measured, a clip forward at the published size: {times}.")
     decoding, windows = decoded_per_second(video), windows_per_second(video)
     console.print(
         f"Measured, decoding to {SIZE}×{SIZE} RGB: {decoding:.0f} frames/s on a core; with "
@@ -310,7 +310,7 @@ def show(counts: Counts, pieces: dict[str, float], measured: Measured, video: Pa
 
 
 def show_training(console: Console, counts: Counts, decoding: float) -> None:
-    """Print what ShanghaiTech takes."""
+    """Print the cost of a training on ShanghaiTech."""
     clips = TRAINING_FRAMES * EPOCHS
     table = Table(
         title=f"{TRAINING_FRAMES:,} training frames, {EPOCHS} epochs, batch of 4 on each GPU"
@@ -343,7 +343,7 @@ def show_training(console: Console, counts: Counts, decoding: float) -> None:
 
 
 def show_fleet(console: Console, counts: Counts, decoding: float) -> None:
-    """Print what a fleet of cameras takes."""
+    """Print the cost of a fleet of cameras."""
     rate = CAMERAS * FPS
     table = Table(title=f"{CAMERAS} cameras at {FPS} frames a second: {rate:,} frames/s")
     for column in ("utilisation", "frames/s of an H200", "H200s", "cores to decode", "PCIe in all"):

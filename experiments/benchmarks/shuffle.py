@@ -1,10 +1,10 @@
-"""How well the stream mixes: ``python experiments/benchmarks/shuffle.py PED2_ROOT``.
+"""Measure how the stream shuffles: ``python experiments/benchmarks/shuffle.py PED2_ROOT``.
 
-A batch of windows that are alike teaches less than its size says. For the orders below, over all
-training windows of Ped2 in batches of 4, 8 and 32:
+A batch of similar windows gives less information than its size. For each order, over all training
+windows of Ped2 in batches of 4, 8 and 32:
 
-- ``likeness``: the intraclass correlation of what a batch's windows show (the last frame, 32×32,
-  less the mean of all): 0 where those of a batch are as unlike as any two, 1 where they are equal;
+- ``likeness``: the intraclass correlation of a batch's windows (their last frames, 32×32, minus the
+  mean of all): 0 if they differ as any two windows of the set, 1 if they are equal;
 - ``same second``: the share of batches in which two windows end within 25 frames of each other.
 """
 
@@ -27,7 +27,7 @@ EPOCHS = 3
 
 
 def intraclass_correlation(values: np.ndarray) -> float:
-    """Share of the variance that lies between groups, by one-way analysis of variance.
+    """Compute the share of the variance that lies between groups, by one-way analysis of variance.
 
     Args:
         values: (groups, members, dimensions), about a mean of zero; dimensions are pooled.
@@ -48,7 +48,7 @@ def judge(order: np.ndarray, shown: np.ndarray, batch: int) -> tuple[float, floa
 
     Args:
         order: (windows, 2), video and last frame of each window.
-        shown: (windows, dimensions), what each shows, in the same order.
+        shown: (windows, dimensions), the last frame of each, in the same order.
         batch: Windows per batch; an incomplete last batch is left out.
     """
     whole = len(order) // batch * batch
@@ -61,7 +61,7 @@ def judge(order: np.ndarray, shown: np.ndarray, batch: int) -> tuple[float, floa
 
 
 def streamed(segments: list[Segment], epoch: int) -> np.ndarray:
-    """Video and last frame of each window as the stream gives them."""
+    """Return video and last frame of each window, in the order of the stream."""
     windows = ShuffledWindows(segments, length=LENGTH, batch_size=1, seed=0, epoch=epoch, threads=0)
     return np.array([(int(batch.video), int(batch.frame)) for batch in windows])
 

@@ -1,12 +1,12 @@
-"""How much memory the stream takes: ``python experiments/benchmarks/stream_memory.py``.
+"""Measure the memory of the stream: ``python experiments/benchmarks/stream_memory.py``.
 
-Streams each of these sets once, every case in a process of its own, and prints the resident memory
+Stream each of these sets once, every case in a process of its own, and print the resident memory
 along the way:
 
 - 3 000 and 300 000 frames in videos of 1 000 (the second is ShanghaiTech's size),
 - one video of 60 minutes at 25 frames a second, shuffled and in order.
 
-The videos are generated, 160×120. Many names stand for few files, as what they show matters not.
+The videos are generated, 160×120. Many names are links to few files: the content does not matter.
 """
 
 import resource

@@ -1,15 +1,15 @@
-"""How fast frames are tested: ``python experiments/benchmarks/test_frames.py [OVERRIDE…]``.
+"""Measure the speed of a test: ``python experiments/benchmarks/test_frames.py [OVERRIDE…]``.
 
-From a batch of windows on the device to scores and written items, side by side:
+From a batch of windows on the device to scores and updated items, side by side:
 
-- ``plain``: one frame after the other is encoded, read, predicted, scored and maybe written, by
-  the same model in 32 bits, eager, channels outermost,
+- ``plain``: encode, read, predict, score and perhaps write one frame after the other, by the same
+  model in 32 bits, eager, channels outermost,
 - ``dataset`` and ``video``: memguard's test with ``guard.scope`` of that name; the second takes
   several videos side by side.
 
-Weights are as the seed has them, γ is such that half of the frames are written, and the videos are
-the first of the dataset's test. The scores are held against each other, and how far they differ is
-printed. Overrides are those of ``memguard.train``: ``model=mnad dataset=ped2``.
+Weights are untrained, γ is such that half of the frames update the memory, and the videos are the
+first of the dataset's test. The largest difference between the scores is printed too. Overrides are
+those of ``memguard.train``: ``model=mnad dataset=ped2``.
 """
 
 import copy
@@ -40,7 +40,7 @@ Test = Callable[[], Tensor]
 
 
 def plain(detector: Detector, device: torch.device) -> Detector:
-    """A copy without any of what makes memguard's fast."""
+    """Copy a detector without memguard's optimisations."""
     slow = copy.deepcopy(detector).to(device, memory_format=torch.contiguous_format)
     slow.layout = torch.contiguous_format
     return slow

@@ -1,16 +1,16 @@
-"""How fast a training step is: ``python experiments/benchmarks/train_step.py [OVERRIDE…]``.
+"""Measure training steps: ``python experiments/benchmarks/train_step.py [OVERRIDE…]``.
 
 Whole steps (windows on the device, forward, losses, write, backward, optimiser), side by side:
 
-- ``plain``: the same model in 32 bits, eager, channels outermost, similarities computed again by
-  each that uses them, a write that goes through the items one by one as published code does, every
-  bias with its gradient, and Adam without fusion,
-- ``biases``: as memguard, with a gradient for the biases that batch norm takes away again,
+- ``plain``: the same model in 32 bits, eager, channels outermost, with similarities computed again
+  for each use, a write that loops over the items as in published code, a gradient for every bias,
+  and Adam without fusion,
+- ``biases``: as memguard, with a gradient for the biases that batch norm subtracts,
 - ``memguard``: as ``memguard.train`` with the same overrides.
 
-They take turns, several times, so that what else the machine does meets both. Then the share of a
-step's time that goes into convolutions, and the share of an epoch's that is spent waiting for
-windows. Overrides are those of ``memguard.train``: ``model=mnad dataset=ped2 dataset.cache=ram``.
+They take turns, several times: other load on the machine then slows all of them alike. The share of
+a step's time in convolutions, and of an epoch's time in waiting for windows, follow. Overrides are
+those of ``memguard.train``: ``model=mnad dataset=ped2 dataset.cache=ram``.
 """
 
 import copy
@@ -44,7 +44,7 @@ Step = Callable[[Tensor], None]
 
 
 def write_item_by_item(query: Tensor, items: Tensor) -> Tensor:
-    """The write as published code has it: a loop over the items, which waits for each."""
+    """Update the items as published code does: by a loop over them, which waits for each."""
     query = query.flatten(0, 1)
     similarity = query @ items.T
     over_queries = similarity.softmax(dim=0)
@@ -61,7 +61,7 @@ def write_item_by_item(query: Tensor, items: Tensor) -> Tensor:
 
 
 def plain_step(detector: Detector, config: DictConfig, device: torch.device) -> Step:
-    """The step without any of what makes memguard's fast."""
+    """Build a step without memguard's optimisations."""
     detector = detector.to(device, memory_format=torch.contiguous_format).train()
     detector.layout = torch.contiguous_format
     detector.autoencoder.requires_grad_()
@@ -83,7 +83,7 @@ def plain_step(detector: Detector, config: DictConfig, device: torch.device) -> 
 
 
 def our_step(detector: Detector, fabric: Fabric) -> Step:
-    """The step as memguard.train takes it."""
+    """Build the step of memguard.train."""
     detector = detector.to(fabric.device).train()
     optimizer = detector._make_optimizer(detector.autoencoder.parameters())
 
@@ -109,7 +109,7 @@ def clips_per_second(step: Step, batches: Iterator[Tensor], wait: Callable[[], N
 
 
 def share_of_convolutions(step: Step, batch: Tensor, wait: Callable[[], None]) -> float:
-    """The share of a step's time that the profiler finds in convolutions."""
+    """Profile the share of a step's time in convolutions."""
     cuda = batch.device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
     with profile(activities=activities) as found:
@@ -123,12 +123,12 @@ def share_of_convolutions(step: Step, batch: Tensor, wait: Callable[[], None]) -
 
 
 def share_of_waiting(step: Step, batches: Iterator[ClipBatch], fabric: Fabric) -> float:
-    """The share of the time of successive steps that goes by until the next windows are there."""
+    """Measure the share of the time of successive steps spent waiting for windows."""
     waited, start = 0.0, time.perf_counter()
     for _ in range(WAITING_STEPS):
-        asked = time.perf_counter()
+        requested = time.perf_counter()
         batch = next(batches)
-        waited += time.perf_counter() - asked
+        waited += time.perf_counter() - requested
         step(fabric.to_device(batch.frames))
     return waited / (time.perf_counter() - start)
 

@@ -1,11 +1,11 @@
-"""How much memory videos take by their size: ``python experiments/benchmarks/video_memory.py``.
+"""Measure memory by the size of pictures: ``python experiments/benchmarks/video_memory.py``.
 
-Streams generated H.264 of 640×360, 1920×1080 and 3840×2160, with a key frame each 25 and each 250
-frames, each case in a process of its own, and prints the resident memory along the way:
+Stream generated H.264 of 640×360, 1920×1080 and 3840×2160, with a key frame every 25 and every 250
+frames, each case in a process of its own, and print the resident memory along the way:
 
 - ``windows``: shuffled training windows of eight files, two threads;
-- ``by_decord``: the same where decord reads the files itself, one reader a file and thread, at most
-  eight of them: it decodes ahead without bound, so that it is stopped at `LIMIT_MIB`;
+- ``by_decord``: the same, read by decord alone, one reader per file and thread, at most eight: it
+  decodes ahead without bound, and is stopped at `LIMIT_MIB`;
 - ``in_order``: one file from its beginning to its end, as ``memguard.score`` reads it.
 """
 
@@ -59,7 +59,7 @@ def write_video(path: Path, width: int, height: int, frames: int, key_frames: in
 
 
 class DecordVideo:
-    """A video whose file decord reads itself."""
+    """A video that decord alone reads."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

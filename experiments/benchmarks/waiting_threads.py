@@ -1,4 +1,4 @@
-"""Compare ways to wait: ``python experiments/benchmarks/waiting_threads.py [OVERRIDE…]``.
+"""Compare how threads wait: ``python experiments/benchmarks/waiting_threads.py [OVERRIDE…]``.
 
 OpenMP's threads that share a computation wait for the slowest of them, and spin meanwhile. On a
 machine with other work the slowest one may wait for a core that another one spins on. Three

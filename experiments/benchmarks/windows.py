@@ -1,16 +1,15 @@
-"""How fast windows come: ``python experiments/benchmarks/windows.py PED2_ROOT [WORKERS]``.
+"""Measure the speed of loaders: ``python experiments/benchmarks/windows.py PED2_ROOT [WORKERS]``.
 
 Windows of 5 frames at 256×256 grey from Ped2's training half, in batches of 4, side by side:
 
-- ``opencv``: as published code loads them: each window's five JPEGs read and resized by OpenCV,
+- ``opencv``: each window's five JPEGs read and resized by OpenCV, as in published code,
 - ``decord``: a random window straight from a video with a key frame every 12 frames,
 - ``stream``, ``disk``, ``ram``: memguard's, with ``dataset.cache`` none, disk and ram; the stream
-  reads what memguard converts the folders to;
+  reads the videos that memguard converts the folders to,
 - ``disk, anywhere``, ``ram, anywhere``: the same with ``data.stretch=1``.
 
-The first two are loaded by worker processes, memguard's by as many threads.
-
-The loaders take turns, several times each, so that what else the machine does meets them all.
+The first two load in worker processes, memguard's in as many threads. The loaders take turns,
+several times: other load on the machine then slows all of them alike.
 """
 
 import sys
@@ -43,7 +42,7 @@ Place = tuple[Path, int]
 
 
 class OpenCVWindows(Dataset[Tensor]):
-    """A window by reading and resizing each of its images, again each time."""
+    """Windows whose images are read and resized each time."""
 
     def __init__(self, folders: list[Path]) -> None:
         self.windows = [
@@ -82,7 +81,7 @@ def write_h264(folder: Path, target: Path) -> Path:
 
 
 class DecordWindows(Dataset[Tensor]):
-    """A window by seeking to it in its video."""
+    """Windows that are sought in their video."""
 
     def __init__(self, videos: list[Video]) -> None:
         self.places = [(v, start) for v in videos for start in range(len(v) - LENGTH + 1)]
