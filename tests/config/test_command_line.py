@@ -18,7 +18,7 @@ from memguard.errors import ConfigError
 
 PARSER = OverridesParser.create()
 
-# What has a meaning for shells, Hydra, OmegaConf, URLs or YAML, and a few letters.
+# Characters with a meaning for shells, Hydra, OmegaConf, URLs or YAML, and a few letters.
 AWKWARD = st.text(st.sampled_from("aü0 =,:;{}()[]#$&?!*@/\\.'\"%~+-|\n\t"), min_size=1)
 
 
@@ -28,7 +28,7 @@ def nothing_put_aside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def values(*words: str) -> list[str]:
-    """What Hydra and OmegaConf make of the last of these words: one value, or those of a sweep."""
+    """Parse the last of these words by Hydra and OmegaConf: one value, or those of a sweep."""
     override = PARSER.parse_override(as_meant(words)[-1])
     if not override.is_sweep_override():
         return [str(OmegaConf.create({"key": override.value()}).key)]
@@ -148,7 +148,7 @@ def test_an_address_is_put_aside_and_nothing_else_shows_it(
         assert not re.search("pw|p/w", as_meant([word])[0])
 
 
-def test_two_cameras_that_look_alike_are_told_apart() -> None:
+def test_two_cameras_with_the_same_shown_address_have_two_names() -> None:
     urls = "rtsp://a:pw1@door/1", "rtsp://b:pw2@door/1"
     names = values("-m", f"video={','.join(urls)}")
     assert names == ["rtsp://***@door/1", "rtsp://***@door/1 (2)"]

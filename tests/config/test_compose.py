@@ -37,7 +37,7 @@ def test_each_task_at_the_published_size_has_the_published_settings(
 
 
 @pytest.mark.parametrize("task", ["pred", "recon"])
-def test_windows_come_and_batch_norm_tests_as_published_where_that_is_asked_for(task: str) -> None:
+def test_published_experiments_have_the_published_order_and_batch_norm(task: str) -> None:
     for config in (
         composed(f"experiment=paper_ped2_{task}"),
         composed(f"experiment=paper_avenue_{task}"),
@@ -78,7 +78,7 @@ def test_a_memory_can_be_left_out_or_be_one_item(overrides: list[str], model: st
     validate(config)
     size = 0 if overrides == ["memory=none"] else 1
     assert build_detector(config).memory.items.shape == (size, config.memory.dim)
-    # What it was given along is what makes it work.
+    # The size alone is rejected.
     with pytest.raises(ConfigError, match=f"memory.size={size} cannot work"):
         validate(composed(f"model={model}", f"memory.size={size}"))
 

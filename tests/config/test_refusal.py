@@ -1,4 +1,4 @@
-"""What a refused command leaves: nothing that was not there before."""
+"""A refused command leaves nothing behind."""
 
 from pathlib import Path
 from types import SimpleNamespace

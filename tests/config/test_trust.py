@@ -1,4 +1,4 @@
-"""What a file may make memguard build: nothing but memguard's own, and the packages one trusts."""
+"""A file makes memguard build its own classes and those of trusted packages, nothing else."""
 
 import copy
 import os
@@ -222,7 +222,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "a long past": (value("task", "past", 10**9), r"task\.past is '1000000000', expected a whole"),
     "a device's plug-in": (value("trainer", "accelerator", "x"), r"trainer\.accelerator is 'x'"),
 }  # fmt: skip
-# What is known only when a detector is built.
+# Found only when a detector is built.
 WHEN_BUILT = {
     "the environment", "the environment, decoded", "an expression put together",
     "a list's expression", "a resolver of memguard", "a reference to itself", "a huge network",

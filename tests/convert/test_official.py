@@ -92,7 +92,7 @@ def with_nan(name: str) -> Callable[[dict[str, Tensor]], None]:
         ),
     ],
 )
-def test_a_network_of_another_form_is_told(
+def test_a_network_of_another_form_is_rejected(
     files: Path, how: Callable[[dict[str, Tensor]], None], sentence: str
 ) -> None:
     change(files / "model.pth", how)
@@ -113,7 +113,7 @@ def test_the_layer_that_is_not_used_and_the_counters_may_be_missing(files: Path)
     assert all(torch.allclose(part[n], whole[n], equal_nan=True) for n in whole)
 
 
-def test_the_wrong_task_is_told(files: Path, published: ModuleType) -> None:
+def test_the_wrong_task_is_rejected(files: Path, published: ModuleType) -> None:
     with pytest.raises(
         CheckpointError,
         match=r"model\.pth with task=recon: .*is 3×12×3×3, expected 3×3×3×3: give the task",
@@ -135,24 +135,24 @@ def test_the_wrong_task_is_told(files: Path, published: ModuleType) -> None:
         (nn.Linear(16, 5), r"keys\.pt holds no matrix of two or more items"),
     ],
 )  # fmt: skip
-def test_items_that_cannot_be_the_memory_are_told(files: Path, items: Any, sentence: str) -> None:
+def test_items_of_another_form_are_rejected(files: Path, items: Any, sentence: str) -> None:
     torch.save(items, files / "keys.pt")
     with pytest.raises(CheckpointError, match=sentence):
         imported(files)
     assert not (files / "out").exists()
 
 
-def test_items_in_place_of_the_network_are_told(files: Path) -> None:
+def test_items_in_place_of_the_network_are_rejected(files: Path) -> None:
     with pytest.raises(CheckpointError, match=r"keys\.pt holds a Tensor, expected a network"):
         imported(files, model=str(files / "keys.pt"))
 
 
-def test_a_task_that_there_is_not_is_told(files: Path) -> None:
+def test_an_unknown_task_is_rejected(files: Path) -> None:
     with pytest.raises(ConfigError, match=r"task=predict cannot work: it must be pred or recon"):
         imported(files, task="predict")
 
 
-def test_what_is_not_set_is_told(files: Path) -> None:
+def test_a_missing_setting_is_reported(files: Path) -> None:
     with pytest.raises(ConfigError, match="items is not set"):
         import_checkpoint(OmegaConf.create({"model": "model.pth", "items": "???"}))
 
@@ -174,6 +174,6 @@ def test_a_failed_import_leaves_the_output_as_it_was(
     assert [path.name for path in (files / "out").iterdir()] == ["mnad.ckpt"]
 
 
-def test_an_output_inside_a_file_is_told(files: Path) -> None:
+def test_an_output_inside_a_file_is_rejected(files: Path) -> None:
     with pytest.raises(CheckpointError, match=r"keys\.pt/mnad\.ckpt cannot be written"):
         imported(files, output=str(files / "keys.pt" / "mnad.ckpt"))

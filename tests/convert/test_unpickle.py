@@ -122,7 +122,7 @@ def test_a_dotted_name_does_not_lead_out_of_a_known_module(
     assert marker.exists()  # so it does work where it is let
 
 
-def test_a_foreign_name_in_a_module_of_torch_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_name_in_a_module_of_torch_is_refused(tmp_path: Path) -> None:
     path = in_old_form(tmp_path / "model.pth", b"\x80\x02ctorch.nn.modules.module\ninspect\n.")
     with pytest.raises(CheckpointError, match=r"asks for torch\.nn\.modules\.module\.inspect"):
         read(path)
@@ -162,7 +162,7 @@ def test_torchscript_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [0, 10, 1000])
 @pytest.mark.parametrize("zipped", [True, False])
-def test_what_is_no_whole_file_of_torch_is_told(tmp_path: Path, cut: int, zipped: bool) -> None:
+def test_an_incomplete_file_of_torch_is_rejected(tmp_path: Path, cut: int, zipped: bool) -> None:
     path = tmp_path / "keys.pt"
     torch.save(torch.rand(4, 128), path, _use_new_zipfile_serialization=zipped)
     path.write_bytes(path.read_bytes()[:cut])
@@ -170,6 +170,6 @@ def test_what_is_no_whole_file_of_torch_is_told(tmp_path: Path, cut: int, zipped
         read(path)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"^There is no file .*gone\.pth"):
         read(tmp_path / "gone.pth")

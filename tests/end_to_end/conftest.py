@@ -1,4 +1,4 @@
-"""What tests of whole commands share: a small trained network, and several commands at once."""
+"""Shared by tests of whole commands: a small trained network, and several commands at once."""
 
 import json
 import os
@@ -81,10 +81,10 @@ def run_modules(
 ) -> list[Ended]:
     """Run commands, each a module and its words, that start together; give how each ended."""
     folder.mkdir(exist_ok=True, parents=True)
-    told = [folder.parent / f"{folder.name}_{number}.txt" for number in range(len(commands))]
+    outputs = [folder.parent / f"{folder.name}_{number}.txt" for number in range(len(commands))]
     content = [
         (module, list(words), dict(variables or {}), str(output))
-        for (module, words), output in zip(commands, told, strict=True)
+        for (module, words), output in zip(commands, outputs, strict=True)
     ]
     done = subprocess.run(
         [sys.executable, "-c", FORKING],
@@ -92,4 +92,4 @@ def run_modules(
         env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True,
     )  # fmt: skip
     codes = json.loads(done.stdout)
-    return [Ended(code, path.read_text()) for code, path in zip(codes, told, strict=True)]
+    return [Ended(code, path.read_text()) for code, path in zip(codes, outputs, strict=True)]

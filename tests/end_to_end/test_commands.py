@@ -172,10 +172,10 @@ def test_the_bars_tell_loss_psnr_and_frames_written(shared_scene: Path, tmp_path
     assert "loss:" in shown
     assert "psnr:" in shown
     written = metrics_of(tmp_path / "run")["test/frames_written"]
-    assert f"dB, {written:.0f} frames written" in shown
+    assert f"dB, {written:.0f} memory updates" in shown
 
 
-def test_evaluation_changes_only_what_is_asked(run: Path, tmp_path: Path) -> None:
+def test_evaluation_changes_only_the_requested_settings(run: Path, tmp_path: Path) -> None:
     done = memguard(
         "evaluate", f"checkpoint={run}/checkpoints/1.ckpt", "guard.enabled=false",
         folder=tmp_path / "closed",
@@ -485,12 +485,12 @@ def test_a_checkpoint_of_another_shape_or_task_is_refused(
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
-    foreign = tmp_path / "foreign.ckpt"
-    torch.save({"state_dict": {}}, foreign)
-    done = memguard("evaluate", f"checkpoint={foreign}", folder=tmp_path)
+def test_another_programs_checkpoint_is_refused(tmp_path: Path) -> None:
+    other = tmp_path / "other.ckpt"
+    torch.save({"state_dict": {}}, other)
+    done = memguard("evaluate", f"checkpoint={other}", folder=tmp_path)
     assert done.returncode != 0
-    assert f"{foreign} is not a checkpoint of memguard" in done.stderr
+    assert f"{other} is not a checkpoint of memguard" in done.stderr
 
 
 def test_skipped_videos_are_counted_beside_the_figures(scene: Path, tmp_path: Path) -> None:
@@ -524,7 +524,7 @@ def test_preparation_prints_a_table_and_every_problem(scene: Path, tmp_path: Pat
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_dataset_that_is_not_offered_is_told_with_its_page(tmp_path: Path) -> None:
+def test_an_unavailable_dataset_is_reported_with_its_page(tmp_path: Path) -> None:
     done = memguard(
         "prepare", "dataset=folder", f"dataset.root={tmp_path}/new", "download=true",
         folder=tmp_path,

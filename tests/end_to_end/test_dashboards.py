@@ -1,4 +1,4 @@
-"""What the loggers are shown by whole commands, read back from the loggers' own files."""
+"""Whole commands and their loggers: each logger's own files hold the run."""
 
 import csv
 import json
@@ -106,7 +106,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, shared_scene: Path) -> Path
 
 @pytest.fixture(scope="module")
 def run(folder: Path) -> WandbRun:
-    """What W&B has of it."""
+    """The run as W&B has it."""
     return WandbRun(folder)
 
 
@@ -155,7 +155,7 @@ def test_wandb_has_every_picture(run: WandbRun, folder: Path) -> None:
         assert np.array_equal(picture, Image.open(folder / "figures" / file))
     first, last = (np.asarray(Image.open(path)) for path in run.pictures("val/held_out_clips"))
     assert first.shape == last.shape
-    assert (first != last).any()  # a model that learns paints otherwise
+    assert (first != last).any()  # a model that learns predicts other frames
 
 
 def test_wandb_has_every_table(run: WandbRun, folder: Path) -> None:

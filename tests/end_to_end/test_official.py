@@ -34,8 +34,8 @@ def memguard(module: str, *overrides: str, folder: Path) -> subprocess.Completed
     )
 
 
-def paint_videos(root: Path) -> list[str]:
-    """Two videos of a noisy wall that a bright square crosses in the middle, and random labels.
+def write_videos(root: Path) -> list[str]:
+    """Write two videos of a noisy wall that a bright square crosses, and random labels.
 
     They have the network's size: our resize is OpenCV's to within one grey level, not to the bit.
     """
@@ -60,7 +60,7 @@ def read_as_they_do(folder: Path) -> Tensor:
 
 
 def trained(published: ModuleType, task: str) -> nn.Module:
-    """A network that paints the wall, more or less: frames of it alone pass the gate."""
+    """A network whose output is nearly the wall: frames of the wall alone pass the gate."""
     torch.manual_seed(1)
     network = published.convAE(task, width=4, features=16, size=3).eval()
     for module in network.modules():
@@ -69,10 +69,10 @@ def trained(published: ModuleType, task: str) -> nn.Module:
                 nn.init.uniform_(tensor, 0.5, 1.5)
             for tensor in (module.bias, module.running_mean):
                 nn.init.normal_(tensor, 0, 0.2)
-    paint = network.decoder.moduleDeconv1[6]
+    output = network.decoder.moduleDeconv1[6]
     with torch.no_grad():
-        paint.weight.mul_(0.2)
-        paint.bias.copy_(torch.atanh(torch.from_numpy(WALL / 127.5 - 1)))
+        output.weight.mul_(0.2)
+        output.bias.copy_(torch.atanh(torch.from_numpy(WALL / 127.5 - 1)))
     return network
 
 
@@ -86,7 +86,7 @@ def test_an_imported_checkpoint_scores_each_frame_as_the_authors_test(
     items = F.normalize(torch.rand(3, 16), dim=1)
     torch.save(network, tmp_path / "model.pth", _use_new_zipfile_serialization=False)
     torch.save(items, tmp_path / "keys.pt", _use_new_zipfile_serialization=False)
-    labels = paint_videos(tmp_path / "scene")
+    labels = write_videos(tmp_path / "scene")
     for module, *overrides in (
         ("import_official", "model=model.pth", "items=keys.pt", f"task={task}", "output=m.ckpt"),
         ("evaluate", "checkpoint=m.ckpt", "dataset=folder", "dataset.root=scene",

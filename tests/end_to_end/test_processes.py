@@ -45,8 +45,8 @@ def start(
 
 
 def require_success(*processes: subprocess.Popen[str]) -> None:
-    told = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes), "\n".join(told)
+    output = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), "\n".join(output)
 
 
 def run_folder(folder: Path) -> Path:
@@ -79,7 +79,7 @@ def require_alike(run: Path, other: Path) -> None:
 
 
 def shown_in(run: Path) -> str:
-    """What a report shows of a test, without how it was made."""
+    """The test in a report, without the section on how it was made."""
     page = (run / "report.html").read_text()
     return re.sub(r'<section id="made">.*?</section>|<p><code>.*?</code></p>', "", page, flags=re.S)
 
@@ -97,8 +97,8 @@ def test_torchrun_trains_and_tests_in_one_folder(run: Path) -> None:
     assert metrics["test/frames"] == len(rows_of(run)) == 2 * 16
     assert metrics["not_for_selection/auroc"] == pytest.approx(metrics["test/auroc"], abs=1e-6)
     assert (run / "checkpoints" / "last.ckpt").exists()
-    told = (run / "train.log").read_text()
-    assert told.count("Epoch 1 of 2") == told.count("Batch norm is measured") == 1
+    log = (run / "train.log").read_text()
+    assert log.count("Epoch 1 of 2") == log.count("Batch norm is measured") == 1
 
 
 def test_slurm_trains_the_same_with_processes_that_start_seconds_apart(
@@ -115,8 +115,8 @@ def test_slurm_trains_the_same_with_processes_that_start_seconds_apart(
     for rank in "01":
         variables = {f"SLURM_{name}": value for name, value in slurm.items()}
         variables |= {"SLURM_PROCID": rank, "SLURM_LOCALID": rank, "MASTER_PORT": str(port)}
-        asked = [*SMALL, f"dataset.root={shared_scene}", "guard.scope=dataset"]
-        tasks.append(start(PYTHON, "train", *asked, folder=tmp_path / "slurm", **variables))
+        requested = [*SMALL, f"dataset.root={shared_scene}", "guard.scope=dataset"]
+        tasks.append(start(PYTHON, "train", *requested, folder=tmp_path / "slurm", **variables))
         time.sleep(1.5)
     require_success(*tasks)
     again = run_folder(tmp_path / "slurm")
@@ -125,8 +125,8 @@ def test_slurm_trains_the_same_with_processes_that_start_seconds_apart(
         for folder in (run, again)
     )
     assert all(torch.equal(value, now[name]) for name, value in before.items())
-    asked = [f"checkpoint={again}/checkpoints/last.ckpt"]  # whose items go from video to video
-    require_success(start(PYTHON, "evaluate", *asked, folder=tmp_path / "alone"))
+    requested = [f"checkpoint={again}/checkpoints/last.ckpt"]  # whose items go from video to video
+    require_success(start(PYTHON, "evaluate", *requested, folder=tmp_path / "alone"))
     require_alike(run_folder(tmp_path / "alone"), again)
 
 

@@ -59,11 +59,11 @@ def test_videos_that_processes_share_get_the_scores_that_one_gives_them(
         write_video(tmp_path / "door" / f"{name}.mp4", flicker(40, between=between))
         for name, between in {"a": range(20, 30), "b": range(30, 35)}.items()
     ]
-    asked = f"checkpoint={checkpoint}", "guard.scope=video"
-    assert run("score", *asked, f"video={tmp_path}/door", folder=tmp_path / "one").returncode == 0
+    common = f"checkpoint={checkpoint}", "guard.scope=video"
+    assert run("score", *common, f"video={tmp_path}/door", folder=tmp_path / "one").returncode == 0
     sweep = tmp_path / "several"
     done = run(
-        "score", "-m", *asked, f"video={videos[0]},{tmp_path}/none.mp4,{videos[1]}",
+        "score", "-m", *common, f"video={videos[0]},{tmp_path}/none.mp4,{videos[1]}",
         "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={sweep}",
         folder=tmp_path / "unused",
     )  # fmt: skip
@@ -133,7 +133,7 @@ def test_scores_are_those_of_a_test_by_the_causal_patch_score(
     assert [one.written for one in scored] == [row["written"] == "1" for row in tested]
 
 
-def test_of_a_folder_all_is_scored_that_decodes_and_all_is_told_that_does_not(
+def test_a_folder_scores_all_that_decodes_and_names_all_that_does_not(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     videos, found = tmp_path / "videos", tmp_path / "found"
@@ -157,15 +157,15 @@ def test_of_a_folder_all_is_scored_that_decodes_and_all_is_told_that_does_not(
     assert events_of(found / "z")["ended"] == "whole"
     assert rows_of(found / "short") == []  # nothing in it has a past
     assert 40 < len(rows_of(found / "cut")) < 80
-    told = events_of(found / "cut")
-    assert told["frames"] == len(rows_of(found / "cut"))
-    assert "is cut off" in told["ended"]
+    events = events_of(found / "cut")
+    assert events["frames"] == len(rows_of(found / "cut"))
+    assert "is cut off" in events["ended"]
     assert (found / "cut" / "timeline.png").exists()
 
 
 @contextmanager
 def started(checkpoint: Path, video: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start to score; go on once some rows are on disk, and leave nothing running."""
+    """Start to score, wait until some rows are on disk, and leave nothing running."""
     process = subprocess.Popen(
         [
             sys.executable, "-m", "memguard.score", f"checkpoint={checkpoint}", f"video={video}",
@@ -252,7 +252,7 @@ def test_the_package_is_light_until_it_is_used() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_checkpoint_that_knows_no_normal_scores_is_told(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_without_normal_scores_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     saved = torch.load(checkpoint, weights_only=True)
     weights = {k: v for k, v in saved["state_dict"].items() if not k.startswith("alarm.")}
     old = tmp_path / "old.ckpt"

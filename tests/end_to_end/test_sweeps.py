@@ -117,7 +117,7 @@ def test_a_search_side_by_side_finds_the_best_and_asks_the_same_again(
 
     again = run(shared_scene, sweep, *search, "optimized_metric=not_for_selection/ap")
     assert again.returncode == 1
-    assert again.stdout.count("Finished already") == 1  # the first that was asked for before
+    assert again.stdout.count("Finished already") == 1  # the first of the earlier search
     assert "optimized_metric=not_for_selection/ap is not among the metrics" in again.stderr
     assert "Epoch" not in again.stdout
     assert "Traceback" not in again.stdout + again.stderr

@@ -1,4 +1,4 @@
-"""The output of a stream, written frame by frame: no end of the command loses it."""
+"""The output of a stream: each frame is on disk at once, however the command ends."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence

@@ -178,8 +178,8 @@ def read_checkpoint(
         paths: The folders of whoever reads it; by default this machine's.
 
     Returns:
-        What Lightning has saved; under :data:`CONFIG_KEY` the configuration, in which all is plain,
-        and under :data:`UNKNOWN_KEY` the expressions that were there instead of a value, by key.
+        The content of the file; under :data:`CONFIG_KEY` the configuration as plain values, and
+        under :data:`UNKNOWN_KEY` the expressions that were there instead of a value, by key.
 
     Raises:
         CheckpointError: There is no such file, it is not a whole checkpoint of memguard, or its

@@ -101,13 +101,13 @@ def test_pauses_grow_while_nobody_answers(server: Server, monkeypatch: pytest.Mo
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
-def test_a_camera_that_cannot_be_reached_is_told() -> None:
+def test_an_unreachable_camera_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/live.ts"
     with pytest.raises(DataError, match=f"{url}: this stream cannot be opened"):
         Camera(url)
 
 
-def test_a_webcam_that_is_not_there_is_told() -> None:
+def test_a_missing_webcam_is_reported() -> None:
     with pytest.raises(DataError, match="/dev/video97"):
         Camera("97")

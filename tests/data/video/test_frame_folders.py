@@ -94,7 +94,7 @@ def test_unchanged_folder_converts_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["touched", "renamed", "added", "replaced"])
-def test_changed_folder_converts_anew(tmp_path: Path, change: str) -> None:
+def test_changed_folder_converts_again(tmp_path: Path, change: str) -> None:
     folder = write_images(tmp_path / "frames", noise(3, 16, 16))
     path = as_video(folder, tmp_path / "cache")
     if change == "touched":
@@ -140,7 +140,7 @@ def test_natural_order_of_names() -> None:
     assert ordered == ["003.png", "3.png", "a.png", "IMG1.png", "img2.png", "img10.png"]
 
 
-def test_missing_and_empty_folders_are_told(tmp_path: Path) -> None:
+def test_missing_and_empty_folders_are_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="gone: there is no such folder"):
         as_video(tmp_path / "gone", tmp_path)
     empty = tmp_path / "empty"
@@ -151,7 +151,7 @@ def test_missing_and_empty_folders_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", None])
-def test_unreadable_image_is_told(tmp_path: Path, content: bytes | None) -> None:
+def test_unreadable_image_is_reported(tmp_path: Path, content: bytes | None) -> None:
     folder = write_images(tmp_path / "frames", noise(3, 64, 64), suffix=".jpg")
     bad = folder / "1.jpg"
     bad.write_bytes(bad.read_bytes()[:700] if content is None else content)
@@ -160,20 +160,20 @@ def test_unreadable_image_is_told(tmp_path: Path, content: bytes | None) -> None
     assert not (tmp_path / "cache").exists()
 
 
-def test_image_of_sixteen_bits_is_told(tmp_path: Path) -> None:
+def test_image_of_sixteen_bits_is_rejected(tmp_path: Path) -> None:
     folder = write_images(tmp_path / "frames", noise(2, 16, 16).astype(np.uint16) * 256)
     with pytest.raises(DataError, match=r"0\.png: .*8 bits"):
         as_video(folder, tmp_path / "cache")
 
 
-def test_odd_frame_size_is_told(tmp_path: Path) -> None:
+def test_odd_frame_size_is_rejected(tmp_path: Path) -> None:
     folder = write_images(tmp_path / "frames", noise(4, 16, 24))
     Image.fromarray(noise(18, 20)).save(folder / "2.png")
     with pytest.raises(DataError, match=r"2\.png: .*20×18 pixels, expected 24×16 as in 0\.png"):
         as_video(folder, tmp_path / "cache")
 
 
-def test_unwritable_cache_is_told(tmp_path: Path) -> None:
+def test_unwritable_cache_is_reported(tmp_path: Path) -> None:
     folder = write_images(tmp_path / "frames", noise(2, 16, 16))
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"file/cache: .*set paths\.cache_dir"):

@@ -64,7 +64,7 @@ def colour_video(tmp_path_factory: pytest.TempPathFactory, colour_frames: np.nda
     return as_video(write_images(folder / "frames", colour_frames), folder / "cache")
 
 
-def test_frames_come_as_asked_for(colour_video: Path, colour_frames: np.ndarray) -> None:
+def test_frames_come_as_requested(colour_video: Path, colour_frames: np.ndarray) -> None:
     video = Video(colour_video)
     indices = [29, 0, 13, 13, 7]
     frames = video.frames(indices)
@@ -179,13 +179,13 @@ def test_more_videos_than_open_readers(
     assert len(os.listdir("/proc/self/fd")) - before < OPEN_READERS + 4
 
 
-def test_missing_video_is_told(tmp_path: Path) -> None:
+def test_missing_video_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.mp4: there is no such video"):
         Video(tmp_path / "gone.mp4")
 
 
 @pytest.mark.parametrize("content", [b"", b"this is text, not a video\n" * 50])
-def test_what_is_no_video_is_told(tmp_path: Path, content: bytes) -> None:
+def test_a_file_without_video_is_rejected(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.mp4"
     path.write_bytes(content)
     video = Video(path)

@@ -20,7 +20,7 @@ from tests.conftest import moving_square
 
 
 class Odd(NamedTuple):
-    """What is known of a file: with a fault, the frames before it.
+    """The known content of an odd file; with a fault, the frames before it.
 
     Attributes:
         frames: How many are given.
@@ -28,7 +28,7 @@ class Odd(NamedTuple):
         fps: Frames per second.
         first: When the first begins, seconds.
         last: When the last begins, seconds.
-        fault: What the error says, after the frames or at once.
+        fault: The end of the error, after the frames or at once.
     """
 
     frames: int
@@ -75,7 +75,7 @@ ODD = {
 
 # Decoding six minutes of it takes a minute, so these alone look at its beginning.
 LONG = "long_10883_frames.mp4"
-# What random access through decord would give otherwise than they are, and is converted.
+# Random access through decord gives other frames of these: they are converted.
 CONVERTED = {
     "avi_nonmonotonic_pts_traffic.avi", "h264_10bit.mp4", "h265.ts", "odd_dimensions_161x121.webm",
 }  # fmt: skip

@@ -78,7 +78,7 @@ class ProgressBar(RichProgressBar):
             psnr = float(outputs["psnr"].mean())
             self.progress.update(
                 self.test_progress_bar_id,
-                description=f"Testing: {psnr:.1f} dB, {self._written} frames written",
+                description=f"Testing: {psnr:.1f} dB, {self._written} memory updates",
             )
         super().on_test_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
 
