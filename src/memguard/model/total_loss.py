@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from memguard.model.losses import compactness_loss, pixel_loss, separateness_loss
 
-# What a step knows. A term reads those that its parameters name.
+# The values of a step. A term reads those that its parameters name.
 READABLE = ("prediction", "target", "query", "items", "recalled", "similarity")
 
 # Metrics of a step that are no terms: train/loss, train/psnr, train/lr.

@@ -61,7 +61,7 @@ OWN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "optimizer": {f"torch.optim.{name}": getattr(torch.optim, name) for name in OPTIMIZERS},
 }
 
-# What each term of the loss may be.
+# The classes that a term of the loss may be.
 TERMS: Mapping[str, Callable[..., Any]] = {
     f"memguard.model.losses.{term.__name__}": term
     for term in (
