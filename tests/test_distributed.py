@@ -177,7 +177,7 @@ def test_two_processes_train_as_one_does_on_the_joined_batches(
 
 def test_two_processes_validate_as_one_does(both: list[Any], one: tuple[Detector, Record]) -> None:
     model, alone = one
-    assert model.alarm.rests_on[0] == 19 + 5
+    assert model.alarm.sample_counts[0] == 19 + 5
     for weights, record, _ in both:
         assert record["normal"] == pytest.approx(alone.normal, abs=1e-5)
         for name in ("guard.normal_scores", "alarm.normal_scores", "alarm.tail"):

@@ -30,7 +30,7 @@ def test_peaks_a_second_apart_are_one_and_no_event_crosses_from_video_to_video()
     alarm = Alarm()
     alarm.calibrate([first, second, *[quiet] * 3])
     # The 90th percentile is 0. 74 and 99 are 25 apart, which is still bridged.
-    assert alarm.rests_on == (500, 2)
+    assert alarm.sample_counts == (500, 2)
     assert alarm.tail.tolist() == pytest.approx([2, 500, 0.9 + 0.6])
 
 
@@ -97,6 +97,6 @@ def test_peaks_are_counted_above_the_90th_percentile_and_the_level_never_lies_be
 
 def test_without_a_peak_the_level_follows_one_event_of_a_unit() -> None:
     alarm = fitted([torch.zeros(50)])
-    assert alarm.rests_on == (50, 0)
+    assert alarm.sample_counts == (50, 0)
     assert alarm.level(2, fps=25) == pytest.approx(log(3600 * 25 / 50 / 2))
     assert float(alarm.score(torch.tensor(3e-8))) == pytest.approx(3)

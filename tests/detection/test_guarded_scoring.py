@@ -88,8 +88,8 @@ def test_videos_side_by_side_are_scored_as_if_one_by_one() -> None:
 
 @torch.no_grad()
 def test_patches_have_the_configured_height_and_width() -> None:
-    how = ScoreConfig("published", 0.6, (0.25, 0.5), 1.0, causal=False)
-    under_test, (clips,) = small_detector(scoring=how), videos(3)
+    config = ScoreConfig("published", 0.6, (0.25, 0.5), 1.0, causal=False)
+    under_test, (clips,) = small_detector(scoring=config), videos(3)
     under_test.begin_test()
     found = under_test.score_frames(clips, torch.zeros(3, dtype=torch.long))
     assert found["patch"].shape == (3, 13, 5)  # of 4 × 8 pixels, one and two pixels apart

@@ -24,7 +24,7 @@ def output(folder: Path, *, annotate: bool = False) -> StreamOutput:
     """The output of a stream whose alarm begins above 1."""
     alarm = SimpleNamespace(
         level=lambda per_hour, fps: 1.0, per_hour=lambda score, fps: 0.5, error=lambda level: 0.1,
-        rests_on=(100, 30),
+        sample_counts=(100, 30),
     )  # fmt: skip
     return StreamOutput(folder, "door", 25.0, alarm, 1.0, annotate)  # type: ignore[arg-type]
 

@@ -52,7 +52,7 @@ def import_checkpoint(config: DictConfig) -> None:
     Width, colours, features and M are those of the files; other settings are as published.
 
     Args:
-        config: As ``conf/import_official.yaml`` has it.
+        config: A configuration that ``conf/import_official.yaml`` composes.
 
     Raises:
         ConfigError: A value is missing, or there is no such task.

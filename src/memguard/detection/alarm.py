@@ -81,8 +81,8 @@ class Alarm(nn.Module):
         return not bool(self.normal_scores.isnan().any())
 
     @property
-    def rests_on(self) -> tuple[int, int]:
-        """The numbers of held-out frames and of their events, which the level is estimated from."""
+    def sample_counts(self) -> tuple[int, int]:
+        """The numbers of held-out frames and of their events, the sample behind the level."""
         events, frames, _ = self.tail.tolist()
         return int(frames), int(events)
 
@@ -109,7 +109,7 @@ class Alarm(nn.Module):
         """Estimate how often per hour normal video exceeds a score; the inverse of :meth:`level`.
 
         Args:
-            score: At least as high as the 90th percentile of normal frames.
+            score: A score, at least the 90th percentile of normal frames.
             fps: Frames per second of the video.
         """
         events, frames, _ = self.tail.tolist()

@@ -34,7 +34,7 @@ class ScoredPicture(NamedTuple):
     """A picture with its scores.
 
     Attributes:
-        moment: Its moment in the video.
+        moment: The moment of the picture in the video.
         score: The anomaly score, in units of :class:`memguard.detection.alarm.Alarm`.
         psnr: dB.
         distance: The distance of its queries from the memory's items.

@@ -56,7 +56,7 @@ class StreamOutput:
     Args:
         folder: The folder.
         name: The name of the stream.
-        fps: Its frames per second.
+        fps: The frames per second of the stream.
         alarm: The calibrated alarm, which gives the level.
         per_hour: The accepted number of false alarms per hour.
         annotate: Whether to write ``annotated.mp4`` as well.
@@ -65,8 +65,8 @@ class StreamOutput:
         DataError: A file cannot be written, or the folder has scores already.
 
     Attributes:
-        ended: How the stream ended; see :class:`Summary`.
-        events: The ended events.
+        ended: The end of the stream; see :class:`Summary`.
+        events: The events that have ended.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class StreamOutput:
 
     def _write_events(self) -> None:
         rows = [self._row(event) for event in self.events]
-        held_out, peaks = self._alarm.rests_on
+        held_out, peaks = self._alarm.sample_counts
         content = {
             "video": self._name,
             "began": self._began.isoformat(timespec="seconds"),

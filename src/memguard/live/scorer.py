@@ -86,7 +86,7 @@ class LiveScorer:
     ) -> list[ScoredPicture]:
         """Score those of the pictures that have a past among the known frames."""
         clips = known.unfold(0, self._length, 1).movedim(-1, 1)
-        how = self._detector.scoring
+        patch = self._detector.scoring.patch
         with self._precision():
             found = self._detector.score_frames(
                 clips.to(self._detector.device), torch.full((len(clips),), self._videos)
@@ -95,7 +95,7 @@ class LiveScorer:
         smoothed = smoother(patches)
         worst = smoothed.flatten(1).amax(dim=1)
         frame, picture = (self._size, self._size), pictures.rgb.shape[2:]
-        rows, columns = worst_places(patches, smoothed, how.patch, frame).T.tolist()
+        rows, columns = worst_places(patches, smoothed, patch, frame).T.tolist()
         places = list(zip(rows, columns, strict=True))
         scores = self.alarm.score(worst).tolist()
         psnr, distance, regular, written = (
@@ -111,7 +111,7 @@ class LiveScorer:
                 distance=distance[i],
                 regular=regular[i],
                 written=written[i],
-                box=patch_box(*places[i], how.patch, frame, picture),
+                box=patch_box(*places[i], patch, frame, picture),
                 rgb=pictures.rgb[number],
                 error=errors[i],
             )

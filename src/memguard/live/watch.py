@@ -34,7 +34,7 @@ def score(config: DictConfig, folder: Path) -> bool:
     """Score the configured video, and write the run folder frame by frame.
 
     Args:
-        config: As ``conf/score.yaml`` composes it.
+        config: A configuration that ``conf/score.yaml`` composes.
         folder: The run folder.
 
     Returns:
@@ -131,7 +131,7 @@ def _open(source: Path, name: str, cache_dir: Path) -> VideoStream:
 
 
 def _warn_of_few_events(scorer: LiveScorer) -> None:
-    frames, events = scorer.alarm.rests_on
+    frames, events = scorer.alarm.sample_counts
     if events < FEW_EVENTS:
         log.warning(
             "The alarm level rests on %d held-out normal frames with %d peaks among them. That is "

@@ -27,9 +27,9 @@ def write_report(
     Args:
         path: The HTML file.
         title: The heading.
-        metrics: As ``metrics.json`` has them.
+        metrics: The content of ``metrics.json``.
         config: The composed configuration as YAML.
-        provenance: As ``provenance.json`` has it.
+        provenance: The content of ``provenance.json``.
         tested: The test; None where there is nothing to test on.
     """
     environment = Environment(

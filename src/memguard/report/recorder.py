@@ -24,8 +24,8 @@ CANDIDATE_SIDE = 128
 class Thumbnails:
     """Hold small pictures of every n-th frame of a test, within a total size.
 
-    Whenever they outgrow the size, n doubles and every other picture goes, so the pictures are
-    always spread evenly over the frames.
+    If they exceed the size, n doubles and every other picture is dropped: the pictures are spread
+    evenly over the frames.
 
     Args:
         limit: Bytes of all pictures together, as data URLs.
@@ -53,7 +53,7 @@ class Thumbnails:
             self._thin_out(2 * self.step)
 
     def join(self, other: "Thumbnails") -> None:
-        """Add those of other videos; the result is that of one object that has seen all of them."""
+        """Add the thumbnails of other videos, as if one object had seen all videos."""
         self._urls |= other._urls
         self._thin_out(max(self.step, other.step))
         while self._bytes > self.limit and len(self._urls) > 1:
@@ -74,9 +74,9 @@ class Candidate:
     """A frame that may have the highest score of its video.
 
     Attributes:
-        frame: Its 0-based number.
+        frame: The 0-based number of the frame.
         psnr: dB.
-        distance: As in the score.
+        distance: The distance term of the score.
         patch: The mean squared error of its worst patch, not smoothed over time.
         target: uint8 (C, H, W), the frame itself.
         output: uint8 (C, H, W), its prediction or reconstruction.
@@ -101,19 +101,19 @@ class TestRecorder(pl.Callback):
     records of all at the end.
 
     Attributes:
-        thumbnails: Of frames, by video.
+        thumbnails: Thumbnails of frames, by video.
         sizes: The size of each video's thumbnails.
         memory: The use of the items; None without a memory.
-        items: (M, C), at the end of the test.
+        items: (M, C), the items at the end of the test.
         predicts: Whether frames are predicted from those before them, and not reconstructed.
     """
 
     __test__ = False  # pytest takes classes of this name for its own
 
     def __init__(self) -> None:
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self.thumbnails = Thumbnails()
         self.sizes: dict[int, Size] = {}
         self.memory: ItemUse | None = None
@@ -123,8 +123,8 @@ class TestRecorder(pl.Callback):
         self._candidates: dict[int, list[Candidate]] = {}
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget the last test, and choose the size of each video's thumbnails."""
-        self._forget()
+        """Discard the record of the last test, and choose the size of each video's thumbnails."""
+        self._reset()
         datamodule = cast(ClipDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         for number, footage in datamodule.tested.items():
             self.sizes[number] = fitted(footage.width, footage.height, THUMBNAIL_SIDE)

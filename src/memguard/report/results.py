@@ -25,7 +25,7 @@ def print_summary(
 
     Args:
         title: The title above the table.
-        metrics: By name.
+        metrics: The metrics, by name.
         left_out: The names of the videos that the macro average leaves out.
         folder: The run folder.
     """

@@ -96,8 +96,8 @@ class ScoredTest:
 
     Attributes:
         frames: Columns as :class:`memguard.detection.frame_scorer.FrameScorer` has them.
-        names: Of the videos, by their numbers.
-        scoring: How the scores were made.
+        names: The names of the videos, by their numbers.
+        scoring: The scoring of the test.
         frame_shape: Height and width of the tested frames in pixels.
     """
 
@@ -143,7 +143,7 @@ class ScoredTest:
         return int(np.flatnonzero(found)[0])
 
     def box(self, row: int) -> Box:
-        """Locate the patch that the score of a row is made of, in pixels of the tested frame."""
+        """Locate the patch that decides the score of a row, in pixels of the tested frame."""
         place = int(self.columns["patch_row"][row]), int(self.columns["patch_column"][row])
         return patch_box(*place, self.scoring.patch, self.frame_shape, self.frame_shape)
 

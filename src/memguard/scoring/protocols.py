@@ -144,26 +144,26 @@ class ScoreConfig:
         return smooth_per_video(score, video, self.smoothing, causal=self.causal)
 
 
-def highest_shown(frames: dict[str, Tensor], how: ScoreConfig) -> float:
+def highest_shown(frames: dict[str, Tensor], scoring: ScoreConfig) -> float:
     """Return the score at the upper end of a chart.
 
     Args:
         frames: The column ``score``, (frames,).
-        how: The scoring of the test.
+        scoring: The scoring of the test.
 
     Returns:
         1 for normalised scores, else the highest score.
     """
-    return 1.0 if how.name != "patch" else float(frames["score"].max()) or 1.0
+    return 1.0 if scoring.name != "patch" else float(frames["score"].max()) or 1.0
 
 
-def frame_metrics(frames: dict[str, Tensor], how: ScoreConfig) -> dict[str, float]:
+def frame_metrics(frames: dict[str, Tensor], scoring: ScoreConfig) -> dict[str, float]:
     """Compute the metrics of a test over the labelled frames.
 
     Args:
         frames: Columns ``video``, ``psnr``, ``distance``, ``patch``, ``written``, ``score`` and
             ``label`` (−1 unknown), each (frames,).
-        how: The scoring of the test.
+        scoring: The scoring of the test.
 
     Returns:
         ``test/frames``, ``test/frames_written`` and, with labels, ``test/frames_anomalous``; and,
@@ -178,21 +178,21 @@ def frame_metrics(frames: dict[str, Tensor], how: ScoreConfig) -> dict[str, floa
         "test/frames": float(len(frames["video"])),
         "test/frames_written": float(frames["written"].sum()),
     }
-    table = protocol_table(frames, how)
+    table = protocol_table(frames, scoring)
     if not table:
         return counts
     counts["test/frames_anomalous"] = float((frames["label"] == 1).sum())
-    own = {f"test/{count}": value for count, value in table.pop(how.name).items()}
+    own = {f"test/{count}": value for count, value in table.pop(scoring.name).items()}
     others = {f"test/auroc_{name}": row["auroc"] for name, row in table.items()}
     return counts | {name: value for name, value in (own | others).items() if not isnan(value)}
 
 
-def protocol_table(frames: dict[str, Tensor], how: ScoreConfig) -> dict[str, dict[str, float]]:
+def protocol_table(frames: dict[str, Tensor], scoring: ScoreConfig) -> dict[str, dict[str, float]]:
     """Compute every metric of every score over the labelled frames.
 
     Args:
         frames: Columns as in :func:`frame_metrics`.
-        how: The scoring of the test.
+        scoring: The scoring of the test.
 
     Returns:
         For each score of :meth:`ScoreConfig.scores`: ``auroc`` (micro), ``auroc_macro``, ``ap`` and
@@ -201,7 +201,7 @@ def protocol_table(frames: dict[str, Tensor], how: ScoreConfig) -> dict[str, dic
     known = frames["label"] >= 0
     if not known.any():
         return {}
-    scores = how.scores(frames) | {how.name: frames["score"]}
+    scores = scoring.scores(frames) | {scoring.name: frames["score"]}
     label, video = frames["label"][known], frames["video"][known]
     return {name: _metrics(score[known], label, video) for name, score in scores.items()}
 

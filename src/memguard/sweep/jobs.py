@@ -33,7 +33,7 @@ class Job:
         folder: The path.
         settings: The settings of its command line and of the sweep, by key.
         metrics: The metrics of a finished job.
-        minutes: Its duration.
+        minutes: The duration of the job.
         failure: The error of a failed job, one sentence.
     """
 
@@ -58,7 +58,7 @@ def run_job(config: DictConfig, work: Work) -> float | None:
     sweep continues.
 
     Args:
-        config: As ``conf/train.yaml`` or ``conf/evaluate.yaml`` composes it.
+        config: A configuration that ``conf/train.yaml`` or ``conf/evaluate.yaml`` composes.
         work: The training or test; it writes ``metrics.json`` last, and returns its content.
 
     Returns:
@@ -152,8 +152,9 @@ def _json(path: Path) -> dict[str, Any] | None:
 def constant_keys(overrides: Sequence[str]) -> list[str]:
     """List the keys that a sweep's command sets to one value.
 
-    >>> constant_keys(["dataset=ped2", "memory.size=7", "memory.size=5,10", "seed=range(3)"])
-    ['dataset']
+    Example:
+        >>> constant_keys(["dataset=ped2", "memory.size=7", "memory.size=5,10", "seed=range(3)"])
+        ['dataset']
     """
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     swept = {override.key_or_group for override in parsed if override.is_sweep_override()}

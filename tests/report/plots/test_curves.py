@@ -18,8 +18,8 @@ def frames(label: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def test_the_tests_own_score_comes_first_and_agrees_with_scikit_learn() -> None:
-    how = ScoreConfig("patch", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
-    own, *others = score_curves(frames(LABEL), how)
+    scoring = ScoreConfig("patch", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
+    own, *others = score_curves(frames(LABEL), scoring)
     assert [own.name, *(curve.name for curve in others)] == ["patch", "published", "unnormalised"]
     known, score = LABEL[:-1].numpy(), frames(LABEL)["patch"][:-1].numpy()
     assert own.area == pytest.approx(roc_auc_score(known, score))
@@ -29,5 +29,5 @@ def test_the_tests_own_score_comes_first_and_agrees_with_scikit_learn() -> None:
 
 @pytest.mark.parametrize("label", [torch.zeros(7), torch.full((7,), -1)])
 def test_one_class_has_no_curve(label: torch.Tensor) -> None:
-    how = ScoreConfig("published", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
-    assert score_curves(frames(label.long()), how) == []
+    scoring = ScoreConfig("published", weight=0.6, patch=(0.2, 0.1), smoothing=0, causal=False)
+    assert score_curves(frames(label.long()), scoring) == []

@@ -242,7 +242,7 @@ def sample_windows(
     """Decode a few windows, spread evenly over all windows; the same at each call.
 
     Args:
-        segments: Where windows come from.
+        segments: The sources of windows.
         length: Frames T per window.
         count: The most windows.
         speed: Take every ``speed``-th frame, to play the video at this speed.

@@ -48,7 +48,7 @@ class Footage:
         height: Height of a stored frame in pixels.
         width: Width of a stored frame in pixels.
         fps: Frames per second on average; None for a folder of frames, which has no clock.
-        converted: Why the file was converted; "" for the source itself and for folders of frames.
+        converted: The reason of the conversion; "" for the source itself and for folders of frames.
     """
 
     path: Path

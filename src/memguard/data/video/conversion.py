@@ -156,12 +156,8 @@ def _converted(
             convert(source, unfinished, found)
             if difference(unfinished, found) is not None:
                 raise _StillDifferentError
-    except (
-        _StillDifferentError,
-        av.FFmpegError,
-        ValueError,
-    ):  # Matroska does not support the codec
-        return False
+    except (_StillDifferentError, av.FFmpegError, ValueError):
+        return False  # such as a codec that Matroska does not support
     return True
 
 

@@ -105,10 +105,8 @@ class Clock:
     def __init__(self, fps: float) -> None:
         self._step = 1 / fps
         self._offset: float | None = None
-        self._trusted, self._since = (
-            0.0,
-            -1,
-        )  # the last credible time, and frames after it
+        self._trusted = 0.0  # the last credible time
+        self._since = -1  # frames after it
 
     def __call__(self, stamp: float | None) -> float:
         """Return the time of the next frame, in seconds since the first.

@@ -24,7 +24,7 @@ class ResumableCSVLogger(CSVLogger):
 
     Args:
         checkpoint: The checkpoint that the run resumes; None starts a new file.
-        settings: As Lightning's logger takes them.
+        settings: The options of Lightning's ``CSVLogger``.
     """
 
     def __init__(self, checkpoint: str | None, **settings: Any) -> None:

@@ -128,7 +128,7 @@ def keep_files(loggers: Sequence[Logger], files: Mapping[str, Path]) -> None:
 
     Args:
         loggers: The trainer's loggers.
-        files: By kind, such as ``checkpoint``.
+        files: The files, by a kind such as ``checkpoint``.
     """
     for logger in loggers:
         if isinstance(logger, ResilientWandbLogger):

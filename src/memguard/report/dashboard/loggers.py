@@ -34,7 +34,7 @@ class StrictTensorBoardLogger(TensorBoardLogger):
     """Log to TensorBoard, and refuse an option that it does not take before the run begins.
 
     Args:
-        options: As Lightning's ``TensorBoardLogger`` takes them.
+        options: The options of Lightning's ``TensorBoardLogger``.
 
     Raises:
         ConfigError: The message names the option and the nearest one.
@@ -51,7 +51,7 @@ class ResilientWandbLogger(WandbLogger):
     """Log to Weights & Biases: offline without its server, and not at all once W&B itself fails.
 
     Args:
-        options: As Lightning's ``WandbLogger`` takes them.
+        options: The options of Lightning's ``WandbLogger``.
     """
 
     def __init__(self, **options: Any) -> None:

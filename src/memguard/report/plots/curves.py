@@ -42,12 +42,12 @@ class Curve:
     average_precision: float
 
 
-def score_curves(frames: dict[str, Tensor], how: ScoreConfig) -> list[Curve]:
+def score_curves(frames: dict[str, Tensor], scoring: ScoreConfig) -> list[Curve]:
     """Compute the curves of a test's own score, then those of the scores ``SHOWN`` beside it.
 
     Args:
         frames: Columns as :class:`memguard.detection.frame_scorer.FrameScorer` has them.
-        how: How scores are made.
+        scoring: The scoring of the test.
 
     Returns:
         A curve for each score; none unless the labelled frames are of both classes.
@@ -56,8 +56,8 @@ def score_curves(frames: dict[str, Tensor], how: ScoreConfig) -> list[Curve]:
     label = frames["label"][known].long()
     if len(label.unique()) < 2:
         return []
-    scores = how.scores(frames)
-    names = dict.fromkeys((how.name, *SHOWN))
+    scores = scoring.scores(frames)
+    names = dict.fromkeys((scoring.name, *SHOWN))
     return [_curve(name, scores[name][known], label) for name in names]
 
 
@@ -81,7 +81,7 @@ def roc_and_precision_recall(curves: Sequence[Curve], anomalous: float) -> Figur
     """Draw the ROC and precision-recall curves of scores, the first of which is the test's own.
 
     Args:
-        curves: Up to four.
+        curves: The curves, up to four.
         anomalous: The share of anomalous frames: the precision of flagging at random.
     """
     looks: list[dict[str, Any]] = [

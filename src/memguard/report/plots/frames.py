@@ -58,7 +58,7 @@ def frame_comparison(frames: Sequence[ComparedFrame], *, predicted: bool) -> Fig
     The error maps share one scale, so rows compare.
 
     Args:
-        frames: At least one.
+        frames: The frames, at least one.
         predicted: Whether frames are predicted from those before them, and not reconstructed.
     """
     errors = [error_map(frame.target, frame.output) for frame in frames]
@@ -95,7 +95,7 @@ def contact_sheet(frames: Sequence[SheetFrame], mark: str) -> Figure:
     """Draw frames side by side, marked ones with a coloured border.
 
     Args:
-        frames: At least one.
+        frames: The frames, at least one.
         mark: The legend of the border.
     """
     columns = min(6, len(frames))

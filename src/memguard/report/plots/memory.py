@@ -119,8 +119,8 @@ def item_plane(use: ItemUse, items: np.ndarray) -> dict[str, Any]:
     """Project a sample of queries and the items to a plane, a square of 100.
 
     Args:
-        use: Of the items, with its sample of queries.
-        items: (M, C), at the end of the test.
+        use: The use of the items, with its sample of queries.
+        items: (M, C), the items at the end of the test.
 
     Returns:
         ``queries``: across, down and the nearest item of each; ``items``: across and down.

@@ -23,7 +23,7 @@ def score_timelines(videos: Sequence[VideoScores], top: float = 1.0) -> Figure:
     A tick below the line marks each memory update.
 
     Args:
-        videos: At least one.
+        videos: The videos, at least one.
         top: The score at the upper end of each chart.
     """
     columns = min(3, len(videos))

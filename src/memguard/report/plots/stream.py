@@ -22,11 +22,11 @@ def stream_timeline(
     """Draw the score of a whole stream against time, with the alarm level and the events shaded.
 
     Args:
-        name: Of the stream.
-        seconds: (N,), since its beginning.
-        score: (N,), in units of normal video.
+        name: The name of the stream.
+        seconds: (N,), the time since its beginning.
+        score: (N,), the scores at these times, in units of normal video.
         level: The score above which there is an alarm.
-        events: Start and end of each, in seconds.
+        events: The start and the end of each event, seconds.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 2.2))

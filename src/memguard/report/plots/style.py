@@ -56,7 +56,7 @@ def draw_box(axes: Axes, box: tuple[int, int, int, int]) -> None:
     """Draw a box around pixels that is visible on light ground and dark.
 
     Args:
-        axes: Of a picture.
+        axes: The axes of the picture.
         box: Left, top, right and bottom in pixels; right and bottom are past the end.
     """
     left, top, right, bottom = box
