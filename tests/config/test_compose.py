@@ -1,7 +1,11 @@
 """A configuration as ``conf/`` and a command compose it."""
 
+import re
+
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from memguard.config.compose import config_folder, published_settings, register_resolvers
@@ -54,6 +58,29 @@ def test_the_small_model_finds_its_own_gate_for_both_tasks(order: tuple[str, str
     config = composed(*order)
     assert config.guard.threshold == "auto"
     assert (config.model.width, config.memory.dim, config.data.batch_size) == (32, 256, 4)
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("train", "job"), ("train", "hydra"), ("train", "all"), ("evaluate", "job"),
+        ("score", "all"), ("prepare", "all"),
+    ],
+)  # fmt: skip
+def test_every_command_shows_its_settings_resolved(
+    command: str, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # and restored afterwards
+    register_resolvers()
+    with initialize_config_dir(config_folder(), "memguard", version_base="1.3"):
+        running = GlobalHydra.instance().hydra
+        assert running is not None
+        running.show_cfg(command, [], shown, package=None, resolve=True)
+    printed = OmegaConf.create(capsys.readouterr().out)
+    if command == "train":
+        key = "paths.run_dir" if shown == "job" else "hydra.run.dir"
+        assert re.fullmatch(r"runs/street_pred/[\d_-]+", str(OmegaConf.select(printed, key)))
 
 
 def test_a_step_is_compiled_for_one_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,12 @@ def wandb_mode() -> str:
 
 def run_dir() -> str:
     """Name the folder that a command writes to; from Python, a run names its own."""
-    return str(HydraConfig.get().runtime.output_dir) if HydraConfig.initialized() else "."
+    if not HydraConfig.initialized():
+        return "."
+    running = HydraConfig.get()
+    # ``--cfg`` shows the settings of a run that has no folder yet.
+    is_shown = OmegaConf.is_missing(running.runtime, "output_dir")
+    return str(running.run.dir if is_shown else running.runtime.output_dir)
 
 
 def register_resolvers() -> None:
