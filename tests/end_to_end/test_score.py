@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -156,6 +157,9 @@ def test_a_folder_scores_all_that_decodes_and_names_all_that_does_not(
     assert len(rows_of(found / "a")) == len(rows_of(found / "z")) == 16
     assert events_of(found / "z")["ended"] == "whole"
     assert rows_of(found / "short") == []  # nothing in it has a past
+    assert events_of(found / "short")["ended"] == "too short"
+    assert "short: no frame is scored, as each score needs 5 frames" in done.stdout + done.stderr
+    assert re.search(r"short +│ +0 │ +0 │ +– .* too short", done.stdout)
     assert 40 < len(rows_of(found / "cut")) < 80
     events = events_of(found / "cut")
     assert events["frames"] == len(rows_of(found / "cut"))

@@ -84,6 +84,16 @@ def test_after_a_gap_nothing_of_the_past_counts() -> None:
     ]
 
 
+@pytest.mark.parametrize(("parts", "warned"), [([3], 3), ([4, 4], 8), ([5], None), ([2, 6], None)])
+def test_a_stream_without_a_score_is_warned_of(
+    parts: list[int], warned: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    scored = list(scorer().watch(Film(pictures(sum(parts)), parts, gaps=[1])))
+    assert (scored == []) == (warned is not None)
+    sentence = "film: no frame is scored, as each score needs 5 frames in a row, and there are"
+    assert caplog.messages == ([f"{sentence} {warned}."] if warned else [])
+
+
 def test_with_scope_video_each_video_begins_with_the_trained_items() -> None:
     film, watched = pictures(10), scorer("video", threshold=9.0)
     first, again = (list(watched.watch(Film(film, [10]))) for _ in range(2))

@@ -20,7 +20,8 @@ from memguard.report.plots.stream import stream_timeline
 from memguard.report.results import write_json
 from memguard.report.rows import Rows, not_written
 
-NOT_ENDED, STOPPED, WHOLE = "not ended", "stopped", "whole"
+NOT_ENDED, STOPPED, WHOLE, TOO_SHORT = "not ended", "stopped", "whole", "too short"
+WITHOUT_ERROR = (STOPPED, WHOLE, TOO_SHORT)
 
 # The timeline shows the highest score of each stretch; paper has no room for more stretches.
 STRETCHES = 2000
@@ -36,7 +37,8 @@ class Summary:
         events: The number of events.
         highest: The highest score.
         level: The score above which there is an alarm.
-        ended: ``whole``, ``stopped`` by the user, an error, or ``not ended``.
+        ended: ``whole``, ``too short`` for a score, ``stopped`` by the user, an error, or ``not
+            ended``.
     """
 
     name: str
@@ -121,7 +123,7 @@ class StreamOutput:
         try:
             self._write(name, write)
         except DataError as error:
-            if self.ended in (STOPPED, WHOLE):
+            if self.ended in WITHOUT_ERROR:
                 self.ended = str(error)
                 self._attempt("events.json", self._write_events)
 
@@ -203,7 +205,7 @@ def print_summaries(streams: Sequence[Summary], folder: Path) -> None:
     for summary in streams:
         highest = f"{summary.highest:.2f}" if summary.frames else "–"
         numbers = highest, f"{summary.level:.2f}"
-        ended = summary.ended if summary.ended in (STOPPED, WHOLE) else "an error"
+        ended = summary.ended if summary.ended in WITHOUT_ERROR else "an error"
         table.add_row(summary.name, str(summary.frames), str(summary.events), *numbers, ended)
     console.print(table)
     for path in sorted(folder.rglob("*")):

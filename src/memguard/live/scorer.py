@@ -21,6 +21,8 @@ from memguard.report.table import Table
 from memguard.scoring import CausalSmoother, patch_box, squared_error, worst_places
 from memguard.training.trained import require_working, restore
 
+log = logging.getLogger(__name__)
+
 
 class LiveScorer:
     """Score streams by the patch with the largest error, smoothed over the past.
@@ -53,8 +55,12 @@ class LiveScorer:
         self._videos = 0
 
     def watch(self, stream: Stream) -> Iterator[ScoredPicture]:
-        """Score a stream's pictures one by one; the first few have no past and get no score."""
+        """Score a stream's pictures one by one; the first few have no past and get no score.
+
+        A stream that ends without any score is warned of.
+        """
         self._videos += 1
+        read, is_scored = 0, False
         past = torch.empty(0)
         smoother = CausalSmoother(self._detector.scoring.smoothing)
         for pictures in stream:
@@ -64,9 +70,16 @@ class LiveScorer:
                 past = frames[:0]
                 smoother = CausalSmoother(self._detector.scoring.smoothing)
             known = torch.cat([past, frames])
+            read += len(frames)
             past = known[max(len(known) - self._length + 1, 0) :]
             if len(known) >= self._length:
+                is_scored = True
                 yield from self._score(known, pictures, smoother)
+        if not is_scored:
+            log.warning(
+                "%s: no frame is scored, as each score needs %d frames in a row, and there are %d.",
+                stream.name, self._length, read,
+            )  # fmt: skip
 
     def score(self, video: Path | str) -> Table:
         """Score a video file.

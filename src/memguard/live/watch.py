@@ -20,7 +20,15 @@ from memguard.data.video.frame_folders import as_video
 from memguard.data.video.sources import true_source
 from memguard.data.video.stream import Stream, VideoStream
 from memguard.errors import DataError, access_reported
-from memguard.live.output import STOPPED, WHOLE, StreamOutput, Summary, print_summaries
+from memguard.live.output import (
+    STOPPED,
+    TOO_SHORT,
+    WHOLE,
+    WITHOUT_ERROR,
+    StreamOutput,
+    Summary,
+    print_summaries,
+)
 from memguard.live.scorer import LiveScorer, load
 from memguard.training.machine import warn_of_busy_cores
 
@@ -74,7 +82,7 @@ def score(config: DictConfig, folder: Path) -> bool:
                 stopped = True
             if stopped:
                 break
-    problems += [summary.ended for summary in summaries if summary.ended not in (STOPPED, WHOLE)]
+    problems += [summary.ended for summary in summaries if summary.ended not in WITHOUT_ERROR]
     print_summaries(summaries, folder)
     if problems:
         raise DataError("\n".join(problems))
@@ -89,7 +97,7 @@ def _watch(
         folder, stream.name, stream.fps, scorer.alarm, config.alarm.false_per_hour, config.annotate
     )
     task = progress.add_task(stream.name, total=stream.length, fps=0.0, events=0)
-    began = time.monotonic()
+    began, number = time.monotonic(), 0
     try:
         for number, scored in enumerate(scorer.watch(stream), start=1):
             output.add(scored)
@@ -101,7 +109,7 @@ def _watch(
     except DataError as error:
         output.ended = str(error)
     else:
-        output.ended = WHOLE
+        output.ended = WHOLE if number else TOO_SHORT
     finally:
         output.close()
     return output.summary()
