@@ -28,7 +28,7 @@ def preparation_table(title: str, preparation: Preparation) -> Table:
 
 def _notes(preparation: Preparation) -> str | None:
     """List the files that are no videos, and the converted ones."""
-    lines = [f"no video: {path}" for path in preparation.no_videos]
+    lines = [f"no video: {path}" for path in preparation.ignored_files]
     for video in preparation.train + preparation.test:
         if video.footage and video.footage.converted:
             lines.append(f"converted: {video.record.source} ({video.footage.converted})")

@@ -41,7 +41,7 @@ def test_folder_takes_files_and_frame_folders_in_natural_order(folder_root: Path
     assert [record.name for record in benchmark.train] == ["2", "10", *names]
     assert [record.name for record in benchmark.test] == ["a", "b", "c"]
     assert all(record.labels is None for record in benchmark.test)
-    assert benchmark.no_videos == (folder_root / "train" / "notes.txt",)
+    assert benchmark.ignored_files == (folder_root / "train" / "notes.txt",)
 
 
 def test_folder_needs_one_split_only(folder_root: Path) -> None:

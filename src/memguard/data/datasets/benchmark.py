@@ -40,7 +40,7 @@ class Benchmark:
         train: The training videos.
         test: The test videos.
         label_set: The label set in use, in datasets of several.
-        no_videos: The files beside the videos that have no suffix of a video.
+        ignored_files: The files beside the videos without the suffix of a video.
 
     Example:
         >>> video = VideoRecord("01", Path("street/train/01.mp4"))
@@ -52,7 +52,7 @@ class Benchmark:
     train: tuple[VideoRecord, ...]
     test: tuple[VideoRecord, ...]
     label_set: str | None = None
-    no_videos: tuple[Path, ...] = ()
+    ignored_files: tuple[Path, ...] = ()
 
     @property
     def title(self) -> str:

@@ -7,8 +7,8 @@ from memguard.data.datasets.labels import read_csv
 from memguard.data.datasets.layout import (
     existing_root,
     first_existing,
+    ignored_files,
     named_videos,
-    no_videos,
 )
 from memguard.errors import DataError
 
@@ -57,5 +57,5 @@ def folder(root: Path | str, name: str = "folder") -> Benchmark:
         name=name,
         train=records(train),
         test=records(test, labels=read_csv(table, test) if table.is_file() else NONE, masks=masks),
-        no_videos=(*no_videos(root / "train"), *no_videos(root / "test")),
+        ignored_files=(*ignored_files(root / "train"), *ignored_files(root / "test")),
     )

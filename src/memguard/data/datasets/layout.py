@@ -177,7 +177,7 @@ def named_videos(split: Path) -> dict[str, Path]:
     return videos
 
 
-def no_videos(split: Path) -> list[Path]:
+def ignored_files(split: Path) -> list[Path]:
     """List the files of a split without the suffix of a video, in natural order."""
     files = natural_order(split.iterdir() if split.is_dir() else ())
     return [

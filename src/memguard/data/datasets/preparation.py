@@ -83,12 +83,12 @@ class Preparation:
     Attributes:
         train: The training videos.
         test: The test videos.
-        no_videos: The files beside the videos that have no suffix of a video.
+        ignored_files: The files beside the videos without the suffix of a video.
     """
 
     train: tuple[PreparedVideo, ...]
     test: tuple[PreparedVideo, ...]
-    no_videos: tuple[Path, ...] = ()
+    ignored_files: tuple[Path, ...] = ()
 
     @property
     def problems(self) -> list[str]:
@@ -123,7 +123,7 @@ def prepare(benchmark: Benchmark, cache_dir: Path, *, length: int) -> Preparatio
     results = _inspect_all([record.source for record in records], cache_dir)
     videos = [_judge(*pair, length) for pair in zip(records, results, strict=True)]
     train = len(benchmark.train)
-    return Preparation(tuple(videos[:train]), tuple(videos[train:]), benchmark.no_videos)
+    return Preparation(tuple(videos[:train]), tuple(videos[train:]), benchmark.ignored_files)
 
 
 def inspect(source: Path, cache_dir: Path) -> Footage:
