@@ -142,11 +142,11 @@ def _warn_of_few_events(scorer: LiveScorer) -> None:
     frames, events = scorer.alarm.sample_counts
     if events < FEW_EVENTS:
         log.warning(
-            "The alarm level rests on %d held-out normal frames with %d peaks among them. That is "
-            "little: false alarms may be many times rarer or more frequent than requested. Train "
-            "with more normal video or a larger data.holdout, or judge by the scores.",
-            frames,
+            "The alarm level rests on few peaks: %d in %d held-out normal frames. False alarms may "
+            "be many times rarer or more frequent than requested. Train with more normal video or "
+            "a larger data.holdout, or judge by the scores.",
             events,
+            frames,
         )
 
 
@@ -167,6 +167,6 @@ def _progress() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[fps]:.0f} frames/s"),
-        TextColumn("{task.fields[events]} events"),
+        TextColumn("events: {task.fields[events]}"),
         TimeRemainingColumn(),
     )
