@@ -133,13 +133,17 @@ class LiveScorer:
 
 
 def load(checkpoint: Path | str, *, trust: str | Sequence[str] = (), **settings: Any) -> LiveScorer:
-    """Load a trained detector to score videos with.
+    """Load a trained detector, to score videos and streams.
 
     Args:
         checkpoint: The ``checkpoints/last.ckpt`` of a training run.
         trust: Packages of your own whose classes the checkpoint may name, such as your encoder's.
             They are imported.
         settings: Changes to its configuration, by group: ``guard={"scope": "video"}``.
+
+    Returns:
+        A scorer of video files (:meth:`LiveScorer.score`) and of streams
+        (:meth:`LiveScorer.watch`).
 
     Raises:
         CheckpointError: It cannot be read, its alarm is not calibrated, or it names a class that is
