@@ -24,9 +24,16 @@ def composed(folder: Path) -> DictConfig:
 
 
 def run(folder: Path, error: Exception | None, *work: str) -> None:
-    """Do what Hydra does around a run: make its folder, record, and report the end."""
-    callback, config = RefusedLeavesNothing(), composed(folder)
-    callback.on_run_start(config)
+    """Do what Hydra does around a run: announce it, make its folder, record, and report the end."""
+    callback = RefusedLeavesNothing()
+    callback.on_run_start(composed(folder))
+    end_job(callback, folder, error, *work)
+
+
+def end_job(
+    callback: RefusedLeavesNothing, folder: Path, error: Exception | None, *work: str
+) -> None:
+    """Do what Hydra does from the start of a job to its end."""
     (folder / ".hydra").mkdir(parents=True, exist_ok=True)
     for name in ("config", "hydra", "overrides"):
         (folder / ".hydra" / f"{name}.yaml").write_text("new")
@@ -34,7 +41,7 @@ def run(folder: Path, error: Exception | None, *work: str) -> None:
         (folder / name).write_text("new")
     ended = JobReturn(status=JobStatus.FAILED if error else JobStatus.COMPLETED)
     ended.return_value = error
-    callback.on_job_end(config, ended)
+    callback.on_job_end(composed(folder), ended)
 
 
 def test_a_refused_run_leaves_no_folder_nor_those_made_for_it(tmp_path: Path) -> None:
@@ -79,6 +86,18 @@ def test_a_folder_that_was_there_stays_with_its_record(tmp_path: Path) -> None:
     run(tmp_path, ConfigError("It cannot work."))
     assert (tmp_path / ".hydra" / "config.yaml").read_text() == "of the training that ran here"
     assert (tmp_path / "train.log").exists()
+
+
+def test_a_refused_job_leaves_no_folder_in_its_sweep(tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    (sweep / "1").mkdir(parents=True)  # of an earlier command
+    callback, config = RefusedLeavesNothing(), composed(sweep)
+    config.hydra.sweep.dir = str(sweep)
+    callback.on_multirun_start(config)
+    (sweep / "multirun.yaml").touch()
+    for number, error in enumerate((ConfigError("It cannot work."),) * 2 + (None,)):
+        end_job(callback, sweep / str(number), error)
+    assert {path.name for path in sweep.iterdir()} == {"1", "2", "multirun.yaml"}
 
 
 def test_only_the_first_of_several_processes_removes_it(

@@ -70,6 +70,7 @@ def test_videos_that_processes_share_get_the_scores_that_one_gives_them(
     )  # fmt: skip
     assert done.returncode == 1
     assert "none.mp4: there is no such file" in done.stderr
+    assert {path.name for path in sweep.iterdir()} == {"0", "2", "multirun.yaml"}
     for number, name in {0: "a", 2: "b"}.items():
         assert rows_of(sweep / str(number)) == rows_of(tmp_path / "one" / name)
 

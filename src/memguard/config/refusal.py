@@ -1,4 +1,4 @@
-"""Remove the run folder of a command that was refused before its work began."""
+"""Remove the folder of a command, or of a sweep's job, that was refused before its work began."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +15,7 @@ from memguard.errors import UserError
 
 
 class RefusedLeavesNothing(Callback):
-    """Hydra's callback that removes the run folder of a command that was refused.
+    """Hydra's callback that removes the folder of a command or job that was refused.
 
     Hydra makes the folder and records the configuration in it before anything can be checked. Where
     it holds more than that, work had begun, and it stays. A folder that was there before stays as
@@ -35,6 +35,10 @@ class RefusedLeavesNothing(Callback):
         finally:
             hydra.cfg = outer
 
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Record the folders of jobs that exist before the sweep."""
+        self._before = _Before(Path(config.hydra.sweep.dir), config.hydra.output_subdir)
+
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Remove the files of Hydra if the command was refused."""
         refused = job_return.status == JobStatus.FAILED and isinstance(
@@ -47,7 +51,7 @@ class RefusedLeavesNothing(Callback):
 
 
 class _Before:
-    """A run folder before Hydra made it or wrote to it.
+    """The folder of a run or a sweep before Hydra made it or wrote to it.
 
     Args:
         folder: Where it will be.
@@ -57,7 +61,8 @@ class _Before:
     def __init__(self, folder: Path, record: str | None) -> None:
         self._folder = folder.absolute()
         self._record = record
-        self._there = {path for path in (self._folder, *self._folder.parents) if path.exists()}
+        near = (self._folder, *self._folder.parents, *self._folder.glob("*"))
+        self._there = {path for path in near if path.exists()}
         recorded = _files(self._folder / record) if record else ()
         self._recorded = {path: path.read_bytes() for path in recorded}
 
@@ -65,7 +70,7 @@ class _Before:
         """Restore the earlier files, and remove a folder that holds only files of Hydra.
 
         Args:
-            folder: That the run has; its name may have got a number since.
+            folder: Of the run or the job; its name may have got a number since.
             log: The name of the run's log file.
         """
         for path, content in self._recorded.items():
