@@ -11,13 +11,14 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from memguard.config.compose import config_folder, register_resolvers
+from memguard.config.schema import EvaluationSettings, TrainingSettings
 from memguard.config.trainer import (
     options,
     refused_by,
     require_accelerator,
     switched_off,
-    validate_trainer,
 )
+from memguard.config.validation import validate_by
 from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.datasets.folder import folder
 from memguard.errors import ConfigError
@@ -30,16 +31,18 @@ from tests.conftest import small_detector
 def composed(*overrides: str, name: str = "train") -> Any:
     register_resolvers()
     with initialize_config_dir(config_folder(), version_base="1.3"):
-        return compose(name, list(overrides))
+        config = compose(name, list(overrides))
+    # These name the run folder, which only a running command has.
+    return OmegaConf.masked_copy(config, [k for k in config if k not in ("logger", "callbacks")])
 
 
 def test_what_lightning_takes_needs_no_plus() -> None:
-    for name in ("train", "evaluate"):
+    for name, command in (("train", TrainingSettings), ("evaluate", EvaluationSettings)):
         config = composed(
             "trainer.max_steps=5", "trainer.limit_val_batches=0.5", "trainer.fast_dev_run=true",
             "trainer.max_time=00:00:10:00", "trainer.profiler=null", name=name,
         )  # fmt: skip
-        validate_trainer(config)
+        validate_by(command, config)
         made = options(config)
         assert (made["max_steps"], made["limit_val_batches"], made["fast_dev_run"]) == (
             5,
@@ -62,7 +65,7 @@ def test_what_lightning_takes_needs_no_plus() -> None:
 )
 def test_what_it_does_not_take_is_refused(override: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        validate_trainer(composed(override))
+        validate_by(TrainingSettings, composed(override))
 
 
 def test_an_accelerator_that_is_not_there_is_refused_with_those_that_are(
@@ -101,8 +104,7 @@ def test_what_a_class_says_of_its_settings_names_their_key() -> None:
 
 def test_a_test_is_not_as_short_as_its_training_was() -> None:
     trained = composed("trainer.fast_dev_run=true", "trainer.limit_test_batches=1", "test=false")
-    own = OmegaConf.masked_copy(trained, [k for k in trained if k not in ("logger", "callbacks")])
-    saved = {CONFIG_KEY: OmegaConf.to_container(own, resolve=True)}
+    saved = {CONFIG_KEY: OmegaConf.to_container(trained, resolve=True)}
     requested = OmegaConf.create({"trainer": {"limit_test_batches": None, "accelerator": "cpu"}})
     tested = as_trained(None, saved, requested)
     assert not {"fast_dev_run", "limit_test_batches"} & set(tested.trainer)

@@ -23,7 +23,7 @@ import torch
 from omegaconf import OmegaConf
 
 import memguard
-from memguard.config.rules import SCORE_RULES
+from memguard.config.schema import ScoreSettings
 from memguard.config.validation import validate_by
 from memguard.data.video.stream import VideoStream
 from memguard.errors import ConfigError, DataError
@@ -295,10 +295,10 @@ def test_what_cannot_work_is_refused_before_any_work(key: str, value: object) ->
     config = OmegaConf.create(
         given | {"alarm": {"false_per_hour": 1}, "paths": {"cache_dir": "cache"}}
     )
-    validate_by(SCORE_RULES, config)
+    validate_by(ScoreSettings, config)
     OmegaConf.update(config, key, value)
     with pytest.raises(ConfigError, match=f"{key}={value} cannot work"):
-        validate_by(SCORE_RULES, config)
+        validate_by(ScoreSettings, config)
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

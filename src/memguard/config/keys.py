@@ -15,7 +15,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from memguard.config.trainer import OURS, option_names, unknown
+from memguard.config.sentences import unknown
+from memguard.config.trainer import OURS, option_names
 
 # With these, a command may have another configuration.
 ELSEWHERE = ("--config", "-cd", "-cn", "-cp", "--experimental-rerun", "hydra.searchpath")

@@ -1,11 +1,12 @@
 """Names of the metrics that a training and its test log, for settings that refer to one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from memguard.config.trainer import unknown
+from memguard.config.checks import reads
+from memguard.config.sentences import listed, unknown
 from memguard.config.trust import PARTS, TARGET
 from memguard.errors import ConfigError
 
@@ -30,44 +31,49 @@ OF_A_SCORE = ("test/auroc_", "not_for_selection/auroc_")
 KNOWN_CLASSES = ("memguard.", "pytorch_lightning.", "lightning.")
 
 
+# The groups whose classes log metrics.
+LOGGING = ("callbacks", "data", *PARTS)
+
+
+@reads("optimized_metric", "loss", *LOGGING)
+def known_objective(metric: Any, loss: Any, *groups: Any) -> Iterator[str]:
+    """Refuse to optimise a metric that no run has."""
+    name, names = str(metric), (*IN_METRICS_JSON, *_of_terms(loss))
+    known = name in names or name.startswith(OF_A_SCORE)
+    if not known and not _may_log_others(groups):
+        yield unknown("optimized_metric=", name, names)
+
+
+@reads("loss", *LOGGING)
+def known_monitors(loss: Any, callbacks: Any, *groups: Any) -> Iterator[str]:
+    """Refuse callbacks that wait for a metric that no training logs."""
+    if _may_log_others((callbacks, *groups)):
+        return
+    of_tests = (name for name in IN_METRICS_JSON if name.startswith("not_for"))
+    logged = (*IN_TRAINING, *_of_terms(loss), *of_tests)
+    for key in callbacks or ():
+        name = OmegaConf.select(callbacks, f"{key}.monitor")
+        if name is not None and name not in logged and not str(name).startswith(OF_A_SCORE[1]):
+            yield unknown(f"callbacks.{key}.monitor=", str(name), logged)
+
+
 def require_known_objective(config: DictConfig) -> None:
     """Refuse to optimise a metric that no run has.
 
     Raises:
         ConfigError: The message names the nearest metric.
     """
-    name = str(config.optimized_metric)
-    names = (*IN_METRICS_JSON, *_of_terms(config))
-    known = name in names or name.startswith(OF_A_SCORE)
-    if not known and not _may_log_others(config):
-        raise ConfigError(unknown("optimized_metric=", name, names))
+    if problems := list(known_objective.problems(config)):
+        raise ConfigError(listed(problems))
 
 
-def require_known_monitors(config: DictConfig) -> None:
-    """Refuse callbacks that wait for a metric that no training logs.
-
-    Raises:
-        ConfigError: The message names the key and the nearest metric.
-    """
-    if _may_log_others(config):
-        return
-    of_tests = (name for name in IN_METRICS_JSON if name.startswith("not_for"))
-    logged = (*IN_TRAINING, *_of_terms(config), *of_tests)
-    for key in config.get("callbacks") or {}:
-        name = OmegaConf.select(config, f"callbacks.{key}.monitor")
-        if name is not None and name not in logged and not str(name).startswith(OF_A_SCORE[1]):
-            raise ConfigError(unknown(f"callbacks.{key}.monitor=", str(name), logged))
-
-
-def _of_terms(config: DictConfig) -> Iterator[str]:
+def _of_terms(loss: Any) -> Iterator[str]:
     """Name the metrics of the loss's terms; an evaluation has none."""
-    loss = config.get("loss") or {}
-    return (f"train/{name}" for name in loss if isinstance(loss[name], DictConfig))
+    return (f"train/{name}" for name in loss or () if isinstance(loss[name], DictConfig))
 
 
-def _may_log_others(config: DictConfig) -> bool:
-    groups = (config.get(group) for group in ("callbacks", "data", *PARTS))
-    return not all(name.startswith(KNOWN_CLASSES) for node in groups for name in _classes(node))
+def _may_log_others(groups: Iterable[Any]) -> bool:
+    return not all(name.startswith(KNOWN_CLASSES) for group in groups for name in _classes(group))
 
 
 def _classes(node: Any) -> Iterator[str]:

@@ -1,9 +1,8 @@
-"""Options of Lightning's trainer: their rules, and errors that name their key."""
+"""Options of Lightning's trainer, and errors that name their key."""
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -15,19 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 
-from memguard.config.rules import (
-    FLAG,
-    TEXT,
-    Kind,
-    Rule,
-    choice,
-    described,
-    either,
-    keep_to,
-    number,
-    or_null,
-    whole,
-)
 from memguard.errors import ConfigError, UserError
 
 # Set by memguard itself, each with the key to use instead.
@@ -38,90 +24,6 @@ OURS = {
     "default_root_dir": "set hydra.run.dir",
     "barebones": "memguard needs what it leaves out; use logger=none",
 }
-
-MOST_PROCESSES = 1024  # on one machine; on CPUs Lightning starts any number
-
-_BATCHES = described(
-    either(whole(0), number(0, 1)), "a number of batches, or a share of them from 0 to 1"
-)
-
-RULES = [
-    Rule(
-        "trainer.max_epochs",
-        Kind(
-            lambda value: whole(1).works(value) or (whole(-1).works(value) and value == -1),
-            "a whole number of at least 1, or -1 for as many as trainer.max_steps takes",
-        ),
-    ),
-    Rule("trainer.fast_dev_run", either(FLAG, whole(0))),
-    Rule(
-        "trainer.max_steps",
-        Kind(
-            lambda value: whole(1).works(value) or (whole(-1).works(value) and value == -1),
-            "a whole number of at least 1, or -1 for no limit",
-        ),
-    ),
-    Rule("trainer.min_epochs", whole(0)),
-    Rule("trainer.min_steps", whole(0)),
-    Rule(
-        "trainer.max_time",
-        Kind(
-            lambda value: TEXT.works(value) or isinstance(value, DictConfig),
-            "DD:HH:MM:SS, days to seconds",
-        ),
-    ),
-    Rule(
-        "trainer.devices",
-        Kind(
-            # Below 1, Lightning knows which accelerators take it.
-            lambda value: (
-                not isinstance(value, bool)
-                and (not isinstance(value, int) or value <= MOST_PROCESSES)
-            ),
-            f"auto, a whole number of at most {MOST_PROCESSES}, or a list of GPUs",
-        ),
-    ),
-    Rule(
-        "trainer.precision",
-        Kind(
-            choice("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16", 32, 16).works,
-            "32-true, bf16-mixed or 16-mixed",
-        ),
-    ),
-    Rule("trainer.num_nodes", whole(1)),
-    *(
-        Rule(f"trainer.{name}", _BATCHES)
-        for name in (
-            "limit_train_batches",
-            "limit_val_batches",
-            "limit_test_batches",
-            "limit_predict_batches",
-            "overfit_batches",
-        )
-    ),
-    Rule("trainer.check_val_every_n_epoch", whole(1)),
-    Rule("trainer.num_sanity_val_steps", whole(-1)),
-    Rule("trainer.log_every_n_steps", whole(1)),
-    Rule("trainer.accumulate_grad_batches", whole(1)),
-    Rule("trainer.gradient_clip_val", number(0)),
-    Rule("trainer.gradient_clip_algorithm", choice("norm", "value")),
-    Rule("trainer.reload_dataloaders_every_n_epochs", whole(0)),
-    *(
-        Rule(f"trainer.{name}", FLAG)
-        for name in (
-            "enable_checkpointing",
-            "enable_progress_bar",
-            "enable_model_summary",
-            "benchmark",
-            "inference_mode",
-            "use_distributed_sampler",
-            "detect_anomaly",
-            "sync_batchnorm",
-            "enable_autolog_hparams",
-        )
-    ),
-]
-RULES = [rule._replace(kind=or_null(rule.kind)) for rule in RULES]
 
 
 def open_trainer_group() -> None:
@@ -152,20 +54,6 @@ def switched_off(callback: pl.Callback, config: DictConfig) -> bool:
     return isinstance(callback, off)
 
 
-def validate_trainer(config: DictConfig) -> None:
-    """Refuse unknown options, and values that cannot work.
-
-    Raises:
-        ConfigError: The message names the key, and for an unknown one the nearest.
-    """
-    for name in config.trainer:
-        if name in OURS and config.trainer[name] is not None:
-            raise ConfigError(f"trainer.{name} cannot be set: {OURS[name]}.")
-        if name not in (*option_names(), *OURS, "_target_"):
-            raise ConfigError(unknown("trainer.", str(name), option_names()))
-    keep_to(RULES, config)
-
-
 def require_accelerator(config: DictConfig) -> None:
     """Refuse an accelerator that this machine does not have.
 
@@ -185,23 +73,6 @@ def require_accelerator(config: DictConfig) -> None:
 
 def _is_available(kind: str) -> bool:
     return bool(AcceleratorRegistry[kind]["accelerator"].is_available())
-
-
-def unknown(group: str, name: str, known: Iterable[str]) -> str:
-    """Say that a name is not known, and name the nearest.
-
-    Args:
-        group: Before the name, with its dot.
-        name: That was given.
-        known: Those that are there.
-
-    >>> unknown("trainer.", "max_epoch", ("max_epochs", "max_steps"))
-    'trainer.max_epoch is not known: did you mean trainer.max_epochs?'
-    """
-    names = sorted(known)
-    if near := get_close_matches(name, names, n=1, cutoff=0.5):
-        return f"{group}{name} is not known: did you mean {group}{near[0]}?"
-    return f"{group}{name} is not known: it must be one of {', '.join(names)}."
 
 
 @contextmanager

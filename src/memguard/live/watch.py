@@ -12,7 +12,7 @@ from typing import cast
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from memguard.config.rules import SCORE_RULES
+from memguard.config.schema import ScoreSettings
 from memguard.config.validation import validate_by
 from memguard.data.datasets.layout import named_videos
 from memguard.data.video.camera import Camera, is_live
@@ -53,7 +53,7 @@ def score(config: DictConfig, folder: Path) -> bool:
         UserError: The configuration, the checkpoint or a video cannot be used; the message has a
             line for each video. The other videos are scored.
     """
-    validate_by(SCORE_RULES, config)
+    validate_by(ScoreSettings, config)
     # On a full disk, logging would print a traceback for each line of the log.
     logging.raiseExceptions = False
     requested = cast(dict[str, object], OmegaConf.to_container(config, resolve=True))

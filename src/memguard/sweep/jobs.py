@@ -70,10 +70,10 @@ def run_job(config: DictConfig, work: Work) -> float | None:
             optimise.
         SystemExit: An optimiser needs a metric that the job does not have.
     """
-    require_known_objective(config)
     hydra = HydraConfig.get()
     if hydra.mode is not RunMode.MULTIRUN:
         return work(config).get(config.optimized_metric)
+    require_known_objective(config)  # else each job would fail by it
     folder = Path(hydra.runtime.output_dir)
     metrics = _json(folder / METRICS)
     if metrics is None:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from memguard.config.compose import published_settings
-from memguard.config.rules import EVALUATION_RULES, PREPARE_RULES
+from memguard.config.schema import EvaluationSettings, PrepareSettings
 from memguard.config.trainer import misconfiguration_reported, refused_by
 from memguard.config.trust import Trust, trust_of
 from memguard.config.validation import validate_by, validate_training
@@ -127,7 +127,7 @@ def evaluate(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) 
     """
     run = begin_run(config, folder, in_sweep=in_sweep)
     name_present_places(config)
-    validate_by(EVALUATION_RULES, config)
+    validate_by(EvaluationSettings, config)
     trust = trust_of(config)
     checkpoint = _checkpoint_to_test(config, trust)
     path = Path(config.checkpoint) if config.checkpoint else None
@@ -168,7 +168,7 @@ def prepare(config: DictConfig, *, dataset: str | None = None) -> Preparation:
         >>> [len(videos) for videos in (preparation.train, preparation.test)]
         [2, 1]
     """
-    validate_by(PREPARE_RULES, config)
+    validate_by(PrepareSettings, config)
     if config.download:
         if dataset is None:
             raise ConfigError("download=true needs the name of the dataset: pass dataset=…")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from memguard.config.rules import shown
+from memguard.config.sentences import shown
 from memguard.config.trust import TARGET
 
 # Each key stands for all that is below it, too.

@@ -1,15 +1,16 @@
 """Restore trained detectors from checkpoints, for tests and for scoring."""
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from memguard.config.problems import find_problems
+from memguard.config.schema import DetectorSettings
+from memguard.config.sentences import Problem, listed
 from memguard.config.trust import NOBODY, PARTS, TARGET, Trust
-from memguard.config.validation import validate
 from memguard.data.datasets.street import is_complete
 from memguard.detection.detector import Detector
 from memguard.errors import CheckpointError, ConfigError
@@ -138,13 +139,15 @@ def require_working(path: Path | None, config: DictConfig, requested: DictConfig
         CheckpointError: A value that the file holds is missing or impossible.
         ConfigError: A value of the command is.
     """
-    try:
-        validate(config)
-    except ConfigError as error:
-        key = re.match(r"[\w.]*", str(error))
-        if path is None or key is None or OmegaConf.select(requested, key[0]) is not None:
-            raise
-        raise CheckpointError(f"{path}: {error}") from None
+    problems = find_problems(DetectorSettings, config)
+    if path and not all(_is_requested(problem, requested) for problem in problems):
+        raise CheckpointError(f"{path}: {listed(problems)}")
+    if problems:
+        raise ConfigError(listed(problems))
+
+
+def _is_requested(problem: Problem, requested: DictConfig) -> bool:
+    return any(OmegaConf.select(requested, key) is not None for key in problem.keys)
 
 
 def _require_whole(path: Path, settings: DictConfig) -> None:

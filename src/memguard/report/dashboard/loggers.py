@@ -10,7 +10,8 @@ from typing import Any
 from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
-from memguard.config.trainer import refused_by, unknown
+from memguard.config.sentences import unknown
+from memguard.config.trainer import refused_by
 from memguard.errors import ConfigError
 
 log = logging.getLogger(__name__)

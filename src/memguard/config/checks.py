@@ -1,0 +1,162 @@
+"""Checks of settings that do not go together; each names the keys that it reads."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from memguard.config.sentences import Problem, shown
+
+
+class Check(NamedTuple):
+    """A check of several settings, each of which is possible by itself.
+
+    Attributes:
+        keys: Of the settings.
+        find: Takes their values, None for one that is not set; yields a sentence for each fault.
+    """
+
+    keys: tuple[str, ...]
+    find: Callable[..., Iterator[str]]
+
+    def problems(self, config: DictConfig) -> Iterator[Problem]:
+        """Check a configuration."""
+        values = (OmegaConf.select(config, key) for key in self.keys)
+        return (Problem(self.keys, sentence) for sentence in self.find(*values))
+
+
+def reads(*keys: str) -> Callable[[Callable[..., Iterator[str]]], Check]:
+    """Decorate a check with the keys that it reads."""
+    return lambda find: Check(keys, find)
+
+
+@reads("memory.size", "loss.separateness")
+def nearest_and_second_nearest(size: int, separateness: Any) -> Iterator[str]:
+    """Refuse a loss that compares two items where there is one."""
+    if size == 1 and _weight(separateness) > 0:
+        yield (
+            f"memory.size=1 cannot work with loss.separateness={separateness}, which holds the "
+            "nearest item against the second nearest: set memory.size to at least 2, or "
+            "loss.separateness=0."
+        )
+
+
+@reads("memory.size", "guard.enabled", "loss.compactness", "loss.separateness", "scoring.weight")
+def memory_in_use(
+    size: int, enabled: bool, compactness: Any, separateness: Any, weight: float
+) -> Iterator[str]:
+    """Refuse losses, guard or score that use the memory where there is none."""
+    used = enabled or _weight(compactness) or _weight(separateness) or weight < 1
+    if size == 0 and used:
+        yield (
+            "memory.size=0 cannot work, as losses, guard or score use the memory: set it to at "
+            "least 2, or choose memory=none, which takes all of that out."
+        )
+
+
+def _weight(term: Any) -> float:
+    """Return the weight of a published term of the loss; another function has no such limits."""
+    return 0 if isinstance(term, DictConfig) else term
+
+
+@reads("compile", "trainer.devices", "trainer.num_nodes")
+def compiled_alone(compiled: bool, devices: Any, nodes: int | None) -> Iterator[str]:
+    """Refuse to compile a training of several processes."""
+    for key, count in (("devices", devices), ("num_nodes", nodes or 1)):
+        if compiled and count != 1:
+            yield (
+                f"compile=true cannot work with trainer.{key}={shown(count)}: set compile=false, "
+                f"or trainer.{key}=1."
+            )
+
+
+def _finds_threshold(enabled: bool, threshold: Any) -> bool:
+    return enabled and threshold == "auto"
+
+
+@reads("guard.threshold", "guard.enabled", "data.holdout")
+def threshold_from_held_out(threshold: Any, enabled: bool, holdout: float) -> Iterator[str]:
+    """Refuse to calibrate the guard without held-out frames."""
+    if _finds_threshold(enabled, threshold) and holdout == 0:
+        yield (
+            "guard.threshold=auto needs held-out normal frames, but data.holdout=0: set "
+            "data.holdout to 0.05, or guard.threshold to a number."
+        )
+
+
+@reads("guard.threshold", "guard.enabled", "trainer.limit_val_batches")
+def batches_to_calibrate(threshold: Any, enabled: bool, limit: float | None) -> Iterator[str]:
+    """Refuse to calibrate the guard without validation batches."""
+    if _finds_threshold(enabled, threshold) and limit == 0:
+        yield (
+            "guard.threshold=auto needs held-out normal frames, but trainer.limit_val_batches=0: "
+            "leave that out, or set guard.threshold to a number."
+        )
+
+
+@reads("checkpoint", "weights")
+def resumed_or_begun(checkpoint: str | None, weights: str | None) -> Iterator[str]:
+    """Refuse to resume a training and to begin one."""
+    if checkpoint and weights:
+        yield (
+            "checkpoint and weights cannot be set together: checkpoint resumes a training, "
+            "weights begins a new one. Leave weights out to resume."
+        )
+
+
+def _follows_task(key: str) -> Check:
+    """Refuse a window length that differs from the task's."""
+
+    @reads(key, "task.past")
+    def same_past(past: Any, of_task: int) -> Iterator[str]:
+        if past is not None and past != of_task:
+            yield (
+                f"{key}={shown(past)} cannot work with task.past={of_task}: set task.past alone, "
+                "which both follow."
+            )
+
+    return same_past
+
+
+same_past = tuple(map(_follows_task, ("data.past", "model.past")))
+
+
+@reads("trainer.max_epochs", "trainer.max_steps")
+def limited_training(epochs: int | None, steps: int | None) -> Iterator[str]:
+    """Refuse a training without an end."""
+    if epochs in (None, -1) and steps in (None, -1):
+        yield (
+            f"trainer.max_epochs={shown(epochs)} cannot work by itself, as the learning rate comes "
+            "down to 0 over a number of steps: set trainer.max_steps as well."
+        )
+
+
+@reads("trainer.limit_train_batches")
+def batches_to_train(limit: float | None) -> Iterator[str]:
+    """Refuse a training without batches."""
+    if limit == 0:
+        yield (
+            "trainer.limit_train_batches=0 trains nothing: set it to at least 1, or test a "
+            "checkpoint with memguard.evaluate."
+        )
+
+
+@reads("callbacks.test_each_epoch.enabled", "test")
+def tested_each_epoch(each_epoch: bool | None, test: bool) -> Iterator[str]:
+    """Refuse to test each epoch, but not the training."""
+    if each_epoch and not test:
+        yield (
+            "callbacks.test_each_epoch.enabled=true cannot work with test=false: leave out one of "
+            "them."
+        )
+
+
+@reads("trainer.gradient_clip_val", "trainer.precision", "optimizer.fused")
+def clipped_unscaled(clips: float | None, precision: Any, fused: bool | None) -> Iterator[str]:
+    """Refuse to clip scaled gradients: only the fused optimiser knows their scale."""
+    if clips and str(precision) in ("16", "16-mixed") and fused:
+        yield (
+            f"trainer.gradient_clip_val={clips} cannot work with optimizer.fused=true under "
+            f"trainer.precision={precision}, whose gradients are scaled: set "
+            "optimizer.fused=false, or trainer.precision=bf16-mixed."
+        )

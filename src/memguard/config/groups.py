@@ -1,0 +1,313 @@
+"""The groups of settings: a model for each, with the values of every key.
+
+A setting is a line. The sentence that refuses a value is made from the field's type and limits.
+``Any`` stands where a value follows another key, or where the class that takes it checks it.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from memguard.config.sentences import Words, unknown
+from memguard.config.trainer import OURS, option_names
+from memguard.config.trust import TARGET
+from memguard.config.values import (
+    Cache,
+    Count,
+    Exact,
+    FilePath,
+    FromOne,
+    OnError,
+    Part,
+    Positive,
+    Seed,
+    Settings,
+    Share,
+    Text,
+    Weight,
+)
+
+MOST_PROCESSES = 1024  # on one machine; on CPUs Lightning starts any number
+
+
+class PathsSettings(Settings):
+    """Folders of this machine."""
+
+    data_dir: FilePath | None = Field(None, description="Folder of the datasets.")
+    cache_dir: FilePath = Field(description="Folder of converted videos and decoded frames.")
+    run_dir: Any = Field(None, description="The run's own folder.")
+
+
+class DatasetSettings(Part):
+    """The videos and their labels."""
+
+    read = frozenset({"on_error", "cache"})
+
+    root: FilePath = Field(description="Folder of the videos.")
+    name: Text = Field("", description="Name of a folder's dataset in tables and reports.")
+    labels: Text | None = Field(None, description="Which of several sets of labels; null: any.")
+    on_error: OnError = Field("raise", description="Videos that cannot be used: stop, or skip.")
+    cache: Cache = Field("none", description="Where decoded training frames are kept.")
+
+
+class DataSettings(Part):
+    """Frames, windows and batches."""
+
+    read = frozenset({"frame_size", "channels", "holdout"})
+
+    cache_dir: Any = Field(None, description="Follows paths.cache_dir.")
+    past: Any = Field(None, description="Follows task.past.")
+    frame_size: Annotated[
+        int,
+        Field(ge=8, le=2**12, multiple_of=8),
+        Words("a multiple of 8, in pixels, as the encoder halves it three times"),
+    ] = Field(description="Side of the square that frames are resized to, pixels.")
+    channels: Annotated[Literal[1, 3], Exact, Words("1 (grey) or 3 (RGB)")] = Field(
+        description="1 for grey, 3 for RGB."
+    )
+    batch_size: int = Field(ge=1, le=2**16, description="Windows per step.")
+    threads: int = Field(ge=0, le=2**10, description="Threads that decode ahead.")
+    stretch: int | None = Field(None, ge=1, le=10**6, description="Windows decoded together.")
+    holdout: float = Field(ge=0, lt=1, description="Share of each training video held out.")
+    seed: Seed = Field(description="Seed of the order of windows; follows seed.")
+    on_error: Any = Field(None, description="Follows dataset.on_error.")
+    cache: Any = Field(None, description="Follows dataset.cache.")
+
+
+class TaskSettings(Settings):
+    """What the network does with the frames."""
+
+    name: Literal["pred", "recon"] = Field(description="Predict the next frame, or reconstruct.")
+    past: int = Field(ge=0, le=1000, description="Frames before the scored one.")
+    skip_connections: bool = Field(True, description="Whether the decoder sees the encoder.")
+
+
+class ModelSettings(Part):
+    """The autoencoder."""
+
+    width: int = Field(ge=1, le=2**9, description="Channels of its first layer.")
+    channels: Any = Field(None, description="Follows data.channels.")
+    features: Any = Field(None, description="Follows memory.dim.")
+    past: Any = Field(None, description="Follows task.past.")
+    skip_connections: Any = Field(None, description="Follows task.skip_connections.")
+
+
+class MemorySettings(Part):
+    """The prototypes of normal frames."""
+
+    size: Annotated[
+        int,
+        Field(ge=0, le=10**6),
+        Words("a whole number of at least 2 and at most 1000000, or 0 (none)"),
+    ] = Field(description="M, the number of items.")
+    dim: int = Field(ge=1, le=2**13, description="C, the length of an item.")
+
+
+def _is_term(value: Any) -> bool:
+    return isinstance(value, Mapping) and TARGET in value
+
+
+def _require_term(value: dict[str, Any]) -> dict[str, Any]:
+    if not _is_term(value):
+        raise ValueError
+    return value
+
+
+# Another function may take the place of a published term.
+TermWeight = Annotated[
+    Weight | Annotated[dict[str, Any], AfterValidator(_require_term)],
+    Words("a number of at least 0"),
+]
+
+
+class LossSettings(Settings):
+    """The terms of the loss: the published ones, each by its weight, and others by name."""
+
+    pixel: TermWeight = Field(1.0, description="Weight of the pixel loss.")
+    compactness: TermWeight = Field(description="Weight of the compactness loss.")
+    separateness: TermWeight = Field(description="Weight of the separateness loss.")
+    margin: Weight = Field(description="Margin of the separateness loss.")
+
+    @classmethod
+    def refuse_key(cls, group: str, name: str, value: Any) -> str | None:
+        """Refuse a key that is no term."""
+        return None if _is_term(value) else super().refuse_key(group, name, value)
+
+
+class GuardSettings(Part):
+    """Memory updates in a test."""
+
+    read = frozenset({"scope", "enabled"})
+
+    threshold: Literal["auto"] | Weight = Field(description="γ: frames below it update the memory.")
+    quantile: Share = Field(description="Quantile of held-out normal frames that auto takes.")
+    scope: Literal["dataset", "video"] = Field(description="Where the items begin afresh.")
+    enabled: bool = Field(description="Whether a test updates the memory.")
+
+
+class ScoringSettings(Part):
+    """The score of a frame."""
+
+    read = frozenset({"weight"})
+
+    name: Literal["published", "shared_range", "patch"] = Field(description="The protocol.")
+    weight: Share = Field(description="λ, the weight of the PSNR term.")
+    patch: Annotated[
+        list[Annotated[float, Field(gt=0, le=1)]],
+        Field(min_length=2, max_length=2),
+        Words("[height, width], shares of the picture's above 0 and up to 1"),
+    ] = Field(description="Height and width of a patch, as shares of the frame's.")
+    smoothing: Annotated[float, Field(ge=0, le=10**4), Words(unit="frames")] = Field(
+        description="Standard deviation of the smoothing over time, frames."
+    )
+    causal: bool = Field(description="Whether to smooth over the past alone.")
+
+
+class OptimizerSettings(Part, extra="allow"):
+    """The optimiser; other keys are options of its class."""
+
+    makers = ("torch.",)
+
+    lr: Positive = Field(description="Learning rate at the first step.")
+    fused: bool | None = Field(None, description="Whether one kernel updates all weights.")
+
+
+Limit = Annotated[int, Field(ge=1)] | Annotated[int, Field(ge=-1, le=-1)]
+Epochs = Annotated[
+    Limit, Words("a whole number of at least 1, or -1 for as many as trainer.max_steps takes")
+]
+Steps = Annotated[Limit, Words("a whole number of at least 1, or -1 for no limit")]
+Batches = Annotated[Count | Share, Words("a number of batches, or a share of them from 0 to 1")]
+# Below 1, Lightning knows which accelerators take it.
+Devices = Annotated[
+    Annotated[int, Field(le=MOST_PROCESSES)] | str | list[int],
+    Words(f"auto, a whole number of at most {MOST_PROCESSES}, or a list of GPUs"),
+]
+Precision = Annotated[
+    Literal["32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16", 32, 16],
+    Exact,
+    Words("32-true, bf16-mixed or 16-mixed"),
+]
+Duration = Annotated[Text | dict[str, Any], Words("DD:HH:MM:SS, days to seconds")]
+
+
+class TrainerSettings(Part):
+    """Options of Lightning's trainer; those that are not listed are checked by Lightning."""
+
+    makers = ("pytorch_lightning.", "lightning.")
+
+    max_epochs: Epochs | None = Field(None, description="Epochs of a training.")
+    max_steps: Steps | None = Field(None, description="Steps of a training.")
+    min_epochs: Count | None = Field(None, description="Epochs before it may stop early.")
+    min_steps: Count | None = Field(None, description="Steps before it may stop early.")
+    max_time: Duration | None = Field(None, description="Time after which it stops.")
+    fast_dev_run: bool | Count | None = Field(None, description="Only try a few batches.")
+    devices: Devices | None = Field(None, description="Devices of a machine.")
+    num_nodes: FromOne | None = Field(None, description="Machines.")
+    precision: Precision | None = Field(None, description="Numbers that the network computes in.")
+    limit_train_batches: Batches | None = Field(None, description="Of an epoch.")
+    limit_val_batches: Batches | None = Field(None, description="Of a validation.")
+    limit_test_batches: Batches | None = Field(None, description="Of a test.")
+    limit_predict_batches: Batches | None = Field(None, description="Of a prediction.")
+    overfit_batches: Batches | None = Field(None, description="The only ones to train on.")
+    check_val_every_n_epoch: FromOne | None = Field(None, description="Epochs per validation.")
+    num_sanity_val_steps: Annotated[int, Field(ge=-1)] | None = Field(
+        None, description="Validation steps before the training."
+    )
+    log_every_n_steps: FromOne | None = Field(None, description="Steps per logged row.")
+    accumulate_grad_batches: FromOne | None = Field(None, description="Batches per step.")
+    gradient_clip_val: Weight | None = Field(None, description="Largest gradient.")
+    gradient_clip_algorithm: Literal["norm", "value"] | None = Field(
+        None, description="What is clipped: the norm of all gradients, or each value."
+    )
+    reload_dataloaders_every_n_epochs: Count | None = Field(None, description="As it says.")
+    enable_checkpointing: bool | None = Field(None, description="Save checkpoints.")
+    enable_progress_bar: bool | None = Field(None, description="Show a progress bar.")
+    enable_model_summary: bool | None = Field(None, description="Print the layers.")
+    benchmark: bool | None = Field(None, description="Let cuDNN choose by trying.")
+    inference_mode: bool | None = Field(None, description="Test without autograd.")
+    use_distributed_sampler: bool | None = Field(None, description="Leave it false.")
+    detect_anomaly: bool | None = Field(None, description="Find the operation of a NaN.")
+    sync_batchnorm: bool | None = Field(None, description="Batch norm of the whole batch.")
+    enable_autolog_hparams: bool | None = Field(None, description="Log settings.")
+
+    @classmethod
+    def checks_key(cls, name: str, target: Any) -> bool:
+        """Return True for the options that memguard knows, and for all of Lightning's trainer."""
+        return name in cls.model_fields or super().checks_key(name, target)
+
+    @classmethod
+    def refuse_key(cls, group: str, name: str, value: Any) -> str | None:
+        """Refuse options that Lightning's trainer does not take, or that memguard sets."""
+        if name in OURS:
+            return f"{group}{name} cannot be set: {OURS[name]}." if value is not None else None
+        return None if name in option_names() else unknown(group, name, option_names())
+
+
+class SafeCheckpointsSettings(Part, extra="allow"):
+    """Checkpoints; other keys are options of Lightning's ModelCheckpoint."""
+
+    every_minutes: Annotated[Weight, Words(unit="minutes")] = Field(
+        description="Minutes between checkpoints within an epoch; 0 saves none there."
+    )
+
+
+class PseudoAUROCSettings(Part):
+    """The validation against pseudo-anomalies."""
+
+    windows: int = Field(ge=1, le=10**6, description="Held-out windows, and as many of each kind.")
+
+
+class TestEachEpochSettings(Part):
+    """The test after each epoch."""
+
+    enabled: bool = Field(description="Whether to test after each epoch.")
+
+
+class HeldOutClipsSettings(Part):
+    """Pictures of held-out frames."""
+
+    folder: Any = Field(None, description="Follows paths.run_dir.")
+    clips: int = Field(ge=1, le=10**3, description="Number of clips.")
+
+
+class MemoryWatchSettings(Part):
+    """Figures of the memory."""
+
+    folder: Any = Field(None, description="Follows paths.run_dir.")
+    figure_every: FromOne = Field(description="Epochs from one figure to the next.")
+
+
+class CallbacksSettings(Settings, extra="allow"):
+    """The callbacks by name, and those of the user's own."""
+
+    checkpoint: SafeCheckpointsSettings | None = None
+    pseudo_auroc: PseudoAUROCSettings | None = None
+    test_each_epoch: TestEachEpochSettings | None = None
+    held_out_clips: HeldOutClipsSettings | None = None
+    memory: MemoryWatchSettings | None = None
+
+
+class WandbOptions(Part, extra="allow"):
+    """Settings of W&B itself."""
+
+    makers = ("wandb.",)
+
+    init_timeout: Positive = Field(description="Seconds until a run goes offline.")
+    finish_timeout: Positive = Field(description="Seconds that a run waits at its end.")
+
+
+class WandbSettings(Part, extra="allow"):
+    """The logger of W&B; other keys are options of Lightning's WandbLogger."""
+
+    mode: Literal["online", "offline", "disabled", "shared", "dryrun", "run"] = Field(
+        description="Whether a run is uploaded."
+    )
+    settings: WandbOptions | None = None
+
+
+class LoggerSettings(Settings, extra="allow"):
+    """The loggers by name, and those of the user's own."""
+
+    wandb: WandbSettings | None = None

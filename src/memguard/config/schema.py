@@ -1,0 +1,165 @@
+"""The settings of each command: a model for each, with all that its configuration holds."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from memguard.config import checks as of
+from memguard.config.checks import Check
+from memguard.config.groups import (
+    CallbacksSettings,
+    DatasetSettings,
+    DataSettings,
+    GuardSettings,
+    LoggerSettings,
+    LossSettings,
+    MemorySettings,
+    ModelSettings,
+    OptimizerSettings,
+    PathsSettings,
+    ScoringSettings,
+    TaskSettings,
+    TrainerSettings,
+)
+from memguard.config.metric_names import known_monitors, known_objective
+from memguard.config.values import FilePath, Packages, Positive, Seed, Settings, Text, group_of
+
+# Groups of which every option begins with "# @package _global_".
+GLOBAL_GROUPS = ("experiment", "sweep")
+
+
+class Command(Settings):
+    """What a command's configuration holds.
+
+    Attributes:
+        as_trained: Keys in which null, or no value, stands for the one of the checkpoint.
+        checks: Of values that do not go together.
+    """
+
+    as_trained: ClassVar[frozenset[str]] = frozenset()
+    checks: ClassVar[tuple[Check, ...]] = ()
+
+    trust: Packages | None = Field(None, description="Packages whose classes a file may name.")
+
+    @classmethod
+    def refuse_key(cls, group: str, name: str, value: Any) -> str | None:
+        """Refuse a key that looks like a setting.
+
+        Users add keys of their own: other values refer to them, folders are named by them, and a
+        sweep repeats a training by one (``+repeat=1,2,3``). Those pass. But a misspelt group, or a
+        setting without its group, would change nothing and pass unnoticed.
+        """
+        if name in GLOBAL_GROUPS:
+            return f"{name} has no effect: begin its file with the line # @package _global_."
+        places = {key.rpartition(".")[2]: key for key in keys_of(cls)}
+        near = get_close_matches(name, cls.model_fields, n=1, cutoff=0.75)
+        meant = near[0] if near else places.get(name)
+        return f"{name} is not known: did you mean {meant}?" if meant else None
+
+
+class DetectorSettings(Command, extra="ignore"):
+    """What every detector, dataset and trainer has, of a training or out of a checkpoint."""
+
+    checks: ClassVar[tuple[Check, ...]] = (
+        of.nearest_and_second_nearest,
+        of.memory_in_use,
+        of.compiled_alone,
+        of.threshold_from_held_out,
+    )
+
+    seed: Seed = Field(description="Seed of weights, items and the order of windows.")
+    compile: bool = Field(description="Whether to compile the training step.")
+    dataset: DatasetSettings | None = None  # whoever scores a stream has none
+    data: DataSettings
+    task: TaskSettings | None = None
+    model: ModelSettings
+    memory: MemorySettings
+    loss: LossSettings
+    guard: GuardSettings
+    scoring: ScoringSettings
+    optimizer: OptimizerSettings
+    trainer: TrainerSettings
+
+
+DETECTOR = frozenset(DetectorSettings.model_fields)
+
+
+class RunSettings(DetectorSettings, extra="forbid"):
+    """What a training or a test has beside its detector."""
+
+    checkpoint: FilePath | None = Field(description="To resume or to test: a run's last.ckpt.")
+    optimized_metric: Text = Field(description="Metric that a sweep ranks by; more is better.")
+    paths: PathsSettings
+    logger: LoggerSettings | None = None
+    callbacks: CallbacksSettings | None = None
+
+
+class TrainingSettings(RunSettings):
+    """What ``conf/train.yaml`` composes."""
+
+    checks = (
+        *DetectorSettings.checks,
+        of.resumed_or_begun,
+        *of.same_past,
+        of.limited_training,
+        of.batches_to_train,
+        of.batches_to_calibrate,
+        of.tested_each_epoch,
+        of.clipped_unscaled,
+        known_objective,
+        known_monitors,
+    )
+
+    weights: FilePath | None = Field(description="A checkpoint to begin with the weights of.")
+    test: bool = Field(description="Whether to test after the training.")
+    batch_norm: Literal["measured", "running"] = Field(
+        description="Statistics in a test: measured over all windows, or of the last batches."
+    )
+
+
+class EvaluationSettings(RunSettings):
+    """What ``conf/evaluate.yaml`` composes: changes of a trained detector's settings."""
+
+    as_trained = DETECTOR
+    checks = (known_objective,)
+
+    baseline: Literal["previous_frame", "frame_difference"] | None = Field(
+        description="What to test in place of a checkpoint."
+    )
+
+
+class AlarmSettings(Settings):
+    """The level of alarms."""
+
+    false_per_hour: Positive = Field(description="False alarms an hour in normal video.")
+
+
+class ScoreSettings(DetectorSettings, extra="forbid"):
+    """What ``conf/score.yaml`` composes: a video, and changes of a trained detector's settings."""
+
+    as_trained = DETECTOR
+    checks = ()
+
+    checkpoint: FilePath = Field(description="Of a training: its last.ckpt.")
+    video: str | int = Field(description="A file, a folder, a camera's address or number.")
+    annotate: bool = Field(description="Whether to write a video with the errors laid over.")
+    alarm: AlarmSettings
+    paths: PathsSettings
+
+
+class PrepareSettings(Command):
+    """What ``conf/prepare.yaml`` composes."""
+
+    dataset: DatasetSettings
+    download: bool = Field(description="Whether to fetch the dataset first.")
+    window: int = Field(ge=1, le=10**4, description="Frames that a video must have at least.")
+    paths: PathsSettings
+
+
+def keys_of(settings: type[Settings], group: str = "") -> Iterator[str]:
+    """Name every key of a model and its groups."""
+    for name, field in settings.model_fields.items():
+        inner = group_of(field)
+        yield from [f"{group}{name}"] if inner is None else keys_of(inner, f"{group}{name}.")

@@ -1,0 +1,82 @@
+"""Kinds of values, and the base of all models of settings."""
+
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, WrapValidator
+from pydantic.fields import FieldInfo
+
+from memguard.config.sentences import Words, unknown
+
+LARGEST_SEED = 2**32 - 1  # that NumPy takes
+
+
+def _of_same_type(given: Any, validate: Any) -> Any:
+    """Refuse true and 1.0 where the choice is 1: Python takes them for equal."""
+    chosen = validate(given)
+    if type(chosen) is not type(given):
+        raise ValueError
+    return chosen
+
+
+Exact = WrapValidator(_of_same_type)
+Text = Annotated[str, Field(pattern=r"\S")]
+FilePath = Annotated[str, Field(pattern=r"\S"), Words("a path")]
+Package = Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
+Packages = Annotated[Package | list[Package], Words("the name of a package, or a list of them")]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Weight = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+FromOne = Annotated[int, Field(ge=1)]
+OnError = Literal["raise", "skip"]
+Cache = Literal["none", "disk", "ram"]
+
+
+class Settings(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def checks_key(cls, name: str, target: Any) -> bool:
+        """Return whether a key is checked in a group that names the class ``target``."""
+        return True
+
+    @classmethod
+    def refuse_key(cls, group: str, name: str, value: Any) -> str | None:
+        """Say why a key is none of the group's; None where it may be there all the same.
+
+        Args:
+            group: The group's own key, with its dot.
+            name: The key's name.
+            value: The key's value.
+        """
+        return unknown(group, name, cls.model_fields)
+
+
+class Part(Settings):
+    """A group that describes an object, of the class that it names.
+
+    A class from elsewhere takes what it likes: then only the keys that memguard reads are checked.
+
+    Attributes:
+        makers: Whose classes take the keys of the model.
+        read: The keys that memguard reads, whichever the class.
+    """
+
+    makers: ClassVar[tuple[str, ...]] = ("memguard.",)
+    read: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def checks_key(cls, name: str, target: Any) -> bool:
+        """Return whether a key is checked in a group that names the class ``target``."""
+        return name in cls.read or not target or str(target).startswith(cls.makers)
+
+
+def group_of(field: FieldInfo) -> type[Settings] | None:
+    """Return the model of a field that is a group of settings."""
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if isinstance(kind, type) and get_origin(kind) is None and issubclass(kind, Settings):
+            return kind
+    return None
