@@ -152,7 +152,7 @@ OF_OTHER_COMMANDS: dict[tuple[str, str], list[Any]] = {
 
 
 def composed(name: str, *overrides: str) -> DictConfig:
-    """What a command works with, apart from what it takes from Hydra as it runs."""
+    """Compose the configuration of a command, without the values of a running Hydra."""
     register_resolvers()
     with initialize_config_dir(config_folder(), version_base="1.3"):
         config = compose(name, list(overrides))
@@ -402,7 +402,7 @@ def test_the_defaults_of_each_command_pass(name: str) -> None:
     validate_by(COMMANDS[name], composed(name, *NEEDED.get(name, [])))
 
 
-# What a builder gives by itself, or an earlier name of it.
+# Arguments that a builder passes itself, and earlier names of them.
 GIVEN = {"data": {"benchmark", "videos_apart"}, "dataset": {"on_error", "cache"}}
 
 

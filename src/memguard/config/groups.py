@@ -76,7 +76,7 @@ class DataSettings(Part):
 
 
 class TaskSettings(Settings):
-    """What the network does with the frames."""
+    """The task of the network: predict or reconstruct frames."""
 
     name: Literal["pred", "recon"] = Field(description="Predict the next frame, or reconstruct.")
     past: int = Field(ge=0, le=1000, description="Frames before the scored one.")
@@ -206,11 +206,11 @@ class TrainerSettings(Part):
     devices: Devices | None = Field(None, description="Devices of a machine.")
     num_nodes: FromOne | None = Field(None, description="Machines.")
     precision: Precision | None = Field(None, description="Numbers that the network computes in.")
-    limit_train_batches: Batches | None = Field(None, description="Of an epoch.")
-    limit_val_batches: Batches | None = Field(None, description="Of a validation.")
-    limit_test_batches: Batches | None = Field(None, description="Of a test.")
-    limit_predict_batches: Batches | None = Field(None, description="Of a prediction.")
-    overfit_batches: Batches | None = Field(None, description="The only ones to train on.")
+    limit_train_batches: Batches | None = Field(None, description="Batches of an epoch.")
+    limit_val_batches: Batches | None = Field(None, description="Batches of a validation.")
+    limit_test_batches: Batches | None = Field(None, description="Batches of a test.")
+    limit_predict_batches: Batches | None = Field(None, description="Batches of a prediction.")
+    overfit_batches: Batches | None = Field(None, description="Batches to overfit.")
     check_val_every_n_epoch: FromOne | None = Field(None, description="Epochs per validation.")
     num_sanity_val_steps: Annotated[int, Field(ge=-1)] | None = Field(
         None, description="Validation steps before the training."
@@ -219,15 +219,15 @@ class TrainerSettings(Part):
     accumulate_grad_batches: FromOne | None = Field(None, description="Batches per step.")
     gradient_clip_val: Weight | None = Field(None, description="Largest gradient.")
     gradient_clip_algorithm: Literal["norm", "value"] | None = Field(
-        None, description="What is clipped: the norm of all gradients, or each value."
+        None, description="Clip the norm of all gradients, or each value."
     )
-    reload_dataloaders_every_n_epochs: Count | None = Field(None, description="As it says.")
+    reload_dataloaders_every_n_epochs: Count | None = Field(None, description="Epochs per loader.")
     enable_checkpointing: bool | None = Field(None, description="Save checkpoints.")
     enable_progress_bar: bool | None = Field(None, description="Show a progress bar.")
     enable_model_summary: bool | None = Field(None, description="Print the layers.")
-    benchmark: bool | None = Field(None, description="Let cuDNN choose by trying.")
+    benchmark: bool | None = Field(None, description="Let cuDNN try algorithms.")
     inference_mode: bool | None = Field(None, description="Test without autograd.")
-    use_distributed_sampler: bool | None = Field(None, description="Leave it false.")
+    use_distributed_sampler: bool | None = Field(None, description="False: streams do it.")
     detect_anomaly: bool | None = Field(None, description="Find the operation of a NaN.")
     sync_batchnorm: bool | None = Field(None, description="Batch norm of the whole batch.")
     enable_autolog_hparams: bool | None = Field(None, description="Log settings.")

@@ -31,11 +31,11 @@ GLOBAL_GROUPS = ("experiment", "sweep")
 
 
 class Command(Settings):
-    """What a command's configuration holds.
+    """The configuration of a command.
 
     Attributes:
-        as_trained: Keys in which null, or no value, stands for the one of the checkpoint.
-        checks: Of values that do not go together.
+        as_trained: Keys in which null, or no value, keeps the value of the checkpoint.
+        checks: The checks of values that do not go together.
     """
 
     as_trained: ClassVar[frozenset[str]] = frozenset()
@@ -60,7 +60,7 @@ class Command(Settings):
 
 
 class DetectorSettings(Command, extra="ignore"):
-    """What every detector, dataset and trainer has, of a training or out of a checkpoint."""
+    """The settings of a detector, its dataset and trainer, of a training or in a checkpoint."""
 
     checks: ClassVar[tuple[Check, ...]] = (
         of.nearest_and_second_nearest,
@@ -87,7 +87,7 @@ DETECTOR = frozenset(DetectorSettings.model_fields)
 
 
 class RunSettings(DetectorSettings, extra="forbid"):
-    """What a training or a test has beside its detector."""
+    """The settings of a training or a test beside its detector."""
 
     checkpoint: FilePath | None = Field(description="To resume or to test: a run's last.ckpt.")
     optimized_metric: Text = Field(description="Metric that a sweep ranks by; more is better.")
@@ -97,7 +97,7 @@ class RunSettings(DetectorSettings, extra="forbid"):
 
 
 class TrainingSettings(RunSettings):
-    """What ``conf/train.yaml`` composes."""
+    """The configuration that ``conf/train.yaml`` composes."""
 
     checks = (
         *DetectorSettings.checks,
@@ -120,13 +120,13 @@ class TrainingSettings(RunSettings):
 
 
 class EvaluationSettings(RunSettings):
-    """What ``conf/evaluate.yaml`` composes: changes of a trained detector's settings."""
+    """Changes of a trained detector's settings, which ``conf/evaluate.yaml`` composes."""
 
     as_trained = DETECTOR
     checks = (known_objective,)
 
     baseline: Literal["previous_frame", "frame_difference"] | None = Field(
-        description="What to test in place of a checkpoint."
+        description="A baseline to test in place of a checkpoint."
     )
 
 
@@ -137,7 +137,7 @@ class AlarmSettings(Settings):
 
 
 class ScoreSettings(DetectorSettings, extra="forbid"):
-    """What ``conf/score.yaml`` composes: a video, and changes of a trained detector's settings."""
+    """A video and changes of a detector's settings, which ``conf/score.yaml`` composes."""
 
     as_trained = DETECTOR
     checks = ()
@@ -150,7 +150,7 @@ class ScoreSettings(DetectorSettings, extra="forbid"):
 
 
 class PrepareSettings(Command):
-    """What ``conf/prepare.yaml`` composes."""
+    """The configuration that ``conf/prepare.yaml`` composes."""
 
     dataset: DatasetSettings
     download: bool = Field(description="Whether to fetch the dataset first.")

@@ -69,8 +69,8 @@ class Words:
     """Words for values, in place of those that :func:`wanted` finds by itself.
 
     Attributes:
-        wanted: The whole description.
-        unit: What a number counts.
+        wanted: The whole description of a value.
+        unit: The unit of a number.
     """
 
     wanted: str = ""
