@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 import memguard
+from memguard.config.schema import (
+    EvaluationSettings,
+    PrepareSettings,
+    ScoreSettings,
+    TrainingSettings,
+    keys_of,
+)
+from memguard.config.trainer import option_names
 
+COMMANDS = (TrainingSettings, EvaluationSettings, ScoreSettings, PrepareSettings)
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     [
@@ -24,6 +33,22 @@ PAGES = sorted(
 def test_links_lead_somewhere(path: Path) -> None:
     for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text(encoding="utf-8")):
         assert (path.parent / link).exists(), link
+
+
+# A user's own class takes keys of its own, and a loss has terms of any name.
+OWN_KEYS = {"memory.share", "loss.gradient_difference.weight", "loss.ms_ssim.scales"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_settings_that_a_page_names_are_there(path: Path) -> None:
+    known = {key for settings in COMMANDS for key in keys_of(settings)}
+    known |= {f"trainer.{name}" for name in option_names()} | OWN_KEYS
+    groups = "|".join({key.partition(".")[0] for key in known if "." in key})
+    named = re.findall(
+        rf"(?<![\w./-])((?:{groups})(?:\.[a-z_]+)+)(?==|`)", path.read_text(encoding="utf-8")
+    )
+    files_and_classes = {name for name in named if name.endswith((".pth", "._target_"))}
+    assert set(named) - files_and_classes <= known
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +75,17 @@ def test_pages_of_the_site_load_nothing_from_elsewhere(site: Path) -> None:
         assert loading.findall(page.read_text(encoding="utf-8")) == [], page.name
     for sheet in site.rglob("*.css"):
         assert not re.search(r"url\([\"']?(?:https?:)?//", sheet.read_text(encoding="utf-8"))
+
+
+def test_each_setting_has_its_row(site: Path) -> None:
+    page = (site / "settings.html").read_text(encoding="utf-8")
+    rows = set(re.findall(r"<td><code>([\w.]+)</code></td>\s*<td>\S", page))
+    keys = {key for settings in COMMANDS for key in keys_of(settings)}
+    assert len(rows) > 80
+    assert rows <= keys
+    followers = {"data.past", "model.features", "paths.run_dir"}
+    assert followers <= keys - rows
+    assert {"memory.size", "trainer.max_epochs", "alarm.false_per_hour", "window"} <= rows
 
 
 def test_equations_are_mathml(site: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from memguard.config.compose import config_folder, register_resolvers
-from memguard.config.keys import unknown_key
+from memguard.config.keys import unknown_keys
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_an_unknown_key_is_refused_with_the_nearest(
     name: str, words: list[str], sentence: str
 ) -> None:
     register_resolvers()
-    assert unknown_key(name, config_folder(), words) == sentence
+    assert unknown_keys(name, config_folder(), words) == sentence
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,18 @@ def test_an_unknown_key_is_refused_with_the_nearest(
 )
 def test_known_keys_and_additions_pass(name: str, words: list[str]) -> None:
     register_resolvers()
-    assert unknown_key(name, config_folder(), words) is None
+    assert unknown_keys(name, config_folder(), words) is None
+
+
+def test_all_unknown_keys_are_reported_at_once() -> None:
+    register_resolvers()
+    words = ["sed=1", "model=mnad_tiny", "seed=1", "memory.sise=3"]
+    assert unknown_keys("train", config_folder(), words) == (
+        "The configuration has 2 problems:\n"
+        "sed is not known: did you mean seed?\n"
+        "memory.sise is not known: did you mean memory.size?"
+    )
+    words = ["experiment=demmo", "sweep=memory_sizes", "sed=1"]
+    assert str(unknown_keys("train", config_folder(), words)).count("did you mean") == 2
+    words = ["logger=null", "trainer=3", "sed=1"]
+    assert str(unknown_keys("train", config_folder(), words)).count("cannot work") == 2

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from memguard.config.keys import groups, unknown_key
+from memguard.config.keys import groups, unknown_keys
 from memguard.config.naming import job_name, run_name, sweep_name
 from memguard.config.trainer import open_trainer_group
 from memguard.distributed import alone_on_gpu, devices, nodes, on_gpu
@@ -111,8 +111,8 @@ def compose(overrides: Sequence[str] = (), command: str = "train") -> DictConfig
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        if sentence := unknown_key(command, config_folder(), overrides):
-            raise ConfigError(sentence)
+        if message := unknown_keys(command, config_folder(), overrides):
+            raise ConfigError(message)
         with initialize_config_dir(config_folder(), version_base="1.3"):
             return hydra.compose(command, list(overrides))
     except HydraException as error:

@@ -46,9 +46,16 @@ class DatasetSettings(Part):
 
     root: FilePath = Field(description="Folder of the videos.")
     name: Text = Field("", description="Name of a folder's dataset in tables and reports.")
-    labels: Text | None = Field(None, description="Which of several sets of labels; null: any.")
-    on_error: OnError = Field("raise", description="Videos that cannot be used: stop, or skip.")
-    cache: Cache = Field("none", description="Where decoded training frames are kept.")
+    labels: Text | None = Field(
+        None,
+        description="Name of a label set, where there are several; null: the one that is there.",
+    )
+    on_error: OnError = Field(
+        "raise", description="Stop at videos that cannot be used, or skip them."
+    )
+    cache: Cache = Field(
+        "none", description="Where decoded training frames are stored for the next epoch."
+    )
 
 
 class DataSettings(Part):
@@ -78,15 +85,17 @@ class DataSettings(Part):
 class TaskSettings(Settings):
     """The task of the network: predict or reconstruct frames."""
 
-    name: Literal["pred", "recon"] = Field(description="Predict the next frame, or reconstruct.")
+    name: Literal["pred", "recon"] = Field(
+        description="Predict a frame from those before it, or reconstruct it."
+    )
     past: int = Field(ge=0, le=1000, description="Frames before the scored one.")
-    skip_connections: bool = Field(True, description="Whether the decoder sees the encoder.")
+    skip_connections: bool = Field(True, description="Skip connections from encoder to decoder.")
 
 
 class ModelSettings(Part):
     """The autoencoder."""
 
-    width: int = Field(ge=1, le=2**9, description="Channels of its first layer.")
+    width: int = Field(ge=1, le=2**9, description="Channels of the first layer.")
     channels: Any = Field(None, description="Follows data.channels.")
     features: Any = Field(None, description="Follows memory.dim.")
     past: Any = Field(None, description="Follows task.past.")
@@ -140,10 +149,14 @@ class GuardSettings(Part):
 
     read = frozenset({"scope", "enabled"})
 
-    threshold: Literal["auto"] | Weight = Field(description="γ: frames below it update the memory.")
-    quantile: Share = Field(description="Quantile of held-out normal frames that auto takes.")
-    scope: Literal["dataset", "video"] = Field(description="Where the items begin afresh.")
-    enabled: bool = Field(description="Whether a test updates the memory.")
+    threshold: Literal["auto"] | Weight = Field(
+        description="γ: frames with a lower regular score update the memory."
+    )
+    quantile: Share = Field(description="The quantile over held-out normal frames that auto takes.")
+    scope: Literal["dataset", "video"] = Field(
+        description="Items are carried through the dataset, or reset for each video."
+    )
+    enabled: bool = Field(description="Update the memory in a test.")
 
 
 class ScoringSettings(Part):
@@ -151,7 +164,7 @@ class ScoringSettings(Part):
 
     read = frozenset({"weight"})
 
-    name: Literal["published", "shared_range", "patch"] = Field(description="The protocol.")
+    name: Literal["published", "shared_range", "patch"] = Field(description="The score of the run.")
     weight: Share = Field(description="λ, the weight of the PSNR term.")
     patch: Annotated[
         list[Annotated[float, Field(gt=0, le=1)]],
@@ -161,7 +174,7 @@ class ScoringSettings(Part):
     smoothing: Annotated[float, Field(ge=0, le=10**4), Words(unit="frames")] = Field(
         description="Standard deviation of the smoothing over time, frames."
     )
-    causal: bool = Field(description="Whether to smooth over the past alone.")
+    causal: bool = Field(description="Smooth over the past alone, as for a live camera.")
 
 
 class OptimizerSettings(Part, extra="allow"):
@@ -170,7 +183,7 @@ class OptimizerSettings(Part, extra="allow"):
     makers = ("torch.",)
 
     lr: Positive = Field(description="Learning rate at the first step.")
-    fused: bool | None = Field(None, description="Whether one kernel updates all weights.")
+    fused: bool | None = Field(None, description="Update all weights by one kernel.")
 
 
 Limit = Annotated[int, Field(ge=1)] | Annotated[int, Field(ge=-1, le=-1)]
@@ -197,40 +210,50 @@ class TrainerSettings(Part):
 
     makers = ("pytorch_lightning.", "lightning.")
 
-    max_epochs: Epochs | None = Field(None, description="Epochs of a training.")
-    max_steps: Steps | None = Field(None, description="Steps of a training.")
+    max_epochs: Epochs | None = Field(None, description="Epochs.")
+    max_steps: Steps | None = Field(None, description="Steps.")
     min_epochs: Count | None = Field(None, description="Epochs before it may stop early.")
     min_steps: Count | None = Field(None, description="Steps before it may stop early.")
-    max_time: Duration | None = Field(None, description="Time after which it stops.")
-    fast_dev_run: bool | Count | None = Field(None, description="Only try a few batches.")
-    devices: Devices | None = Field(None, description="Devices of a machine.")
+    max_time: Duration | None = Field(None, description="Time limit.")
+    fast_dev_run: bool | Count | None = Field(None, description="Try a few batches of each part.")
+    devices: Devices | None = Field(None, description="Devices per machine.")
     num_nodes: FromOne | None = Field(None, description="Machines.")
-    precision: Precision | None = Field(None, description="Numbers that the network computes in.")
-    limit_train_batches: Batches | None = Field(None, description="Batches of an epoch.")
-    limit_val_batches: Batches | None = Field(None, description="Batches of a validation.")
+    precision: Precision | None = Field(None, description="Number format of the computation.")
+    limit_train_batches: Batches | None = Field(None, description="Training batches per epoch.")
+    limit_val_batches: Batches | None = Field(None, description="Batches per validation.")
     limit_test_batches: Batches | None = Field(None, description="Batches of a test.")
     limit_predict_batches: Batches | None = Field(None, description="Batches of a prediction.")
-    overfit_batches: Batches | None = Field(None, description="Batches to overfit.")
+    overfit_batches: Batches | None = Field(None, description="Train on these batches alone.")
     check_val_every_n_epoch: FromOne | None = Field(None, description="Epochs per validation.")
     num_sanity_val_steps: Annotated[int, Field(ge=-1)] | None = Field(
-        None, description="Validation steps before the training."
+        None, description="Validation batches before the training."
     )
     log_every_n_steps: FromOne | None = Field(None, description="Steps per logged row.")
     accumulate_grad_batches: FromOne | None = Field(None, description="Batches per step.")
-    gradient_clip_val: Weight | None = Field(None, description="Largest gradient.")
+    gradient_clip_val: Weight | None = Field(None, description="Limit of the gradients.")
     gradient_clip_algorithm: Literal["norm", "value"] | None = Field(
         None, description="Clip the norm of all gradients, or each value."
     )
-    reload_dataloaders_every_n_epochs: Count | None = Field(None, description="Epochs per loader.")
+    reload_dataloaders_every_n_epochs: Count | None = Field(
+        None, description="Epochs that share an order of windows."
+    )
     enable_checkpointing: bool | None = Field(None, description="Save checkpoints.")
     enable_progress_bar: bool | None = Field(None, description="Show a progress bar.")
     enable_model_summary: bool | None = Field(None, description="Print the layers.")
-    benchmark: bool | None = Field(None, description="Let cuDNN try algorithms.")
+    benchmark: bool | None = Field(
+        None, description="Let cuDNN measure its algorithms and take the fastest."
+    )
     inference_mode: bool | None = Field(None, description="Test without autograd.")
-    use_distributed_sampler: bool | None = Field(None, description="False: streams do it.")
+    use_distributed_sampler: bool | None = Field(
+        None, description="Keep it false: the streams deal out their windows."
+    )
     detect_anomaly: bool | None = Field(None, description="Find the operation of a NaN.")
-    sync_batchnorm: bool | None = Field(None, description="Batch norm of the whole batch.")
-    enable_autolog_hparams: bool | None = Field(None, description="Log settings.")
+    sync_batchnorm: bool | None = Field(
+        None, description="Batch norm over the batches of all processes."
+    )
+    enable_autolog_hparams: bool | None = Field(
+        None, description="Log hyperparameters to Lightning's loggers."
+    )
 
     @classmethod
     def checks_key(cls, name: str, target: Any) -> bool:
@@ -249,20 +272,22 @@ class SafeCheckpointsSettings(Part, extra="allow"):
     """Checkpoints; other keys are options of Lightning's ModelCheckpoint."""
 
     every_minutes: Annotated[Weight, Words(unit="minutes")] = Field(
-        description="Minutes between checkpoints within an epoch; 0 saves none there."
+        description="Most minutes that a crash loses; 0 saves after each step."
     )
 
 
 class PseudoAUROCSettings(Part):
     """The validation against pseudo-anomalies."""
 
-    windows: int = Field(ge=1, le=10**6, description="Held-out windows, and as many of each kind.")
+    windows: int = Field(
+        ge=1, le=10**6, description="Held-out windows, and pseudo-anomalies of each kind."
+    )
 
 
 class TestEachEpochSettings(Part):
     """The test after each epoch."""
 
-    enabled: bool = Field(description="Whether to test after each epoch.")
+    enabled: bool = Field(description="Test after each epoch.")
 
 
 class HeldOutClipsSettings(Part):
@@ -302,7 +327,7 @@ class WandbSettings(Part, extra="allow"):
     """The logger of W&B; other keys are options of Lightning's WandbLogger."""
 
     mode: Literal["online", "offline", "disabled", "shared", "dryrun", "run"] = Field(
-        description="Whether a run is uploaded."
+        description="Upload the run, or keep it on disk."
     )
     settings: WandbOptions | None = None
 

@@ -1,7 +1,7 @@
 """Find a key or option that a command does not have, and name the nearest."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from memguard.config.sentences import unknown
+from memguard.config.sentences import listed, unknown
 from memguard.config.trainer import OURS, option_names
 
 # With these, a command may have another configuration.
@@ -35,8 +35,8 @@ def with_known_keys(name: str, folder: str) -> Callable[[Command], Command]:
     def checked(command: Command) -> Command:
         @wraps(command)
         def run() -> Any:
-            if sentence := unknown_key(name, folder, sys.argv[1:]):
-                sys.exit(sentence)
+            if message := unknown_keys(name, folder, sys.argv[1:]):
+                sys.exit(message)
             return command()
 
         return run
@@ -44,8 +44,8 @@ def with_known_keys(name: str, folder: str) -> Callable[[Command], Command]:
     return checked
 
 
-def unknown_key(name: str, folder: str, words: Sequence[str]) -> str | None:
-    """Find the first key of a command line that the command does not have.
+def unknown_keys(name: str, folder: str, words: Sequence[str]) -> str | None:
+    """Find the keys and options of a command line that the command does not have.
 
     Args:
         name: Of the command's configuration.
@@ -53,7 +53,8 @@ def unknown_key(name: str, folder: str, words: Sequence[str]) -> str | None:
         words: Of the command line.
 
     Returns:
-        A sentence with the nearest key; None where all are known, or Hydra has to say why not.
+        A sentence for each, with the nearest key; None where all are known, or Hydra has to say
+        why not.
     """
     if any(word.startswith(ELSEWHERE) for word in words):
         return None
@@ -61,24 +62,28 @@ def unknown_key(name: str, folder: str, words: Sequence[str]) -> str | None:
     try:
         overrides = OverridesParser.create().parse_overrides(settings)
         groups = [override for override in overrides if _chooses(override, Path(folder))]
-        for override in groups:
-            if sentence := _no_option(override, Path(folder)):
-                return sentence
+        if sentences := [s for s in (_no_option(group, Path(folder)) for group in groups) if s]:
+            return listed(sentences)
         with initialize_config_dir(folder, version_base="1.3"):
             config = compose(name, [_first_choice(override) for override in groups])
     except (HydraException, OmegaConfBaseException):
         return None
-    for override in groups:
-        if sentence := _unknown_option(override, Path(folder)):
-            return sentence
+    found = [_unknown_option(group, Path(folder)) for group in groups]
+    # An unknown option has no keys; those of its group are looked for when it is known.
+    if not any(found):
+        found = [
+            _unknown(config, override.key_or_group) for override in _changes(overrides, groups)
+        ]
+    sentences = [sentence for sentence in found if sentence]
+    return listed(sentences) if sentences else None
+
+
+def _changes(overrides: Sequence[Override], groups: Sequence[Override]) -> Iterator[Override]:
+    """Yield the overrides that change a value which is there already."""
     for override in overrides:
         adds = override.is_add() or override.is_force_add()
-        key = override.key_or_group
-        if adds or override in groups or key.startswith("hydra."):
-            continue
-        if sentence := _unknown(config, key):
-            return sentence
-    return None
+        if not adds and override not in groups and not override.key_or_group.startswith("hydra."):
+            yield override
 
 
 def _chooses(override: Override, folder: Path) -> bool:

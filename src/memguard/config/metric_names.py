@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from memguard.config.checks import reads
-from memguard.config.sentences import listed, unknown
+from memguard.config.sentences import unknown
 from memguard.config.trust import PARTS, TARGET
 from memguard.errors import ConfigError
 
@@ -63,8 +63,8 @@ def require_known_objective(config: DictConfig) -> None:
     Raises:
         ConfigError: The message names the nearest metric.
     """
-    if problems := list(known_objective.problems(config)):
-        raise ConfigError(listed(problems))
+    for problem in known_objective.problems(config):
+        raise ConfigError(problem.sentence)
 
 
 def _of_terms(loss: Any) -> Iterator[str]:

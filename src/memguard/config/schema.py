@@ -70,7 +70,7 @@ class DetectorSettings(Command, extra="ignore"):
     )
 
     seed: Seed = Field(description="Seed of weights, items and the order of windows.")
-    compile: bool = Field(description="Whether to compile the training step.")
+    compile: bool = Field(description="Compile the training step.")
     dataset: DatasetSettings | None = None  # whoever scores a stream has none
     data: DataSettings
     task: TaskSettings | None = None
@@ -89,7 +89,7 @@ DETECTOR = frozenset(DetectorSettings.model_fields)
 class RunSettings(DetectorSettings, extra="forbid"):
     """The settings of a training or a test beside its detector."""
 
-    checkpoint: FilePath | None = Field(description="To resume or to test: a run's last.ckpt.")
+    checkpoint: FilePath | None = Field(description="The last.ckpt of a run, to resume or to test.")
     optimized_metric: Text = Field(description="Metric that a sweep ranks by; more is better.")
     paths: PathsSettings
     logger: LoggerSettings | None = None
@@ -112,8 +112,10 @@ class TrainingSettings(RunSettings):
         known_monitors,
     )
 
-    weights: FilePath | None = Field(description="A checkpoint to begin with the weights of.")
-    test: bool = Field(description="Whether to test after the training.")
+    weights: FilePath | None = Field(
+        description="A checkpoint whose weights a new training begins with."
+    )
+    test: bool = Field(description="Test after the training.")
     batch_norm: Literal["measured", "running"] = Field(
         description="Statistics in a test: measured over all windows, or of the last batches."
     )
@@ -142,9 +144,9 @@ class ScoreSettings(DetectorSettings, extra="forbid"):
     as_trained = DETECTOR
     checks = ()
 
-    checkpoint: FilePath = Field(description="Of a training: its last.ckpt.")
+    checkpoint: FilePath = Field(description="The last.ckpt of a training.")
     video: str | int = Field(description="A file, a folder, a camera's address or number.")
-    annotate: bool = Field(description="Whether to write a video with the errors laid over.")
+    annotate: bool = Field(description="Write a video with the errors laid over the picture.")
     alarm: AlarmSettings
     paths: PathsSettings
 
@@ -153,7 +155,7 @@ class PrepareSettings(Command):
     """The configuration that ``conf/prepare.yaml`` composes."""
 
     dataset: DatasetSettings
-    download: bool = Field(description="Whether to fetch the dataset first.")
+    download: bool = Field(description="Download the dataset first.")
     window: int = Field(ge=1, le=10**4, description="Frames that a video must have at least.")
     paths: PathsSettings
 

@@ -20,18 +20,16 @@ class Problem(NamedTuple):
     sentence: str
 
 
-def listed(problems: Sequence[Problem]) -> str:
-    """Join problems: one is its sentence, several are counted and have a line each.
+def listed(sentences: Sequence[str]) -> str:
+    """Join sentences: one stands alone, several are counted and have a line each.
 
-    >>> print(listed([Problem(("a",), "a is not known."), Problem(("b",), "b is not set.")]))
+    >>> print(listed(["a is not known.", "b is not set."]))
     The configuration has 2 problems:
     a is not known.
     b is not set.
     """
-    sentences = [problem.sentence for problem in problems]
-    if len(sentences) > 1:
-        sentences.insert(0, f"The configuration has {len(problems)} problems:")
-    return "\n".join(sentences)
+    head = [f"The configuration has {len(sentences)} problems:"] if len(sentences) > 1 else []
+    return "\n".join([*head, *sentences])
 
 
 def shown(value: Any) -> str:
@@ -114,7 +112,7 @@ def _number(values: Mapping[str, Any]) -> str:
     if values["type"] == "integer":
         limits = {"at least": low, "at most": high}
         ends = [f"{end} {limit}" for end, limit in limits.items() if limit is not None]
-        return f"a whole number{of} of {' and '.join(ends)}"
+        return f"a whole number{of}" + (f" of {' and '.join(ends)}" if ends else "")
     if (above := values.get("exclusiveMinimum")) is not None:
         return f"a number{of} above {above:g}"
     if (below := values.get("exclusiveMaximum")) is not None:

@@ -50,4 +50,4 @@ def validate_training(config: DictConfig) -> None:
 
 def _refuse(problems: list[Problem]) -> None:
     if problems:
-        raise ConfigError(listed(problems))
+        raise ConfigError(listed([problem.sentence for problem in problems]))

@@ -140,10 +140,11 @@ def require_working(path: Path | None, config: DictConfig, requested: DictConfig
         ConfigError: A value of the command is.
     """
     problems = find_problems(DetectorSettings, config)
+    message = listed([problem.sentence for problem in problems])
     if path and not all(_is_requested(problem, requested) for problem in problems):
-        raise CheckpointError(f"{path}: {listed(problems)}")
+        raise CheckpointError(f"{path}: {message}")
     if problems:
-        raise ConfigError(listed(problems))
+        raise ConfigError(message)
 
 
 def _is_requested(problem: Problem, requested: DictConfig) -> bool:
