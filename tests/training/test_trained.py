@@ -1,0 +1,46 @@
+"""Trained detectors from checkpoints: settings that cannot work name the file they are from."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import memguard
+from memguard.errors import CheckpointError, ConfigError
+from memguard.training.checkpoints import CONFIG_KEY
+
+TRAINED = Path(__file__).with_name("before_the_rooms.ckpt")
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    """A checkpoint whose settings weight the PSNR by 7, of at most 1."""
+    saved = torch.load(TRAINED, weights_only=True)
+    saved[CONFIG_KEY]["scoring"]["weight"] = 7
+    torch.save(saved, tmp_path / "bad.ckpt")
+    return tmp_path / "bad.ckpt"
+
+
+def evaluate(checkpoint: Path, *overrides: str) -> None:
+    words = [f"checkpoint={checkpoint}", "dataset=folder", "dataset.root=nowhere", *overrides]
+    memguard.evaluate(memguard.compose(words, "evaluate"), checkpoint.parent / "test")
+
+
+def test_a_value_of_a_checkpoint_that_cannot_work_names_the_file(bad: Path) -> None:
+    sentence = rf"{bad}: scoring\.weight=7 cannot work"
+    with pytest.raises(CheckpointError, match=sentence):
+        evaluate(bad)
+    with pytest.raises(CheckpointError, match=sentence):
+        memguard.load(bad)
+
+
+def test_a_value_of_the_command_that_cannot_work_names_its_key_alone(bad: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\Ascoring\.weight=9 cannot work"):
+        evaluate(bad, "scoring.weight=9")
+    with pytest.raises(ConfigError, match=r"\Aguard\.threshold=-1 cannot work"):
+        evaluate(bad, "scoring.weight=0.5", "guard.threshold=-1")
+
+
+def test_a_value_of_the_command_replaces_that_of_the_checkpoint(bad: Path) -> None:
+    with pytest.raises(memguard.UserError, match="nowhere"):  # all settings can work
+        evaluate(bad, "scoring.weight=0.5")
