@@ -16,13 +16,19 @@ def written_whole(target: Path) -> Iterator[Path]:
     """Yield a path to write a file to, which takes the target's place once it is whole.
 
     Raises:
-        OSError: The target's folder cannot be written, or is full.
+        OSError: The target's folder cannot be written, or is full; it names the target.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=_scratch(os.getpid())) as scratch:
-        unfinished = Path(scratch) / target.name
-        yield unfinished
-        os.replace(unfinished, target)
+    prefix = _scratch(os.getpid())
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as scratch:
+            unfinished = Path(scratch) / target.name
+            yield unfinished
+            os.replace(unfinished, target)
+    except OSError as error:
+        if error.errno and (error.filename is None or prefix in str(error.filename)):
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        raise
 
 
 @contextmanager

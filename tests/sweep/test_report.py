@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from memguard.sweep.jobs import read_jobs
-from memguard.sweep.report import by_setting, shown_metrics, sweep_figures, write_table
+from memguard.sweep.report import (
+    by_setting,
+    shown_metrics,
+    sweep_figures,
+    write_report,
+    write_table,
+)
 from tests.sweep.conftest import job
 
 
@@ -60,6 +66,25 @@ def test_a_curve_has_the_means_and_every_run(tmp_path: Path) -> None:
     lines: list[list[Any]] = [list(map(list, zip(*line.get_data()))) for line in axes.lines]  # type: ignore[call-overload]  # noqa: B905
     assert lines[0] == [[5, pytest.approx(0.8)], [20, pytest.approx(0.6)]]
     assert sorted(point for line in lines[1:] for point in line) == [[5, 0.7], [5, 0.9], [20, 0.6]]
+
+
+@pytest.mark.parametrize("taken", ["sweep.csv", "figures"])
+def test_where_table_or_figures_cannot_be_written_the_ranking_is_printed(
+    taken: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for size, auroc in ((2, 0.625), (5, 0.875)):
+        job(tmp_path, str(size), [f"memory.size={size}"], auroc)
+    if taken == "figures":
+        (tmp_path / taken).touch()
+    else:
+        (tmp_path / taken).mkdir()
+    write_report(tmp_path, read_jobs(tmp_path), "test/auroc")
+    (message,) = caplog.messages
+    assert message.startswith(f"{tmp_path}/{taken}")
+    assert f"the same command with hydra.sweep.dir={tmp_path} writes table and figures" in message
+    printed = capsys.readouterr().out
+    assert printed.index("0.875") < printed.index("0.625")
+    assert (tmp_path / "sweep.csv").is_file() == (taken == "figures")
 
 
 def test_the_best_setting_ranks_first(tmp_path: Path) -> None:

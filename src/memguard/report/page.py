@@ -5,6 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from memguard.files import written_whole
 from memguard.report.plots.alarms import alarms
 from memguard.report.plots.curves import curve_lines, score_curves
 from memguard.report.plots.memory import item_galleries, item_plane
@@ -45,7 +46,8 @@ def write_report(
         provenance=provenance,
         test=_sections(tested) if tested else None,
     )
-    path.write_text(page, encoding="utf-8")
+    with written_whole(path) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
 
 
 def _sections(test: FinishedTest) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from memguard.errors import DataError, access_reported
+from memguard.files import written_whole
 from memguard.report.table import Cell, Table
 
 GZIP = b"\x1f\x8b"  # the first bytes of a compressed file
@@ -46,7 +47,10 @@ def write_scores(path: Path, frames: dict[str, Tensor], names: Sequence[str]) ->
         names: The names of the videos, by their numbers.
     """
     columns = [frames[name].tolist() for name in SCORE_COLUMNS]
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with (
+        written_whole(path) as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(SCORE_COLUMNS)
         for video, frame, *numbers, written, score, label in zip(*columns, strict=True):

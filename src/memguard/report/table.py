@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memguard.files import written_whole
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -74,7 +76,9 @@ class Table:
         return pd.DataFrame(self.rows, columns=self.columns)
 
     def write_csv(self, path: Path) -> None:
-        """Write a CSV file with a header."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
+        """Write a CSV file with a header, whole or not at all."""
+        with (
+            written_whole(path) as unfinished,
+            unfinished.open("w", newline="", encoding="utf-8") as file,
+        ):
             csv.writer(file).writerows([self.columns, *self.rows])

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,8 @@ def _attempt(config: DictConfig, work: Work, folder: Path) -> dict[str, float] |
     except Exception as error:
         sentence = f"{type(error).__name__}: {error}"
         log.exception("This job failed.")
-    failure.write_text(sentence + "\n", encoding="utf-8")
+    with suppress(OSError):  # on a full disk the log alone has the error, and the job is unfinished
+        failure.write_text(sentence + "\n", encoding="utf-8")
     return None
 
 

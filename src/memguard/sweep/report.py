@@ -17,6 +17,7 @@ from omegaconf import DictConfig, read_write
 from rich.console import Console
 from rich.table import Table
 
+from memguard.files import written_whole
 from memguard.sweep.jobs import Job, constant_keys, read_jobs, varied
 from memguard.sweep.plots import heat_maps, metric_curves, metric_ranking
 
@@ -113,12 +114,19 @@ def _report_finished_jobs(config: DictConfig) -> None:
 
 
 def write_report(folder: Path, jobs: Sequence[Job], optimized_metric: str) -> None:
-    """Write a sweep's table and figures, and print the ranking."""
-    write_table(folder / "sweep.csv", jobs)
+    """Write a sweep's table and figures, or warn that they cannot be; print the ranking."""
     names = shown_metrics(jobs, optimized_metric)
-    (folder / "figures").mkdir(exist_ok=True)
-    for name, figure in sweep_figures(jobs, names).items():
-        figure.savefig(folder / "figures" / f"{name}.png")
+    try:
+        write_table(folder / "sweep.csv", jobs)
+        for name, figure in sweep_figures(jobs, names).items():
+            with written_whole(folder / "figures" / f"{name}.png") as unfinished:
+                figure.savefig(unfinished)
+    except OSError as error:
+        log.warning(
+            "%s cannot be written (%s): make room on its disk or correct its folder's permissions; "
+            "the same command with hydra.sweep.dir=%s writes table and figures, and runs no "
+            "finished job again.", error.filename or folder, error.strerror, folder,
+        )  # fmt: skip
     print_ranking(jobs, names, folder)
 
 
@@ -132,7 +140,10 @@ def write_table(path: Path, jobs: Sequence[Job]) -> None:
     """Write a CSV file with a row per job: its varied settings, its status and its metrics."""
     keys = varied(jobs)
     names = sorted({name for job in jobs for name in job.metrics or {}})
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with (
+        written_whole(path) as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(["job", *keys, "status", *names, "minutes", "failure"])
         for job in jobs:
@@ -200,7 +211,7 @@ def print_ranking(jobs: Sequence[Job], names: Sequence[str], folder: Path) -> No
         if job.metrics is None:
             reason = f": {job.failure}" if job.failure else ""
             console.print(f"{job.folder.name} {job.status}{reason}", highlight=False)
-    for path in (folder / "sweep.csv", *sorted((folder / "figures").glob("*.png"))):
+    for path in (*folder.glob("sweep.csv"), *sorted((folder / "figures").glob("*.png"))):
         console.print(str(path), soft_wrap=True, highlight=False)
 
 

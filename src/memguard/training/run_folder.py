@@ -59,7 +59,7 @@ def write_run_folder(folder: Path, results: Results, loggers: Sequence[Logger]) 
         loggers: Those that keep files get the checkpoint and the scores.
 
     Raises:
-        DataError: A file cannot be written.
+        DataError: A file cannot be written; the summary is printed nevertheless.
     """
     try:
         _write(folder, results)
@@ -73,7 +73,8 @@ def write_run_folder(folder: Path, results: Results, loggers: Sequence[Logger]) 
             "results are not complete: make room on its disk, and test the newest checkpoint with "
             "memguard.evaluate."
         ) from error
-    print_summary(results.title, results.metrics, results.one_class, folder)
+    finally:
+        print_summary(results.title, results.metrics, results.one_class, folder)
 
 
 def _write(folder: Path, results: Results) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +39,20 @@ class FigureSink:
             figure: The figure.
             file: The file below ``figures/``, such as ``scores.png``.
         """
-        path = self.folder / "figures" / file
+        path, png = self.folder / "figures" / file, BytesIO()
+        figure.savefig(png, format="png")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(path) as unfinished:
-                figure.savefig(unfinished)
+                unfinished.write_bytes(png.getvalue())
         except OSError as error:
             _warn_of_unwritten(path, error)
-            return
-        step = trainer.global_step
+        picture, step = Image.open(png), trainer.global_step
         for logger in trainer.loggers:
             if isinstance(logger, ResilientWandbLogger):
-                logger.log_image(name, [str(path)], step=step)
+                logger.log_image(name, [picture], step=step)
             elif isinstance(logger, TensorBoardLogger):
-                picture = np.asarray(Image.open(path).convert("RGB"))
-                logger.experiment.add_image(name, picture, step, dataformats="HWC")
+                levels = np.asarray(picture.convert("RGB"))
+                logger.experiment.add_image(name, levels, step, dataformats="HWC")
 
     def table(self, trainer: pl.Trainer, name: str, table: Table) -> None:
         """Show a table; its file has the last part of its name.
@@ -107,8 +107,8 @@ class FigureSink:
 
 def _warn_of_unwritten(path: Path, error: OSError) -> None:
     log.warning(
-        "%s cannot be written (%s). The run continues without it: make room on its disk.",
-        path, error.strerror,
+        "%s cannot be written (%s). The run continues without it: make room on its disk or correct "
+        "its folder's permissions.", path, error.strerror,
     )  # fmt: skip
 
 
