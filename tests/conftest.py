@@ -19,11 +19,14 @@ from memguard.detection.detector import Detector
 from memguard.detection.guard import MemoryGuard
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.memory.mnad import Memory
+from memguard.model.schedules import Schedule, cosine
 from memguard.model.total_loss import TotalLoss, published_loss
 from memguard.scoring.protocols import ScoreConfig
 
 # Tests that a script runs in its background would hand down to commands that Ctrl-C is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+COSINE = Schedule(cosine)
 
 # A busy machine is no failure.
 settings.register_profile("memguard", deadline=None)
@@ -68,6 +71,7 @@ def small_detector(
     *,
     scoring: ScoreConfig | None = None,
     loss: TotalLoss | None = None,
+    schedule: Schedule | None = COSINE,
     compiled: bool = False,
 ) -> Detector:
     """A detector that trains and tests in moments, the same at each call, in evaluation mode."""
@@ -78,6 +82,7 @@ def small_detector(
         MemoryGuard(threshold=threshold, quantile=0.5, scope=scope, enabled=True),
         loss=loss or published_loss(compactness=0.1, separateness=0.1),
         optimizer=torch.optim.Adam,
+        schedule=schedule,
         scoring=scoring or ScoreConfig("published", 0.6, (0.25, 0.25), 1.0, causal=False),
         channels_last=False,
         compiled=compiled,

@@ -134,7 +134,7 @@ def test_gradients_are_clipped_beside_a_fused_optimiser(
         threads=0, holdout=0.25, seed=0,
     )  # fmt: skip
     detector, norm = small_detector().train(), GradientNorm()
-    detector._make_optimizer = partial(torch.optim.Adam, lr=1e-3, fused=fused)
+    detector.make_optimizer = partial(torch.optim.Adam, lr=1e-3, fused=fused)
     trainer = pl.Trainer(
         accelerator="cpu", precision=precision, gradient_clip_val=1e-3, max_steps=3, logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,

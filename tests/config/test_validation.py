@@ -55,6 +55,20 @@ def test_what_cannot_work_is_one_sentence_that_names_the_key(override: str, sent
     assert "\n" not in str(error.value)
 
 
+def test_only_a_schedule_that_needs_an_end_is_refused_without_one() -> None:
+    endless = ("trainer.max_epochs=-1", "model=mnad_small")
+    validate_training(composed("scheduler=none", *endless))
+    validate_training(composed("scheduler=step", *endless))
+    with pytest.raises(ConfigError, match=r"max_steps as well, or scheduler=none"):
+        validate_training(composed("scheduler=warmup_cosine", *endless))
+    steps = "+trainer.max_steps=5"
+    validate_training(composed(*endless, steps))
+    with pytest.raises(
+        ConfigError, match=r"set trainer\.max_epochs to a number, or scheduler=none"
+    ):
+        validate_training(composed(*endless, steps, "scheduler.interval=epoch"))
+
+
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [

@@ -2,14 +2,17 @@
 
 from functools import partial
 from math import cos, exp, pi
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader
 
 from memguard import scoring
@@ -18,6 +21,7 @@ from memguard.detection.alarm import Alarm
 from memguard.detection.detector import Detector
 from memguard.model.losses import gradient_difference_loss, ms_ssim_loss
 from memguard.model.memory.mnad import write
+from memguard.model.schedules import Schedule, cosine, warmup_cosine
 from memguard.model.total_loss import Term, TotalLoss, published_loss
 from memguard.scoring.protocols import ScoreConfig
 from tests.conftest import small_detector
@@ -262,6 +266,76 @@ def test_the_learning_rate_follows_a_cosine_step_by_step() -> None:
     expected = [1e-3 * (1 + cos(pi * step / 6)) / 2 for step in range(6)]
     assert rates.of_step == pytest.approx(expected)
     assert rates.left == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected", "left"),
+    [
+        (None, [1e-3] * 6, 1e-3),
+        (Schedule(cosine, interval="epoch"), [1e-3] * 3 + [5e-4] * 3, 0),
+        (Schedule(partial(StepLR, step_size=2)), [1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5], 1e-6),
+        (Schedule(partial(StepLR, step_size=1), "epoch"), [1e-3] * 3 + [1e-4] * 3, 1e-5),
+    ],
+)
+def test_a_schedule_takes_a_step_after_each_step_or_epoch(
+    schedule: Schedule | None, expected: list[float], left: float
+) -> None:
+    rates = Rates()
+    fit(small_detector(schedule=schedule), batches_of(*videos(2, 2, 2)), rates, epochs=2)
+    assert rates.of_step == pytest.approx(expected)
+    assert rates.left == pytest.approx(left, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Schedule(partial(warmup_cosine, warmup=0.4)),
+        Schedule(cosine, interval="epoch"),
+        Schedule(partial(StepLR, step_size=2)),
+    ],
+)
+def test_a_schedule_resumes_where_it_was(schedule: Schedule, tmp_path: Path) -> None:
+    def trainer(rates: Rates, *callbacks: pl.Callback) -> pl.Trainer:
+        return pl.Trainer(
+            accelerator="cpu", max_epochs=3, logger=False, callbacks=[rates, *callbacks],
+            enable_checkpointing=bool(callbacks), enable_progress_bar=False,
+            enable_model_summary=False,
+        )  # fmt: skip
+
+    data = DataLoader(batches_of(*videos(2, 2, 2)), batch_size=None)
+    whole, resumed = Rates(), Rates()
+    saving = pl.callbacks.ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1)
+    first, second = (small_detector(schedule=schedule).train() for _ in range(2))
+    trainer(whole, saving).fit(first, data)
+    trainer(resumed).fit(second, data, ckpt_path=tmp_path / "step=3.ckpt", weights_only=True)
+    assert len(whole.of_step) == 9
+    assert len(set(whole.of_step)) > 2
+    assert resumed.of_step == whole.of_step[3:]
+    assert resumed.left == whole.left
+    for weight, same in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(weight, same)
+
+
+@pytest.mark.parametrize("interval", ["step", "epoch"])
+def test_a_schedule_that_needs_an_end_is_refused_without_one(
+    interval: Literal["step", "epoch"],
+) -> None:
+    under_test = small_detector(schedule=Schedule(cosine, interval))
+    with pytest.raises(MisconfigurationException, match=rf"set trainer\.max_{interval}s, or"):
+        fit(under_test, batches_of(*videos(2)), epochs=-1)
+
+
+class AfterSteps(pl.Callback):
+    """Stop a training that has no end."""
+
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        trainer.should_stop = trainer.global_step >= 5
+
+
+def test_a_training_without_an_end_is_stopped_from_outside() -> None:
+    rates = Rates()
+    fit(small_detector(schedule=None), batches_of(*videos(2, 2)), rates, AfterSteps(), epochs=-1)
+    assert rates.of_step == [1e-3] * 5
 
 
 SMOOTHED = ScoreConfig("published", 0.6, (0.25, 0.5), smoothing=1.0, causal=False)

@@ -15,6 +15,7 @@ from memguard.detection.detector import Detector
 from memguard.errors import ConfigError
 from memguard.training.build import build, build_datamodule, build_detector, build_loss
 from memguard.training.buildable import OWN, require_buildable
+from memguard.training.experiment import _detector_to_train
 
 LOSSES = "memguard.model.losses"
 
@@ -130,6 +131,65 @@ def test_a_class_of_another_kind_is_refused_in_a_sentence(
     with pytest.raises(ConfigError, match=rf"^{group}.*{reason}") as error:
         build(group, config[group], trust, **({"benchmark": None} if group == "data" else {}))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kind", "settings"),
+    [
+        ([], "Adam", {"lr": 2e-4, "fused": True}),
+        (["optimizer=adamw", "task=recon"], "AdamW", {"lr": 2e-5, "weight_decay": 0.01}),
+        (["optimizer=sgd", "optimizer.lr=0.02"], "SGD", {"lr": 0.02, "momentum": 0.9}),
+    ],
+)
+def test_an_optimizer_is_an_option(
+    overrides: list[str], kind: str, settings: dict[str, Any]
+) -> None:
+    config = composed(*overrides, "model=mnad")
+    made = build("optimizer", config.optimizer)([torch.nn.Parameter(torch.zeros(1))])
+    assert type(made).__name__ == kind
+    assert made.defaults | settings == made.defaults
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "interval", "needs_end"),
+    [
+        ("cosine", "cosine", "step", True),
+        ("warmup_cosine", "warmup_cosine", "step", True),
+        ("step", "StepLR", "epoch", False),
+    ],
+)
+def test_a_schedule_is_an_option(name: str, function: str, interval: str, needs_end: bool) -> None:
+    schedule = built(f"scheduler={name}").schedule
+    assert schedule
+    assert (schedule.interval, schedule.needs_end) == (interval, needs_end)
+    assert schedule.make.func.__name__ == function  # type: ignore[attr-defined]
+    assert built(f"scheduler={name}", "scheduler.interval=epoch").schedule.interval == "epoch"  # type: ignore[union-attr]
+
+
+def test_none_leaves_the_learning_rate() -> None:
+    assert built("scheduler=none").schedule is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["scheduler.interval=batch"], r"^scheduler cannot work: interval=batch must be step or e"),
+        (
+            ["+scheduler.warmup=0.1"],
+            r"^scheduler\.warmup is nothing that .*cosine takes; it takes i",
+        ),
+        (["+scheduler.total_steps=9"], r"^scheduler\.total_steps is nothing"),
+        (["scheduler=warmup_cosine", "scheduler.warmup=1"], r"^scheduler cannot work: warmup=1"),
+        (["scheduler=step", "scheduler.gamma=x"], r"^scheduler cannot work: can't multiply"),
+        (["scheduler=step", "scheduler.step_size=0"], r"^scheduler cannot work: integer modulo by"),
+        (["optimizer=sgd", "optimizer.momentum=-1"], r"^optimizer cannot work: Invalid momentum"),
+    ],
+)
+def test_a_schedule_that_cannot_work_is_refused_before_the_data_is_read(
+    overrides: list[str], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        _detector_to_train(composed(*overrides))
 
 
 def test_a_number_is_the_weight_of_a_published_term_and_a_group_is_a_term() -> None:

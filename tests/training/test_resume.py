@@ -1,5 +1,6 @@
 """A training resumes under the settings that it began with, and under no others."""
 
+import warnings
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -34,7 +35,7 @@ def composed(*overrides: str) -> DictConfig:
 
 
 BEGUN = cache(composed)
-GROUPS = ("dataset", "task", "logger", "callbacks", "trainer", "scoring")
+GROUPS = ("optimizer", "scheduler", "dataset", "task", "logger", "callbacks", "trainer", "scoring")
 
 
 def changed(*overrides: str) -> DictConfig:
@@ -72,6 +73,10 @@ def checkpoint(tmp_path: Path) -> Path:
         ("optimizer.lr=5e-4", "0.001", "0.0005"),
         ("+optimizer.weight_decay=0.1", None, None),  # a setting that was not there
         ("optimizer._target_=torch.optim.SGD", "torch.optim.Adam", "torch.optim.SGD"),
+        ("optimizer=adamw", None, None),
+        ("scheduler=step", None, None),
+        ("scheduler=none", None, None),
+        ("scheduler.interval=epoch", "step", "epoch"),
         ("trainer.max_epochs=4", "2", "4"),
         ("trainer.max_epochs=1", "2", "1"),
         ("+trainer.max_steps=9", "-1", "9"),
@@ -154,6 +159,17 @@ def test_settings_that_decide_nothing_may_differ(checkpoint: Path, overrides: li
     require_resumable(checkpoint, changed(*overrides))
 
 
+def test_a_training_of_a_version_without_schedulers_had_a_cosine(checkpoint: Path) -> None:
+    held = torch.load(checkpoint, weights_only=True)
+    del held[CONFIG_KEY]["scheduler"]
+    torch.save(held, checkpoint)
+    require_resumable(checkpoint, changed())
+    with pytest.raises(
+        CheckpointError, match=r"scheduler\._target_=memguard.*cosine, now .*StepLR"
+    ):
+        require_resumable(checkpoint, changed("scheduler=step"))
+
+
 def test_an_option_that_a_training_had_may_not_be_left_out() -> None:
     trained = {"trainer": {"gradient_clip_val": 1.0}, "model": {"depth": 3, "extra": None}}
     now: dict[str, Any] = {"trainer": {}, "model": {}}
@@ -191,22 +207,34 @@ def test_checkpoint_and_weights_exclude_each_other() -> None:
         validate_training(changed("checkpoint=a.ckpt", "weights=b.ckpt"))
 
 
-def loaded(processes: int, checkpoint: dict[str, Any]) -> None:
-    trainer: Any = SimpleNamespace(ckpt_path="last.ckpt", world_size=processes)
+def loaded(processes: int, checkpoint: dict[str, Any], epochs: int = 9, steps: int = -1) -> None:
+    trainer: Any = SimpleNamespace(
+        ckpt_path="last.ckpt", world_size=processes, max_epochs=epochs, max_steps=steps
+    )
     RememberConfig(OmegaConf.create()).on_load_checkpoint(trainer, trainer, checkpoint)
 
 
+def taken(epochs: int, steps: int) -> dict[str, Any]:
+    """The part of a checkpoint that counts what its training has taken."""
+    progress = {"epoch_progress": {"current": {"processed": epochs}}}
+    return {"global_step": steps, "loops": {"fit_loop": progress}}
+
+
 def test_a_training_resumes_with_as_many_processes_as_before() -> None:
-    loaded(2, {PROCESSES_KEY: 2})
-    loaded(2, {})  # older
+    loaded(2, taken(1, 3) | {PROCESSES_KEY: 2})
+    loaded(2, taken(1, 3))  # older
     with pytest.raises(CheckpointError, match="trained by 4 processes, but this command runs as 2"):
-        loaded(2, {PROCESSES_KEY: 4})
+        loaded(2, taken(1, 3) | {PROCESSES_KEY: 4})
 
 
 def test_a_finished_training_says_so() -> None:
-    schedule = {"T_max": 8, "last_epoch": 8}
-    assert is_finished({"lr_schedulers": [schedule]})
-    assert not is_finished({"lr_schedulers": [schedule | {"last_epoch": 7}]})
-    assert not is_finished({})
-    with pytest.warns(UserWarning, match="The training of last.ckpt is finished"):
-        loaded(1, {"lr_schedulers": [schedule]})
+    assert is_finished(taken(2, 8), max_epochs=2, max_steps=-1)
+    assert is_finished(taken(1, 8), max_epochs=-1, max_steps=8)
+    assert is_finished(taken(1, 8), max_epochs=9, max_steps=8)
+    assert not is_finished(taken(1, 7), max_epochs=2, max_steps=8)
+    assert not is_finished(taken(99, 999), max_epochs=-1, max_steps=-1)
+    with pytest.warns(UserWarning, match=r"The training of last\.ckpt is finished"):
+        loaded(1, taken(2, 8), epochs=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded(1, taken(1, 4), epochs=2)

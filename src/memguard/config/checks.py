@@ -121,13 +121,22 @@ def _follows_task(key: str) -> Check:
 same_past = tuple(map(_follows_task, ("data.past", "model.past")))
 
 
-@reads("trainer.max_epochs", "trainer.max_steps")
-def limited_training(epochs: int | None, steps: int | None) -> Iterator[str]:
-    """Refuse a training without an end."""
-    if epochs in (None, -1) and steps in (None, -1):
+# Schedules that depend on the length of the training.
+NEED_END = ("memguard.model.schedules.cosine", "memguard.model.schedules.warmup_cosine")
+
+
+@reads("trainer.max_epochs", "trainer.max_steps", "scheduler._target_", "scheduler.interval")
+def limited_training(
+    epochs: int | None, steps: int | None, schedule: str | None, interval: str | None
+) -> Iterator[str]:
+    """Refuse a training without the end that its schedule needs."""
+    by_epochs = interval == "epoch"
+    endless = epochs in (None, -1) and (by_epochs or steps in (None, -1))
+    if endless and schedule in NEED_END:
+        remedy = "trainer.max_epochs to a number" if by_epochs else "trainer.max_steps as well"
         yield (
             f"trainer.max_epochs={shown(epochs)} cannot work by itself, as the learning rate comes "
-            "down to 0 over a number of steps: set trainer.max_steps as well."
+            f"down to 0 over the length of the training: set {remedy}, or scheduler=none."
         )
 
 

@@ -186,6 +186,20 @@ class OptimizerSettings(Part, extra="allow"):
     fused: bool | None = Field(None, description="Update all weights by one kernel.")
 
 
+class SchedulerSettings(Part, extra="allow"):
+    """The schedule of the learning rate; other keys are arguments of its function."""
+
+    makers = ("memguard.", "torch.")
+    read = frozenset({"interval"})
+
+    interval: Literal["step", "epoch"] = Field("step", description="When the rate changes.")
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0, description="Share of the steps that raise the rate."
+    )
+    step_size: FromOne = Field(1, description="Intervals between two changes.")
+    gamma: Positive = Field(1, description="Factor of a change.")
+
+
 Limit = Annotated[int, Field(ge=1)] | Annotated[int, Field(ge=-1, le=-1)]
 Epochs = Annotated[
     Limit, Words("a whole number of at least 1, or -1 for as many as trainer.max_steps takes")

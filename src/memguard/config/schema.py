@@ -19,6 +19,7 @@ from memguard.config.groups import (
     ModelSettings,
     OptimizerSettings,
     PathsSettings,
+    SchedulerSettings,
     ScoringSettings,
     TaskSettings,
     TrainerSettings,
@@ -80,6 +81,7 @@ class DetectorSettings(Command, extra="ignore"):
     guard: GuardSettings
     scoring: ScoringSettings
     optimizer: OptimizerSettings
+    scheduler: SchedulerSettings | None = None
     trainer: TrainerSettings
 
 

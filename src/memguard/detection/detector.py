@@ -3,17 +3,17 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from math import isnan
+from math import inf, isnan
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from pytorch_lightning.utilities.enums import GradClipAlgorithmType
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from memguard import scoring
 from memguard.data.clips.windows import ClipBatch
@@ -24,6 +24,7 @@ from memguard.detection.guarded_scoring import GuardedScoring
 from memguard.detection.lookahead import Lookahead, most_at_once
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.memory.mnad import Memory, MemoryRead, item_use, queries_per_item
+from memguard.model.schedules import Schedule
 from memguard.model.shapes import require_shapes
 from memguard.model.total_loss import TotalLoss
 from memguard.scoring.metrics import FrameTable
@@ -44,6 +45,7 @@ class Detector(FrameScorer):
         guard: Decides which test frames update the items.
         loss: The sum of terms that a training step minimises.
         optimizer: Builds the optimizer from the parameters.
+        schedule: Changes the learning rate; None leaves it as it is.
         scoring: Turns the values of a test into scores.
         channels_last: Store weights and frames with the channels innermost, which convolutions in
             bf16 need to be fast.
@@ -56,6 +58,7 @@ class Detector(FrameScorer):
         guarded_scoring: The test loop; :meth:`begin_test` builds it.
 
     Example:
+        >>> from memguard.model.schedules import cosine
         >>> from memguard.model.total_loss import published_loss
         >>> detector = Detector(
         ...     Autoencoder(channels=1, width=4, features=8, past=4, skip_connections=True),
@@ -63,6 +66,7 @@ class Detector(FrameScorer):
         ...     MemoryGuard(threshold=0.01, quantile=0.5, scope="dataset", enabled=True),
         ...     loss=published_loss(compactness=0.1, separateness=0.1),
         ...     optimizer=torch.optim.Adam,
+        ...     schedule=Schedule(cosine),
         ...     scoring=ScoreConfig("published", 0.6, (0.25, 0.25), smoothing=1.0, causal=False),
         ...     channels_last=False, compiled=False,
         ... )
@@ -83,6 +87,7 @@ class Detector(FrameScorer):
         *,
         loss: TotalLoss,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        schedule: Schedule | None,
         scoring: ScoreConfig,
         channels_last: bool,
         compiled: bool,
@@ -98,7 +103,8 @@ class Detector(FrameScorer):
         self.compiled = compiled
         self.begun_from_weights = False
         self.item_counts = torch.zeros(0)
-        self._make_optimizer = optimizer
+        self.make_optimizer = optimizer
+        self.schedule = schedule
         self._held_out = FrameTable(["psnr", "regular", "patch"])
         self.register_load_state_dict_post_hook(_leave_terms_as_built)
 
@@ -115,15 +121,34 @@ class Detector(FrameScorer):
         self.load_state_dict(self.state_dict() | weights)
         self.begun_from_weights = True
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Build the optimizer, with a cosine from the learning rate to 0 over all steps."""
-        optimizer = self._make_optimizer(self.autoencoder.parameters())
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = CosineAnnealingLR(optimizer, T_max=max(steps, 1))
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig | Optimizer:
+        """Build the optimizer, and the schedule of its learning rate.
+
+        Raises:
+            MisconfigurationException: If the schedule needs the end of a training that has none.
+        """
+        optimizer = self.make_optimizer(self.autoencoder.parameters())
+        if self.schedule is None:
+            return optimizer
+        steps = self._steps_of_schedule() if self.schedule.needs_end else 0
+        scheduler = self.schedule.begin(optimizer, steps)
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            "lr_scheduler": {"scheduler": scheduler, "interval": self.schedule.interval},
         }
+
+    def _steps_of_schedule(self) -> int:
+        assert self.schedule
+        steps = self.trainer.estimated_stepping_batches
+        if self.schedule.interval == "epoch":
+            steps = self.trainer.max_epochs or -1
+        if not 0 <= steps < inf:
+            raise MisconfigurationException(
+                f"the schedule goes to the end of the training, which has no number of "
+                f"{self.schedule.interval}s: set trainer.max_{self.schedule.interval}s, or "
+                "scheduler=none"
+            )
+        return int(steps)
 
     def configure_gradient_clipping(
         self,

@@ -17,8 +17,10 @@ from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.datasets.benchmark import Benchmark, LabelsMissingError
 from memguard.detection.detector import Detector
 from memguard.errors import CheckpointError, ConfigError, UserError
+from memguard.model.schedules import Schedule
 from memguard.model.total_loss import Term, TotalLoss
 from memguard.training.buildable import (
+    INTERVAL,
     KINDS,
     LOADING_KEYS,
     OWN,
@@ -29,6 +31,9 @@ from memguard.training.buildable import (
 from memguard.training.settings import MISSING
 
 log = logging.getLogger(__name__)
+
+# Made when a training begins, from what it has by then.
+LATER = ("optimizer", "scheduler")
 
 # The terms that a number alone stands for, their weight.
 PUBLISHED_TERMS = {
@@ -60,7 +65,7 @@ def build(group: str, settings: DictConfig, trust: Trust = NOBODY, **given: Any)
     with refused_by(group):
         # Called apart from Hydra, which would turn a benchmark into a configuration.
         make = partial(own, **arguments) if own else instantiate(settings, _partial_=True)
-        made = make if group == "optimizer" else make(**given)
+        made = make if group in LATER else make(**given)
     if not isinstance(made, kind := KINDS.get(group, object)):
         raise ConfigError(
             f"{group}.{TARGET}={tree.get(TARGET)} cannot work: it makes a {type(made).__name__}, "
@@ -144,6 +149,23 @@ def _term(key: str, node: Mapping[str, Any]) -> Term:
         return Term(made, node.get(WEIGHT, 1.0))
 
 
+def build_schedule(settings: DictConfig, trust: Trust = NOBODY) -> Schedule | None:
+    """Make the schedule of the learning rate; None without a function for it.
+
+    Args:
+        settings: The function as ``_target_``, its arguments, and ``interval``.
+        trust: Whose functions are used beside memguard's own.
+
+    Raises:
+        ConfigError: The function is not allowed, or does not take an argument.
+    """
+    if settings.get(TARGET) is None:
+        return None
+    own = OmegaConf.masked_copy(settings, [str(key) for key in settings if key != INTERVAL])
+    with refused_by("scheduler"):
+        return Schedule(build("scheduler", own, trust), settings.get(INTERVAL, "step"))
+
+
 def build_detector(config: DictConfig, trust: Trust = NOBODY) -> Detector:
     """Put the detector together, with weights and items as the seed has them.
 
@@ -157,6 +179,7 @@ def build_detector(config: DictConfig, trust: Trust = NOBODY) -> Detector:
         build("guard", config.guard, trust),
         loss=build_loss(config.loss, trust),
         optimizer=build("optimizer", config.optimizer, trust),
+        schedule=build_schedule(config.scheduler, trust),
         scoring=build("scoring", config.scoring, trust),
         # In 32 bits a CPU is slower so: experiments/benchmarks/README.md.
         channels_last="16" in str(config.trainer.precision),

@@ -23,6 +23,7 @@ from memguard.detection.guard import MemoryGuard
 from memguard.model import losses
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.memory.mnad import Memory
+from memguard.model.schedules import cosine, warmup_cosine
 from memguard.model.total_loss import READABLE
 from memguard.scoring.protocols import ScoreConfig
 from memguard.training.settings import MISSING
@@ -43,6 +44,18 @@ OPTIMIZERS = (
     "SGD",
 )
 
+# Those that are made from values alone.
+SCHEDULERS = (
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "ExponentialLR",
+    "LinearLR",
+    "MultiStepLR",
+    "OneCycleLR",
+    "PolynomialLR",
+    "StepLR",
+)
+
 # By key, the classes that settings may name without ``trust``.
 OWN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "model": {"memguard.model.autoencoder.Autoencoder": Autoencoder},
@@ -59,6 +72,14 @@ OWN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "memguard.data.datasets.ucsd.ped2": ped2,
     },
     "optimizer": {f"torch.optim.{name}": getattr(torch.optim, name) for name in OPTIMIZERS},
+    "scheduler": {
+        "memguard.model.schedules.cosine": cosine,
+        "memguard.model.schedules.warmup_cosine": warmup_cosine,
+        **{
+            f"torch.optim.lr_scheduler.{name}": getattr(torch.optim.lr_scheduler, name)
+            for name in SCHEDULERS
+        },
+    },
 }
 
 # The classes that a term of the loss may be.
@@ -91,13 +112,20 @@ KINDS: Mapping[str, type] = {
 }
 
 # Arguments that a builder gives by itself.
-GIVEN = {"data": ("benchmark", "videos_apart"), "optimizer": ("params",)}
+GIVEN = {
+    "data": ("benchmark", "videos_apart"),
+    "optimizer": ("params",),
+    "scheduler": ("optimizer", "total_steps"),
+}
+
+# Settings of a dataset that say how to read its files, in any layout.
+LOADING_KEYS = ("on_error", "cache")
 
 # A setting of each term of the loss, beside its function's own.
 WEIGHT = "weight"
 
-# Settings of a dataset that say how to read its files, in any layout.
-LOADING_KEYS = ("on_error", "cache")
+# A setting of each schedule, beside its function's own.
+INTERVAL = "interval"
 
 
 def require_buildable(settings: Mapping[str, Any], trust: Trust) -> None:
@@ -125,7 +153,7 @@ def _require_arguments(key: str, node: Mapping[str, Any], own: Callable[..., Any
     of_term = key.startswith("loss.")
     given = READABLE if of_term else GIVEN.get(key, ())
     taken = set(inspect.signature(own).parameters).difference(given)
-    taken |= {WEIGHT} if of_term else set()
+    taken |= {WEIGHT} if of_term else {INTERVAL} if key == "scheduler" else set()
     others = (*INSTRUCTIONS, *(LOADING_KEYS if key == "dataset" else ()))
     for name, value in node.items():
         if name in others:

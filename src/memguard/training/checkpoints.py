@@ -18,6 +18,7 @@ from memguard.config.sentences import shown
 from memguard.config.trust import NOBODY, NotTrustedError, Trust, trust_of
 from memguard.errors import CheckpointError, UserError
 from memguard.training.buildable import require_buildable
+from memguard.training.moved import FIXED
 from memguard.training.resume import SHAPE_KEYS, decides, differences, is_finished, refusal
 from memguard.training.settings import (
     GROUPS,
@@ -86,10 +87,10 @@ class RememberConfig(pl.Callback):
                 f"each adds data.batch_size windows to a step. Resume with {shown(before)}, or "
                 f"begin a new training from its weights: weights={path} instead of checkpoint."
             )
-        if is_finished(checkpoint):
+        if is_finished(checkpoint, trainer.max_epochs, trainer.max_steps):
             pl.utilities.rank_zero_warn(
-                f"The training of {path} is finished: no step of its schedule is left, and nothing "
-                f"is trained. weights={path} instead of checkpoint begins a new training from it."
+                f"The training of {path} is finished: no step of it is left, and nothing is "
+                f"trained. weights={path} instead of checkpoint begins a new training from it."
             )
 
 
@@ -205,7 +206,7 @@ def read_checkpoint(
         require_buildable(settings, trust)
     except (NotPlainError, NotTrustedError) as error:
         raise CheckpointError(f"{path}: {error}.") from None
-    known = {group: value for group, value in settings.items() if group in GROUPS}
+    known = FIXED | {group: value for group, value in settings.items() if group in GROUPS}
     return checkpoint | {CONFIG_KEY: known, UNKNOWN_KEY: unknown}
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from omegaconf import DictConfig
 from rich.console import Console
 
 from memguard.config.compose import published_settings
 from memguard.config.schema import EvaluationSettings, PrepareSettings
-from memguard.config.trainer import misconfiguration_reported, refused_by
+from memguard.config.trainer import misconfiguration_reported
 from memguard.config.trust import Trust, trust_of
 from memguard.config.validation import validate_by, validate_training
 from memguard.data.clips.datamodule import ClipDataModule
@@ -45,7 +44,7 @@ from memguard.training.run_folder import Results, write_run_folder
 from memguard.training.settings import plain_settings, read_settings
 from memguard.training.trained import as_trained, filled_detector, require_working
 from memguard.training.trainer import build_trainer, training_callbacks
-from memguard.training.trial import require_working_step
+from memguard.training.trial import require_working_optimizer, require_working_step
 
 log = logging.getLogger(__name__)
 
@@ -185,8 +184,7 @@ def _detector_to_train(config: DictConfig) -> Detector:
     """Build the detector that a training begins with, new or with the weights of another."""
     trust = trust_of(config)
     detector = build_detector(config, trust)
-    with refused_by("optimizer"):  # torch checks its settings once it has parameters
-        build("optimizer", config.optimizer, trust)([torch.nn.Parameter(torch.zeros(1))])
+    require_working_optimizer(detector)
     require_working_step(detector, config)
     if config.weights:
         detector.begin_from(read_weights(Path(config.weights), config))

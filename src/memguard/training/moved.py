@@ -1,4 +1,4 @@
-"""Classes that have moved: checkpoints and configurations of earlier versions name old places."""
+"""Settings of earlier versions: places of classes that have moved, and groups that were fixed."""
 
 from typing import Any
 
@@ -34,6 +34,9 @@ MOVED = {
     "memguard.data.layouts.shanghaitech": "memguard.data.datasets.shanghaitech.shanghaitech",
     "memguard.data.layouts.street": "memguard.data.datasets.street.street",
 }
+
+# Groups of settings that earlier checkpoints lack, as each training had them.
+FIXED = {"scheduler": {"_target_": "memguard.model.schedules.cosine", "interval": "step"}}
 
 
 def present_place(value: Any) -> Any:

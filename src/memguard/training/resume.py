@@ -103,10 +103,18 @@ def refusal(path: object, found: list[Difference]) -> str:
     )
 
 
-def is_finished(checkpoint: Mapping[str, Any]) -> bool:
-    """Return whether the training of a checkpoint has taken all steps of its schedule."""
-    schedules = checkpoint.get("lr_schedulers", [])
-    return bool(schedules) and all(s["last_epoch"] >= s.get("T_max", 0) > 0 for s in schedules)
+def is_finished(checkpoint: Mapping[str, Any], max_epochs: int | None, max_steps: int) -> bool:
+    """Return whether the training of a checkpoint has taken all its steps.
+
+    Args:
+        checkpoint: As Lightning saves it.
+        max_epochs: Of the trainer; −1 for no limit.
+        max_steps: Of the trainer; −1 for no limit.
+    """
+    # An epoch that is saved at its end is processed, and not yet completed.
+    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    in_epochs = max_epochs not in (None, -1) and epochs >= max_epochs
+    return in_epochs or 0 <= max_steps <= checkpoint["global_step"]
 
 
 def _leaves(tree: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:

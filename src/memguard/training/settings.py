@@ -26,6 +26,7 @@ GROUPS = (
     "data",
     "dataset",
     "optimizer",
+    "scheduler",
     "trainer",
     "batch_norm",
     "compile",

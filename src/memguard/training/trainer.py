@@ -1,10 +1,11 @@
 """Build Lightning's trainer, with the configured loggers and callbacks."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytorch_lightning as pl
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Timer
 
 from memguard.config.trainer import options, refused_by, require_accelerator, switched_off
@@ -62,9 +63,11 @@ def _configured(config: DictConfig) -> Iterator[pl.Callback]:
 
 def training_callbacks(config: DictConfig) -> Iterator[pl.Callback]:
     """Build the callbacks that every training needs; those that find its end come first."""
-    if config.trainer.get("max_time") is not None:
+    limit = config.trainer.get("max_time")
+    if limit is not None:
         with refused_by("trainer.max_time"):
-            yield Timer(options(config)["max_time"])
+            parts: Any = OmegaConf.to_container(limit) if OmegaConf.is_config(limit) else limit
+            yield Timer(parts)
     yield WholeEnd()
     yield Survivor()
     yield RememberConfig(config)

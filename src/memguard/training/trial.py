@@ -1,5 +1,6 @@
-"""Try the step of a training before its data is prepared."""
+"""Try the parts of a training before its data is prepared."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,9 @@ from omegaconf import DictConfig
 from memguard.config.trainer import refused_by
 from memguard.detection.detector import Detector
 from memguard.errors import ConfigError
+
+# Some milliseconds, and more than most schedules wait for their next change.
+SCHEDULED_STEPS = 1000
 
 
 @torch.no_grad()
@@ -47,10 +51,26 @@ def require_working_step(detector: Detector, config: DictConfig) -> None:
     detector.train(training)
 
 
+def require_working_optimizer(detector: Detector) -> None:
+    """Build the optimizer, and take steps of its schedule: torch checks some settings late.
+
+    Raises:
+        ConfigError: A setting of the optimizer or of the scheduler cannot work.
+    """
+    with _unfit_reported("optimizer"):
+        optimizer = detector.make_optimizer([torch.nn.Parameter(torch.zeros(1))])
+    if detector.schedule:
+        with _unfit_reported("scheduler"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*before `optimizer.step.*")  # nothing is trained
+            scheduler = detector.schedule.begin(optimizer, SCHEDULED_STEPS)
+            for _ in range(SCHEDULED_STEPS):
+                scheduler.step()
+
+
 @contextmanager
 def _unfit_reported(key: str) -> Iterator[None]:
     with refused_by(key):
         try:
             yield
-        except RuntimeError as error:  # torch's, of shapes
+        except (RuntimeError, ArithmeticError) as error:  # torch's
             raise ValueError(str(error).splitlines()[0]) from error

@@ -213,11 +213,12 @@ class MeasuredNorm(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Warn where something ended the training early, which was not known at its last step."""
         done, planned = trainer.current_epoch, planned_epochs(trainer)
+        of_planned = "" if planned == -1 else f" of {planned}"
         if trainer.global_step != self._measured_after:
             pl.utilities.rank_zero_warn(
-                f"The training was ended after {done} of {planned} epochs. Batch norm was not "
-                "measured, and tests with the statistics of its last batches; nor had the learning "
-                f"rate come down to 0. trainer.max_epochs={done} trains as long to its end."
+                f"The training was ended after {done}{of_planned} epochs. Batch norm was not "
+                "measured, and tests with the statistics of its last batches; nor was this the end "
+                f"of its schedule. trainer.max_epochs={done} trains as long to its end."
             )
 
 

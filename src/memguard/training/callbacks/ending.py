@@ -5,7 +5,7 @@ that each training has to end in the same way, whichever of its limits is reache
 """
 
 import logging
-from math import ceil
+from math import ceil, inf
 
 import pytorch_lightning as pl
 
@@ -76,12 +76,12 @@ class WholeEnd(pl.Callback):
         trainer.fit_loop.epoch_loop.min_steps = None
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Warn where the time ran out before the learning rate had come down to 0."""
-        planned = int(trainer.estimated_stepping_batches)
-        if trainer.global_step < planned and _time_is_up(trainer):
+        """Warn where the time ran out before the end that the training was planned with."""
+        planned = trainer.estimated_stepping_batches
+        if trainer.global_step < planned < inf and _time_is_up(trainer):
             pl.utilities.rank_zero_warn(
                 f"trainer.max_time ended the training after {trainer.global_step} of {planned} "
-                "steps, before the learning rate had come down to 0: trainer.max_steps="
+                "steps, before the end of its schedule: trainer.max_steps="
                 f"{trainer.global_step} trains as long to the end of its schedule."
             )
 
