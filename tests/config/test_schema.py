@@ -285,8 +285,19 @@ def test_a_value_that_follows_another_does_not_repeat_its_fault() -> None:
         "seed=-1 cannot work: it must be a whole number of at least 0 and at most 4294967295."
     ]
     assert len(problems("seed=-1", "data.seed=-2")) == 2
+    unset = ["my.steps is not set: add my.steps=… to the command."]
+    assert problems("+my.steps=???", "trainer.max_steps=${my.steps}") == unset
+    assert problems("+my.steps=???", "memory.dim=${my.steps}") == unset
     assert problems("dataset=folder") == [
         "dataset.root is not set: add dataset.root=… to the command."
+    ]
+
+
+def test_a_list_or_a_callback_that_leads_nowhere_is_one_problem() -> None:
+    lost = "Interpolation key 'nowhere' not found"
+    assert problems("scoring.patch=['${nowhere}',0.1]") == [f"scoring.patch.0 cannot work: {lost}."]
+    assert problems("+callbacks.mine.monitor='${nowhere}'") == [
+        f"callbacks.mine.monitor cannot work: {lost}."
     ]
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -28,21 +28,37 @@ def find_problems(command: type[Command], config: DictConfig) -> list[Problem]:
         config: Composed for that command.
     """
     texts = _texts(config)
-    found = {problem.keys[0]: problem for problem in find_unresolved(config)}
+    unresolved = list(_unresolved(config, texts))
+    found = {problem.keys[0]: problem for problem in unresolved}
+
+    def is_readable(key: str) -> bool:
+        holes = any(_lies_in(problem.keys[0], key) for problem in unresolved)
+        return not holes and not _is_at_fault(key, found)
+
     for problem in _impossible(command, config, texts):
-        if not _is_at_fault(problem.keys[0], found):
+        if is_readable(problem.keys[0]):
             found[problem.keys[0]] = problem
-    # A reference to a setting that is at fault repeats that fault.
-    problems = [
+    problems = _without_echoes(found, texts)
+    for check in command.checks:
+        if all(map(is_readable, check.keys)):
+            problems += check.problems(config)
+    places = list(texts)
+    return sorted(problems, key=lambda problem: _place(problem.keys[0], places))
+
+
+def find_unresolved(config: DictConfig) -> list[Problem]:
+    """Find values that are not set, and interpolations that lead nowhere."""
+    texts = _texts(config)
+    return _without_echoes({p.keys[0]: p for p in _unresolved(config, texts)}, texts)
+
+
+def _without_echoes(found: Mapping[str, Problem], texts: Mapping[str, Any]) -> list[Problem]:
+    """Leave out values that refer to another one at fault: they repeat its fault."""
+    return [
         problem
         for key, problem in found.items()
         if not any(_is_at_fault(other, found) for other in _references(texts.get(key)))
     ]
-    for check in command.checks:
-        if not any(_is_at_fault(key, found) for key in check.keys):
-            problems += check.problems(config)
-    places = list(texts)
-    return sorted(problems, key=lambda problem: _place(problem.keys[0], places))
 
 
 def _is_at_fault(key: str, faults: Iterable[str]) -> bool:
@@ -79,17 +95,14 @@ def _references(text: Any) -> list[str]:
     return REFERENCE.findall(text) if isinstance(text, str) else []
 
 
-def find_unresolved(config: DictConfig) -> Iterator[Problem]:
-    """Find values that are not set, and interpolations that lead nowhere."""
-    for key, text in _texts(config).items():
+def _unresolved(config: DictConfig, texts: Mapping[str, Any]) -> Iterator[Problem]:
+    for key, text in texts.items():
         if text == UNSET:
             key = key.removesuffix(f".{TARGET}")  # what a group's choice sets
             yield Problem((key,), f"{key} is not set: add {key}=… to the command.")
         elif isinstance(text, str) and "${" in text:
             try:
                 OmegaConf.select(config, key)
-            except InterpolationToMissingValueError:
-                continue  # what it refers to is reported
             except OmegaConfBaseException as error:
                 yield Problem((key,), f"{key} cannot work: {_first_line(error)}.")
 
@@ -111,7 +124,7 @@ def _impossible(
 
 
 class _Reader:
-    """Gives pydantic the values of a configuration, and makes problems of what it finds.
+    """Read the values that the models check, and turn the errors of pydantic into problems.
 
     Args:
         command: The models.
@@ -142,10 +155,10 @@ class _Reader:
             if inner and isinstance(value, DictConfig):
                 yield name, dict(self._values(inner, f"{key}."))
             elif value is not None or not self._is_as_trained(key):
-                yield name, _plain(value)
+                yield name, self._plain(value) if OmegaConf.is_config(value) else value
 
     def problem(self, fault: ErrorDetails) -> Iterator[Problem]:
-        """Say it of an error of pydantic, unless the key may be there, or may be left out."""
+        """Turn an error of pydantic into a problem, unless the key may be there or be left out."""
         settings: type[Settings] = self._command
         group = ""
         for name in map(str, fault["loc"]):
@@ -171,6 +184,11 @@ class _Reader:
             return OmegaConf.select(self._config, key) if key else self._config
         return None
 
+    def _plain(self, value: Any) -> Any:
+        with suppress(OmegaConfBaseException):
+            return OmegaConf.to_container(value, resolve=True)
+        return None
+
     def _is_as_trained(self, key: str) -> bool:
         return key.partition(".")[0] in self._command.as_trained
 
@@ -185,10 +203,6 @@ class _Reader:
         others = (text for place, text in self._texts.items() if not _lies_in(place, key))
         referred = any(isinstance(text, str) and reference.search(text) for text in others)
         return referred and not issubclass(settings, Part)
-
-
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 @cache

@@ -14,7 +14,7 @@ def require_complete(config: DictConfig) -> None:
     Raises:
         ConfigError: The message names the keys.
     """
-    _refuse(list(find_unresolved(config)))
+    _refuse(find_unresolved(config))
 
 
 def validate_by(command: type[Command], config: DictConfig) -> None:
