@@ -394,8 +394,8 @@ def options(group: str) -> list[str]:
 
 
 GROUPS = (
-    *("callbacks", "dataset", "guard", "logger", "loss", "memory", "model", "scoring", "task"),
-    "trainer",
+    *("callbacks", "dataset", "guard", "logger", "loss", "memory", "model", "optimizer"),
+    *("scheduler", "scoring", "task", "trainer"),
 )
 # One of each group at once, until each has had its turn.
 TOGETHER = [

@@ -22,9 +22,9 @@ from memguard.config.groups import (
     SchedulerSettings,
     ScoringSettings,
     TaskSettings,
-    TrainerSettings,
 )
 from memguard.config.metric_names import known_monitors, known_objective
+from memguard.config.trainer import TrainerSettings
 from memguard.config.values import FilePath, Packages, Positive, Seed, Settings, Text, group_of
 
 # Groups of which every option begins with "# @package _global_".

@@ -1,19 +1,30 @@
-"""Options of Lightning's trainer, and errors that name their key."""
+"""Options of Lightning's trainer: their values, and errors that name their key."""
 
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytorch_lightning as pl
 from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
+from pydantic import Field
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 
+from memguard.config.sentences import Words, unknown
+from memguard.config.values import (
+    Count,
+    Exact,
+    FromOne,
+    Part,
+    Share,
+    Text,
+    Weight,
+)
 from memguard.errors import ConfigError, UserError
 
 # Set by memguard itself, each with the key to use instead.
@@ -24,6 +35,8 @@ OURS = {
     "default_root_dir": "set hydra.run.dir",
     "barebones": "memguard needs what it leaves out; use logger=none",
 }
+
+MOST_PROCESSES = 1024  # on one machine; on CPUs Lightning starts any number
 
 
 def open_trainer_group() -> None:
@@ -36,6 +49,88 @@ def option_names() -> tuple[str, ...]:
     """Name the options of Lightning's trainer, without those that memguard sets."""
     names = inspect.signature(pl.Trainer.__init__).parameters
     return tuple(name for name in names if name != "self" and name not in OURS)
+
+
+Limit = Annotated[int, Field(ge=1)] | Annotated[int, Field(ge=-1, le=-1)]
+Epochs = Annotated[
+    Limit, Words("a whole number of at least 1, or -1 for as many as trainer.max_steps takes")
+]
+Steps = Annotated[Limit, Words("a whole number of at least 1, or -1 for no limit")]
+Batches = Annotated[Count | Share, Words("a number of batches, or a share of them from 0 to 1")]
+# Below 1, Lightning knows which accelerators take it.
+Devices = Annotated[
+    Annotated[int, Field(le=MOST_PROCESSES)] | str | list[int],
+    Words(f"auto, a whole number of at most {MOST_PROCESSES}, or a list of GPUs"),
+]
+Precision = Annotated[
+    Literal["32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16", 32, 16],
+    Exact,
+    Words("32-true, bf16-mixed or 16-mixed"),
+]
+Duration = Annotated[Text | dict[str, Any], Words("DD:HH:MM:SS, days to seconds")]
+
+
+class TrainerSettings(Part):
+    """Options of Lightning's trainer; those that are not listed are checked by Lightning."""
+
+    makers = ("pytorch_lightning.", "lightning.")
+
+    max_epochs: Epochs | None = Field(None, description="Epochs.")
+    max_steps: Steps | None = Field(None, description="Steps.")
+    min_epochs: Count | None = Field(None, description="Epochs before it may stop early.")
+    min_steps: Count | None = Field(None, description="Steps before it may stop early.")
+    max_time: Duration | None = Field(None, description="Time limit.")
+    fast_dev_run: bool | Count | None = Field(None, description="Try a few batches of each part.")
+    devices: Devices | None = Field(None, description="Devices per machine.")
+    num_nodes: FromOne | None = Field(None, description="Machines.")
+    precision: Precision | None = Field(None, description="Number format of the computation.")
+    limit_train_batches: Batches | None = Field(None, description="Training batches per epoch.")
+    limit_val_batches: Batches | None = Field(None, description="Batches per validation.")
+    limit_test_batches: Batches | None = Field(None, description="Batches of a test.")
+    limit_predict_batches: Batches | None = Field(None, description="Batches of a prediction.")
+    overfit_batches: Batches | None = Field(None, description="Train on these batches alone.")
+    check_val_every_n_epoch: FromOne | None = Field(None, description="Epochs per validation.")
+    num_sanity_val_steps: Annotated[int, Field(ge=-1)] | None = Field(
+        None, description="Validation batches before the training."
+    )
+    log_every_n_steps: FromOne | None = Field(None, description="Steps per logged row.")
+    accumulate_grad_batches: FromOne | None = Field(None, description="Batches per step.")
+    gradient_clip_val: Weight | None = Field(None, description="Limit of the gradients.")
+    gradient_clip_algorithm: Literal["norm", "value"] | None = Field(
+        None, description="Clip the norm of all gradients, or each value."
+    )
+    reload_dataloaders_every_n_epochs: Count | None = Field(
+        None, description="Epochs that share an order of windows."
+    )
+    enable_checkpointing: bool | None = Field(None, description="Save checkpoints.")
+    enable_progress_bar: bool | None = Field(None, description="Show a progress bar.")
+    enable_model_summary: bool | None = Field(None, description="Print the layers.")
+    benchmark: bool | None = Field(
+        None, description="Let cuDNN measure its algorithms and take the fastest."
+    )
+    inference_mode: bool | None = Field(None, description="Test without autograd.")
+    use_distributed_sampler: bool | None = Field(
+        None, description="Keep it false: the streams deal out their windows."
+    )
+    detect_anomaly: bool | None = Field(None, description="Find the operation of a NaN.")
+    sync_batchnorm: bool | None = Field(
+        None, description="Batch norm over the batches of all processes."
+    )
+    enable_autolog_hparams: bool | None = Field(
+        None, description="Log hyperparameters to Lightning's loggers."
+    )
+
+    @classmethod
+    def checks_key(cls, name: str, target: Any) -> bool:
+        """Return True for the options that memguard knows, and for all of Lightning's trainer."""
+        return name in cls.model_fields or super().checks_key(name, target)
+
+    @classmethod
+    def refuse_key(cls, group: str, name: str, value: Any) -> str | None:
+        """Refuse options that Lightning's trainer does not take, or that memguard sets."""
+        if name in OURS:
+            return f"{group}{name} cannot be set: {OURS[name]}." if value is not None else None
+        return None if name in option_names() else unknown(group, name, option_names())
 
 
 def options(config: DictConfig) -> dict[str, Any]:
