@@ -55,6 +55,10 @@ def test_what_cannot_work_is_one_sentence_that_names_the_key(override: str, sent
     assert "\n" not in str(error.value)
 
 
+def test_the_frame_of_another_network_follows_its_own_stride() -> None:
+    validate(composed("model=mnad_small", "data.frame_size=100", "model._target_=my_pkg.Net"))
+
+
 def test_only_a_schedule_that_needs_an_end_is_refused_without_one() -> None:
     endless = ("trainer.max_epochs=-1", "model=mnad_small")
     validate_training(composed("scheduler=none", *endless))

@@ -58,7 +58,8 @@ def home(tmp_path: Path) -> Path:
         write_video(tmp_path / f"{name}.mp4", moving_square(24))
     write_video(tmp_path / "door.mp4", moving_square(24, seed=3))
     assert write_files(EXTEND, tmp_path) == [
-        *["my_pkg/parts.py"] * 3, "my_conf/loss/dark.yaml", *["my_pkg/parts.py"] * 3,
+        "my_pkg/parts.py", "my_conf/model/patches.yaml", *["my_pkg/parts.py"] * 2,
+        "my_conf/loss/dark.yaml", *["my_pkg/parts.py"] * 3,
         "my_conf/experiment/mine.yaml", "train_door.py",
     ]  # fmt: skip
     return tmp_path
@@ -68,6 +69,11 @@ def small(words: list[str], folder: str, *more: str) -> tuple[str, list[str]]:
     """Shrink a training."""
     where = f"hydra.{'sweep' if '-m' in words else 'run'}.dir=runs/{folder}"
     return "train", [*words, *SMALL, *more, where]
+
+
+def without_width(command: tuple[str, list[str]]) -> tuple[str, list[str]]:
+    """Leave out the setting of memguard's network that another one does not have."""
+    return command[0], [word for word in command[1] if word != "model.width=4"]
 
 
 def of_run(words: list[str], folder: Path) -> list[str]:
@@ -101,8 +107,9 @@ def test_commands_of_the_readme_and_of_the_page_extend_run(home: Path) -> None:
     assert sweep[-2:] == ["memory.size=5,10,20", "seed=0,1,2"]
     assert memory == ["memory._target_=my_pkg.SlowMemory"]
     *parts, mine = commands(EXTEND, "train")
-    settings = (home / "my_conf" / "experiment" / "mine.yaml").read_text()
-    assert len(parts) == 7
+    files = ("experiment/mine.yaml", "model/patches.yaml")
+    settings = "".join((home / "my_conf" / file).read_text() for file in files)
+    assert len(parts) == 8
     *own, shipped = sorted(parts, key=lambda overrides: overrides[0].startswith("loss=["))
     for overrides in own:  # mine is all of them together
         names = [word.partition("=")[2] for word in overrides if "=" in word]
@@ -114,7 +121,7 @@ def test_commands_of_the_readme_and_of_the_page_extend_run(home: Path) -> None:
         small([*sweep[:-2], "memory.size=5,10", "seed=0"], "sweep", *UNTESTED),
         small(camera, "camera", *UNTESTED),
         small(shipped, "shipped", *UNTESTED, "model=mnad_tiny", "data.frame_size=48"),
-        small(mine, "mine", "data.holdout=0.5"),
+        without_width(small(mine, "mine", "data.holdout=0.5")),
         variables=variables,
     )
     require_success(trained)

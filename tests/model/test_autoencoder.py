@@ -24,6 +24,12 @@ def test_the_published_sizes(past: int, skip_connections: bool, millions: float)
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
 
 
+def test_the_network_names_its_features_and_its_stride() -> None:
+    model = small(past=4, skip_connections=True)
+    features, _ = model.encoder(torch.zeros(1, 4, 48, 64))
+    assert features.shape == (1, model.features, 48 // model.stride, 64 // model.stride)
+
+
 def test_the_query_map_is_an_eighth_and_may_be_negative() -> None:
     features, skips = small(past=4, skip_connections=True).encoder(torch.randn(2, 4, 64, 48))
     assert features.shape == (2, 32, 8, 6)

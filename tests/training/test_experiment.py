@@ -267,3 +267,32 @@ def test_a_term_of_ones_own_that_reads_something_else_is_refused() -> None:
     config = OmegaConf.create({"loss": own})
     with pytest.raises(ConfigError, match=r"^loss\.rounded cannot work: it reads input, but"):
         build_loss(config.loss, trust_of(config))
+
+
+class Net(torch.nn.Module):
+    """A network that takes less and more than the published one."""
+
+    def __init__(self, features: int, depth: int = 2) -> None:
+        super().__init__()
+        self.took = features, depth
+
+
+class Everything(torch.nn.Module):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        self.took = settings
+
+
+def test_a_network_of_ones_own_is_given_what_it_takes_of_the_published_settings() -> None:
+    config = composed(f"model._target_={__name__}.Net", "+model.depth=5")
+    assert build("model", config.model, trust_of(config)).took == (8, 5)
+    config = composed(f"model._target_={__name__}.Everything")
+    assert set(build("model", config.model, trust_of(config)).took) == {
+        "channels", "width", "features", "past", "skip_connections",
+    }  # fmt: skip
+
+
+def test_a_setting_that_no_network_takes_is_refused() -> None:
+    config = composed(f"model._target_={__name__}.Net", "+model.deptj=5")
+    with pytest.raises(ConfigError, match=r"^model cannot work: .*unexpected .*deptj"):
+        build("model", config.model, trust_of(config))

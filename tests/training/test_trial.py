@@ -61,6 +61,31 @@ def test_a_network_that_makes_other_frames_is_refused() -> None:
         require_working_step(detector, config)
 
 
+def test_features_that_differ_from_the_items_name_both() -> None:
+    config = composed("model.features=16")
+    sentence = r"^model .* 16 features, but .*items have length 8: set memory\.dim=16\.$"
+    with pytest.raises(ConfigError, match=sentence):
+        require_working_step(build_detector(config), config)
+
+
+def test_the_stride_of_a_network_divides_the_frame() -> None:
+    config = composed()
+    detector = build_detector(config)
+    detector.autoencoder.stride = 12
+    sentence = r"^data\.frame_size=32 .* multiple of 12, the stride of Autoencoder"
+    with pytest.raises(ConfigError, match=sentence):
+        require_working_step(detector, config)
+
+
+@pytest.mark.parametrize("name", ["features", "stride"])
+def test_a_network_names_its_features_and_stride(name: str) -> None:
+    config = composed()
+    detector = build_detector(config)
+    delattr(detector.autoencoder, name)
+    with pytest.raises(ConfigError, match=rf"^model cannot work: Autoencoder has no {name}; give"):
+        require_working_step(detector, config)
+
+
 def test_a_term_that_is_no_single_number_is_refused() -> None:
     config = composed()
     detector = build_detector(config)

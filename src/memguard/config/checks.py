@@ -59,6 +59,16 @@ def _weight(term: Any) -> float:
     return 0 if isinstance(term, DictConfig) else term
 
 
+@reads("data.frame_size", "model._target_")
+def halved_three_times(size: int, model: str | None) -> Iterator[str]:
+    """Refuse frames that the published encoder cannot halve; another network has a stride."""
+    if size % 8 and str(model).startswith("memguard."):
+        yield (
+            f"data.frame_size={size} cannot work: it must be a multiple of 8, in pixels, as the "
+            "encoder halves it three times."
+        )
+
+
 @reads("compile", "trainer.devices", "trainer.num_nodes")
 def compiled_alone(compiled: bool, devices: Any, nodes: int | None) -> Iterator[str]:
     """Refuse to compile a training of several processes."""

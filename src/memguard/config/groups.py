@@ -61,11 +61,9 @@ class DataSettings(Part):
 
     cache_dir: Any = Field(None, description="Follows paths.cache_dir.")
     past: Any = Field(None, description="Follows task.past.")
-    frame_size: Annotated[
-        int,
-        Field(ge=8, le=2**12, multiple_of=8),
-        Words("a multiple of 8, in pixels, as the encoder halves it three times"),
-    ] = Field(description="Side of the square that frames are resized to, pixels.")
+    frame_size: Annotated[int, Field(ge=8, le=2**12), Words(unit="pixels")] = Field(
+        description="Side of the square that frames are resized to, pixels."
+    )
     channels: Annotated[Literal[1, 3], Exact, Words("1 (grey) or 3 (RGB)")] = Field(
         description="1 for grey, 3 for RGB."
     )

@@ -4,8 +4,45 @@ Source: Park, Noh, Ham, "Learning Memory-guided Normality for Anomaly Detection"
 section 3.1 and its supplement.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
+
+STRIDE = 8  # of three poolings
+
+
+class Network(Protocol):
+    """The contract of an encoder and decoder; the memory between them is a module of its own.
+
+    Attributes:
+        features: C, the channels of the query map, equal to the memory's ``dim``.
+        stride: The sides of frames are multiples of it.
+    """
+
+    features: int
+    stride: int
+
+    def encoder(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Encode frames.
+
+        Args:
+            frames: (B, max(past, 1)·channels, H, W), values in [−1, 1].
+
+        Returns:
+            The features (B, C, H', W'), and any skips that the decoder takes.
+        """
+
+    def decoder(self, fused: Tensor, skips: list[Tensor]) -> Tensor:
+        """Decode a frame.
+
+        Args:
+            fused: (B, 2C, H', W'), the queries and the items read for them.
+            skips: As the encoder returns them.
+
+        Returns:
+            (B, channels, H, W), values in [−1, 1].
+        """
 
 
 def with_batch_norm(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
@@ -137,6 +174,10 @@ class Autoencoder(nn.Module):
         past: Number of past frames in the input: 4 predict the next frame, 0 reconstruct a frame.
         skip_connections: See :class:`Decoder`.
 
+    Attributes:
+        features: Channels C of the query map.
+        stride: 8, how often the query map is smaller than the frame.
+
     Example:
         >>> import torch
         >>> model = Autoencoder(channels=1, width=8, features=64, past=4, skip_connections=True)
@@ -151,5 +192,6 @@ class Autoencoder(nn.Module):
         self, *, channels: int, width: int, features: int, past: int, skip_connections: bool
     ) -> None:
         super().__init__()
+        self.features, self.stride = features, STRIDE
         self.encoder = Encoder(max(past, 1) * channels, width, features)
         self.decoder = Decoder(channels, width, features, skip_connections=skip_connections)

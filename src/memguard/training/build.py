@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +17,7 @@ from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.datasets.benchmark import Benchmark, LabelsMissingError
 from memguard.detection.detector import Detector
 from memguard.errors import CheckpointError, ConfigError, UserError
+from memguard.model.autoencoder import Autoencoder
 from memguard.model.schedules import Schedule
 from memguard.model.total_loss import Term, TotalLoss
 from memguard.training.buildable import (
@@ -64,7 +65,7 @@ def build(group: str, settings: DictConfig, trust: Trust = NOBODY, **given: Any)
     arguments = {name: value for name, value in tree.items() if name not in INSTRUCTIONS}
     with refused_by(group):
         # Called apart from Hydra, which would turn a benchmark into a configuration.
-        make = partial(own, **arguments) if own else instantiate(settings, _partial_=True)
+        make = partial(own, **arguments) if own else _of_ones_own(group, settings)
         made = make if group in LATER else make(**given)
     if not isinstance(made, kind := KINDS.get(group, object)):
         raise ConfigError(
@@ -72,6 +73,24 @@ def build(group: str, settings: DictConfig, trust: Trust = NOBODY, **given: Any)
             f"but {group} must be a {kind.__name__}."
         )
     return made
+
+
+def _of_ones_own(group: str, settings: DictConfig) -> Callable[..., Any]:
+    """Give a class of the user's own its arguments.
+
+    A network that is named alone, ``model._target_=my_pkg.Net``, finds the settings of the
+    published one in its group, and is given those that it takes.
+    """
+    make = cast(Callable[..., Any], instantiate(settings, _partial_=True))
+    kind = getattr(make, "func", None)
+    if group != "model" or not (isinstance(kind, type) and issubclass(kind, torch.nn.Module)):
+        return make
+    taken = inspect.signature(kind).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken):
+        return make
+    left_out = {*inspect.signature(Autoencoder).parameters} - {each.name for each in taken}
+    arguments = cast(partial[Any], make).keywords.items()
+    return partial(kind, **{name: value for name, value in arguments if name not in left_out})
 
 
 def build_datamodule(

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from memguard.config.trainer import refused_by
 from memguard.detection.detector import Detector
 from memguard.errors import ConfigError
+from memguard.model.autoencoder import Network
 
 # Some milliseconds, and more than most schedules wait for their next change.
 SCHEDULED_STEPS = 1000
@@ -29,6 +30,7 @@ def require_working_step(detector: Detector, config: DictConfig) -> None:
         ConfigError: The network, the memory and the frames do not fit, or a term of the loss does
             not fit them.
     """
+    _require_same_sizes(detector, config)
     data, items = config.data, detector.memory.items
     shape = (1, config.task.past + 1, data.channels, data.frame_size, data.frame_size)
     frames, target = detector.split(torch.zeros(shape, dtype=torch.uint8))
@@ -49,6 +51,26 @@ def require_working_step(detector: Detector, config: DictConfig) -> None:
             "single number: take its mean."
         )
     detector.train(training)
+
+
+def _require_same_sizes(detector: Detector, config: DictConfig) -> None:
+    network, size = detector.autoencoder, config.data.frame_size
+    for name in Network.__annotations__:
+        if not isinstance(getattr(network, name, None), int):
+            raise ConfigError(
+                f"model cannot work: {type(network).__name__} has no {name}; give it features, the "
+                "channels of its encoder's output, and stride, which divides the side of a frame."
+            )
+    if network.features != (length := detector.memory.items.shape[-1]):
+        raise ConfigError(
+            f"model cannot work: its encoder has {network.features} features, but the memory's "
+            f"items have length {length}: set memory.dim={network.features}."
+        )
+    if size % network.stride:
+        raise ConfigError(
+            f"data.frame_size={size} cannot work: it must be a multiple of {network.stride}, the "
+            f"stride of {type(network).__name__}."
+        )
 
 
 def require_working_optimizer(detector: Detector) -> None:
