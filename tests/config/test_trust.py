@@ -366,7 +366,7 @@ def test_a_class_of_ones_own_loads_only_where_its_package_is_trusted(own: Path) 
             memguard.load(own, trust=trust)
         assert "my_pkg" not in sys.modules
     for trust in ("my_pkg", ["other", "my_pkg.nets"]):
-        detector = memguard.load(own, trust=trust)._detector
+        detector = memguard.load(own, trust=trust).detector
         assert (type(detector.autoencoder).__name__, detector.autoencoder.part.size) == ("Net", 7)
 
 

@@ -44,3 +44,22 @@ def test_a_value_of_the_command_that_cannot_work_names_its_key_alone(bad: Path) 
 def test_a_value_of_the_command_replaces_that_of_the_checkpoint(bad: Path) -> None:
     with pytest.raises(memguard.UserError, match="nowhere"):  # all settings can work
         evaluate(bad, "scoring.weight=0.5")
+
+
+def test_a_detector_loads_as_lightning_modules_do() -> None:
+    detector = memguard.Detector.load_from_checkpoint(str(TRAINED), map_location="cpu")
+    assert not detector.training
+    saved = torch.load(TRAINED, weights_only=True)["state_dict"]
+    assert saved.keys() == detector.state_dict().keys()
+    for name, value in detector.state_dict().items():
+        assert torch.equal(value, saved[name]), name
+    output, target = detector.predict(torch.zeros(1, 5, 1, 32, 32, dtype=torch.uint8))
+    assert output.shape == target.shape == (1, 1, 32, 32)
+    with pytest.raises(CheckpointError, match=r"There is no checkpoint nowhere\.ckpt"):
+        memguard.Detector.load_from_checkpoint("nowhere.ckpt")
+
+
+def test_loading_gives_the_detector() -> None:
+    detector = memguard.load(TRAINED).detector
+    assert isinstance(detector, memguard.Detector)
+    assert detector.memory.items.shape == (3, 8)

@@ -1,17 +1,18 @@
 """The detector: train encoder, memory and decoder together, and validate them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from math import inf, isnan
-from typing import Any, NamedTuple
+from importlib import import_module
+from math import isnan
+from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from pytorch_lightning.utilities.enums import GradClipAlgorithmType
-from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -22,6 +23,7 @@ from memguard.detection.frame_scorer import FrameScorer, RememberedFrames
 from memguard.detection.guard import MemoryGuard
 from memguard.detection.guarded_scoring import GuardedScoring
 from memguard.detection.lookahead import Lookahead, most_at_once
+from memguard.detection.optimisation import Step, scheduled
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.memory.mnad import Memory, MemoryRead, item_use, queries_per_item
 from memguard.model.schedules import Schedule
@@ -108,6 +110,29 @@ class Detector(FrameScorer):
         self._held_out = FrameTable(["psnr", "regular", "patch"])
         self.register_load_state_dict_post_hook(_leave_terms_as_built)
 
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: Path | str,
+        map_location: torch.device | str | None = None,
+        *,
+        trust: str | Sequence[str] = (),
+    ) -> "Detector":
+        """Load a trained detector; its checkpoint says what it is made of.
+
+        Args:
+            checkpoint_path: The ``checkpoints/last.ckpt`` of a training run.
+            map_location: The device to move it to.
+            trust: Packages of your own whose classes the checkpoint may name.
+
+        Raises:
+            CheckpointError: If the file cannot be read, or names other classes.
+        """
+        # Building from a configuration is above this room: the import waits for the call.
+        trained = import_module("memguard.training.trained")
+        detector: Detector = trained.restored_detector(Path(checkpoint_path), trust)
+        return detector if map_location is None else detector.to(map_location)
+
     def begin_from(self, learned: Mapping[str, Tensor]) -> None:
         """Load the weights and items of another training.
 
@@ -121,34 +146,14 @@ class Detector(FrameScorer):
         self.load_state_dict(self.state_dict() | weights)
         self.begun_from_weights = True
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig | Optimizer:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer, and the schedule of its learning rate.
 
         Raises:
             MisconfigurationException: If the schedule needs the end of a training that has none.
         """
         optimizer = self.make_optimizer(self.autoencoder.parameters())
-        if self.schedule is None:
-            return optimizer
-        steps = self._steps_of_schedule() if self.schedule.needs_end else 0
-        scheduler = self.schedule.begin(optimizer, steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": self.schedule.interval},
-        }
-
-    def _steps_of_schedule(self) -> int:
-        assert self.schedule
-        steps = self.trainer.estimated_stepping_batches
-        if self.schedule.interval == "epoch":
-            steps = self.trainer.max_epochs or -1
-        if not 0 <= steps < inf:
-            raise MisconfigurationException(
-                f"the schedule goes to the end of the training, which has no number of "
-                f"{self.schedule.interval}s: set trainer.max_{self.schedule.interval}s, or "
-                "scheduler=none"
-            )
-        return int(steps)
+        return scheduled(optimizer, self.schedule, self.trainer)
 
     def configure_gradient_clipping(
         self,
@@ -225,14 +230,14 @@ class Detector(FrameScorer):
             self._log(step)
         return step.loss
 
-    def _log(self, step: "Step") -> None:
+    def _log(self, step: Step) -> None:
         shown = {"loss": step.loss, "psnr": step.metrics["train/psnr"]}
         self.log_dict(shown, prog_bar=True, logger=False)
         self.log_dict(step.metrics, sync_dist=True)
         # Lightning would copy a number to the device, and wait for it.
         self.log("train/lr", torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"]))
 
-    def learn(self, clips: Tensor) -> "Step":
+    def learn(self, clips: Tensor) -> Step:
         """Compute the losses of windows, and update the memory; the caller runs the backward pass.
 
         No line waits for the device, which keeps a GPU busy.
@@ -245,7 +250,7 @@ class Detector(FrameScorer):
         return step
 
     @cached_property
-    def _losses(self) -> Callable[[Tensor, Tensor], "Step"]:
+    def _losses(self) -> Callable[[Tensor, Tensor], Step]:
         if not self.compiled:
             return self.losses
         losses = torch.compile(self.losses, fullgraph=True, mode="reduce-overhead")
@@ -253,7 +258,7 @@ class Detector(FrameScorer):
         items_read = self.memory.items.clone()
         return lambda clips, items: losses(clips, items_read.copy_(items))
 
-    def losses(self, clips: Tensor, items: Tensor) -> "Step":
+    def losses(self, clips: Tensor, items: Tensor) -> Step:
         """Predict the last frame of windows, and compute the losses.
 
         Args:
@@ -358,24 +363,6 @@ class Detector(FrameScorer):
             f"The guard let {some} into the memory: {why}. The regular scores go from "
             f"{regular.min():.4g} to {regular.max():.4g}: set guard.threshold to {remedy}."
         )
-
-
-class Step(NamedTuple):
-    """The result of a training step.
-
-    Attributes:
-        loss: The total loss.
-        metrics: The values to log, tensors on the device.
-        query: (B, K, C), unit rows, without gradient.
-        similarity: (B, K, M), the cosine of each query with each item.
-        item_counts: (M,), the number of queries nearest to each item.
-    """
-
-    loss: Tensor
-    metrics: dict[str, Tensor]
-    query: Tensor
-    similarity: Tensor
-    item_counts: Tensor
 
 
 def _leave_terms_as_built(_detector: nn.Module, unfit: Any) -> None:

@@ -32,6 +32,7 @@ class LiveScorer:
         config: The configuration of its training.
 
     Attributes:
+        detector: The detector, on its device.
         alarm: The detector's alarm, which gives the level of events.
 
     Example:
@@ -47,11 +48,11 @@ class LiveScorer:
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
         fabric = Fabric(accelerator=trainer.accelerator, precision=trainer.precision, devices=1)
         self._precision = fabric.autocast
-        self._detector = detector.to(fabric.device).eval()
+        self.detector = detector.to(fabric.device).eval()
         self._size, self._channels = config.data.frame_size, config.data.channels
         self._length = config.task.past + 1
         self.alarm = detector.alarm
-        self._detector.begin_test()
+        self.detector.begin_test()
         self._videos = 0
 
     def watch(self, stream: Stream) -> Iterator[ScoredPicture]:
@@ -62,13 +63,13 @@ class LiveScorer:
         self._videos += 1
         read, is_scored = 0, False
         past = torch.empty(0)
-        smoother = CausalSmoother(self._detector.scoring.smoothing)
+        smoother = CausalSmoother(self.detector.scoring.smoothing)
         for pictures in stream:
             stored = pictures.rgb.permute(0, 2, 3, 1).numpy()
             frames = fit(stored, frame_size=self._size, channels=self._channels)
             if not pictures.follows:
                 past = frames[:0]
-                smoother = CausalSmoother(self._detector.scoring.smoothing)
+                smoother = CausalSmoother(self.detector.scoring.smoothing)
             known = torch.cat([past, frames])
             read += len(frames)
             past = known[max(len(known) - self._length + 1, 0) :]
@@ -99,10 +100,10 @@ class LiveScorer:
     ) -> list[ScoredPicture]:
         """Score those of the pictures that have a past among the known frames."""
         clips = known.unfold(0, self._length, 1).movedim(-1, 1)
-        patch = self._detector.scoring.patch
+        patch = self.detector.scoring.patch
         with self._precision():
-            found = self._detector.score_frames(
-                clips.to(self._detector.device), torch.full((len(clips),), self._videos)
+            found = self.detector.score_frames(
+                clips.to(self.detector.device), torch.full((len(clips),), self._videos)
             )
         patches = found["patch"].cpu()
         smoothed = smoother(patches)

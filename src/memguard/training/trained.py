@@ -1,16 +1,17 @@
 """Restore trained detectors from checkpoints, for tests and for scoring."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from memguard.config.compose import register_resolvers
 from memguard.config.problems import find_problems
 from memguard.config.schema import DetectorSettings
 from memguard.config.sentences import Problem, listed
-from memguard.config.trust import NOBODY, PARTS, TARGET, Trust
+from memguard.config.trust import NOBODY, PARTS, TARGET, Trust, trust_of
 from memguard.data.datasets.street import is_complete
 from memguard.detection.detector import Detector
 from memguard.errors import CheckpointError, ConfigError
@@ -70,6 +71,21 @@ def restore(
     if not with_dataset:
         del config.dataset
     return filled_detector(path, config, saved, trust), config
+
+
+def restored_detector(path: Path, trust: str | Sequence[str] = ()) -> Detector:
+    """Restore a trained detector alone, in evaluation mode.
+
+    Args:
+        path: A checkpoint of a training.
+        trust: Packages whose classes the checkpoint may name beside memguard's own.
+
+    Raises:
+        CheckpointError: It cannot be read, or names something else than memguard's own classes.
+    """
+    register_resolvers()
+    detector, _config = restore(path, trust=trust_of(None, trust), with_dataset=False)
+    return detector.eval()
 
 
 def filled_detector(
