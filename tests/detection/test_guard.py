@@ -1,5 +1,7 @@
 """The guard: which frames pass, and which items they update."""
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -81,3 +83,27 @@ def test_a_checkpoint_stores_the_calibration_of_auto() -> None:
     first.calibrate(torch.tensor([0.1, 0.2, 0.4]))
     second.load_state_dict(first.state_dict())
     assert second.threshold == first.threshold == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "written", "sentence"),
+    [
+        (0.01, 0, r"no frame .*: γ = 0\.01 does not separate .* go from 0\.02 to 0\.5: "),
+        (0.9, 2, r"all 2 frames .*: γ = 0\.9 does not separate .* or to auto with another"),
+        ("auto", 0, r"no frame .* in a validation, and there was none\. .* to a number between\."),
+    ],
+)
+def test_a_guard_that_passes_all_or_no_frames_says_why(
+    threshold: float | str, written: int, sentence: str
+) -> None:
+    passed = torch.tensor([number < written for number in range(2)])
+    warning = guard(threshold=threshold).idle_warning(torch.tensor([0.02, 0.5]), passed)
+    assert warning is not None
+    assert re.search(sentence, warning)
+
+
+def test_a_guard_that_separates_frames_or_is_disabled_has_no_warning() -> None:
+    regular = torch.tensor([0.02, 0.5])
+    assert guard(threshold=0.1).idle_warning(regular, torch.tensor([True, False])) is None
+    none = torch.tensor([False, False])
+    assert guard(threshold=0.1, enabled=False).idle_warning(regular, none) is None

@@ -4,14 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
-from math import isnan
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.precision import MixedPrecision, Precision
-from pytorch_lightning.utilities.enums import GradClipAlgorithmType
+from pytorch_lightning.plugins.precision import MixedPrecision
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -23,7 +21,7 @@ from memguard.detection.frame_scorer import FrameScorer, RememberedFrames
 from memguard.detection.guard import MemoryGuard
 from memguard.detection.guarded_scoring import GuardedScoring
 from memguard.detection.lookahead import Lookahead, most_at_once
-from memguard.detection.optimisation import Step, scheduled
+from memguard.detection.optimisation import Step, clip_unscaled, scheduled
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.memory.mnad import Memory, MemoryRead, item_use, queries_per_item
 from memguard.model.schedules import Schedule
@@ -161,15 +159,10 @@ class Detector(FrameScorer):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip gradients, also for a fused optimizer with bf16.
-
-        A fused optimizer unscales gradients itself, so Lightning rejects it with any mixed
-        precision. Gradients of bf16 have no scale, so they can be clipped.
-        """
+        """Clip gradients, also for a fused optimizer with bf16."""
         precision = self.trainer.precision_plugin
         if isinstance(precision, MixedPrecision) and precision.scaler is None:
-            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
-            Precision.clip_gradients(precision, optimizer, gradient_clip_val or 0.0, algorithm)
+            clip_unscaled(precision, optimizer, gradient_clip_val, gradient_clip_algorithm)
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
@@ -345,24 +338,9 @@ class Detector(FrameScorer):
     def on_test_epoch_end(self) -> None:
         """Join the frames of all processes, and log the metrics and γ."""
         super().on_test_epoch_end()
-        self._warn_of_idle_guard(int(self.frames["written"].sum()), len(self.frames["frame"]))
+        if warning := self.guard.idle_warning(self.frames["regular"], self.frames["written"]):
+            pl.utilities.rank_zero_warn(warning)
         self.log("guard/threshold", self.guard.threshold)
-
-    def _warn_of_idle_guard(self, written: int, total: int) -> None:
-        if not self.guard.enabled or 0 < written < total:
-            return
-        some = "no frame" if written == 0 else f"all {total} frames"
-        if isnan(self.guard.threshold):
-            why = "guard.threshold=auto finds γ in a validation, and there was none"
-            remedy = "a number between"
-        else:
-            why = f"γ = {self.guard.threshold:.4g} does not separate normal from anomalous here"
-            remedy = "a number between, or to auto with another guard.quantile"
-        regular = self.frames["regular"]
-        pl.utilities.rank_zero_warn(
-            f"The guard let {some} into the memory: {why}. The regular scores go from "
-            f"{regular.min():.4g} to {regular.max():.4g}: set guard.threshold to {remedy}."
-        )
 
 
 def _leave_terms_as_built(_detector: nn.Module, unfit: Any) -> None:

@@ -5,6 +5,7 @@ section 3.2, equation 8 and the paragraph around it.
 """
 
 from collections.abc import Sequence
+from math import isnan
 from typing import Literal
 
 import torch
@@ -128,3 +129,27 @@ class MemoryGuard(nn.Module):
         if memories:
             written = self._write(query, self.items(memories))
             self._items.update(zip(memories, written, strict=True))
+
+    def idle_warning(self, regular: Tensor, written: Tensor) -> str | None:
+        """Say why a test had no frame, or only frames, that update the memory.
+
+        Args:
+            regular: (N,), the regular scores of all frames.
+            written: (N,), True for the frames that updated the memory.
+
+        Returns:
+            A sentence with the remedy; None for a guard that separates frames, or is disabled.
+        """
+        if not self.enabled or 0 < int(written.sum()) < len(written):
+            return None
+        some = f"all {len(written)} frames" if written.any() else "no frame"
+        if isnan(self.threshold):
+            why = "guard.threshold=auto finds γ in a validation, and there was none"
+            remedy = "a number between"
+        else:
+            why = f"γ = {self.threshold:.4g} does not separate normal from anomalous here"
+            remedy = "a number between, or to auto with another guard.quantile"
+        return (
+            f"The guard let {some} into the memory: {why}. The regular scores go from "
+            f"{regular.min():.4g} to {regular.max():.4g}: set guard.threshold to {remedy}."
+        )

@@ -1,10 +1,12 @@
-"""A training step's result, and the schedule of its optimiser."""
+"""A training step: its result, the schedule of its optimiser, and clipped gradients."""
 
 from math import inf
 from typing import NamedTuple
 
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.plugins.precision import MixedPrecision, Precision
+from pytorch_lightning.utilities.enums import GradClipAlgorithmType
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
@@ -50,6 +52,26 @@ def scheduled(
         "optimizer": optimizer,
         "lr_scheduler": {"scheduler": scheduler, "interval": schedule.interval},
     }
+
+
+def clip_unscaled(
+    precision: MixedPrecision,
+    optimizer: Optimizer,
+    value: float | None,
+    algorithm: str | None,
+) -> None:
+    """Clip gradients that have no scale, as those of bf16.
+
+    A fused optimizer unscales gradients itself, so Lightning rejects it with any mixed precision.
+
+    Args:
+        precision: Without a scaler.
+        optimizer: Holds the gradients.
+        value: The largest norm or value; None for no limit.
+        algorithm: ``norm`` or ``value``; None for ``norm``.
+    """
+    kind = GradClipAlgorithmType(algorithm or "norm")
+    Precision.clip_gradients(precision, optimizer, value or 0.0, kind)
 
 
 def _steps(schedule: Schedule, trainer: pl.Trainer) -> int:
