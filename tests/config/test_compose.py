@@ -83,6 +83,27 @@ def test_every_command_shows_its_settings_resolved(
         assert re.fullmatch(r"runs/street_pred/[\d_-]+", str(OmegaConf.select(printed, key)))
 
 
+def test_the_trainer_names_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda **_: True)
+    monkeypatch.setattr("torch.cpu.get_capabilities", dict, raising=False)
+    for name, precision in (("cpu", "32-true"), ("gpu", "bf16-mixed")):
+        trainer = composed(f"trainer={name}").trainer
+        assert (trainer.accelerator, trainer.devices, trainer.precision) == (name, 1, precision)
+    assert composed("trainer=default").trainer.precision == "bf16-mixed"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    trainer = composed("trainer=mps").trainer
+    assert (trainer.accelerator, trainer.precision) == ("mps", "32-true")
+
+
+@pytest.mark.parametrize("name", ["fast_dev_run", "limit", "overfit", "profile"])
+def test_a_debug_run_is_shorter_whatever_it_debugs(name: str) -> None:
+    config = composed("experiment=small_ped2_pred", f"debug={name}")
+    validate(config)
+    assert config.dataset._target_ == "memguard.data.datasets.ucsd.ped2"
+    assert config.trainer.max_epochs == {"limit": 2, "overfit": 20, "profile": 1}.get(name, 15)
+
+
 def test_a_step_is_compiled_for_one_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"compile=true cannot work with trainer\.devices=2"):
         validate(composed("model=mnad_small", "compile=true", "trainer.devices=2"))

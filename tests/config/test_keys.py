@@ -27,6 +27,7 @@ from memguard.config.keys import unknown_keys
         # Hydra trains without an optional group of which it does not find the option.
         ("train", ["experiment=demmo"],
          "experiment=demmo is not known: did you mean experiment=demo?"),
+        ("train", ["debug=overfitt"], "debug=overfitt is not known: did you mean debug=overfit?"),
         ("train", ["sweep=memory_sizes"],
          "sweep=memory_sizes is not known: did you mean sweep=memory_size?"),
         ("train", ["-m", "experiment=demo,nothing_like_it"],
@@ -40,7 +41,7 @@ from memguard.config.keys import unknown_keys
         ("train", ["logger=null"],
          "logger=null cannot work: set logger to csv, none, tensorboard, wandb, or leave it out."),
         ("train", ["trainer=3"],
-         "trainer=3 cannot work: set trainer to ddp, default, or leave it out."),
+         "trainer=3 cannot work: set trainer to cpu, ddp, default, gpu, mps, or leave it out."),
     ],
 )  # fmt: skip
 def test_an_unknown_key_is_refused_with_the_nearest(

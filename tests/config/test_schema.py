@@ -115,6 +115,7 @@ WRONG: dict[str, list[Any]] = {
     "trainer.check_val_every_n_epoch": [*NOT_WHOLE, 0],
     "trainer.num_sanity_val_steps": NOT_WHOLE,
     "trainer.log_every_n_steps": [*NOT_WHOLE, 0],
+    "trainer.profiler": [[1, 2], "nonsense", True, 0, 1, 1.5, NAN, ""],
     "trainer.accumulate_grad_batches": [*NOT_WHOLE, 0],
     "trainer.gradient_clip_val": NOT_NUMBERS,
     "trainer.gradient_clip_algorithm": NOT_NAMES,

@@ -140,7 +140,9 @@ def test_batch_norm_is_measured_over_the_windows_of_all_processes(run: Path) -> 
     data.setup()
     means, variances = [], []
     for rank in range(2):
-        data.trainer = SimpleNamespace(current_epoch=1, global_rank=rank, world_size=2)  # type: ignore[assignment]
+        data.trainer = SimpleNamespace(  # type: ignore[assignment]
+            current_epoch=1, global_rank=rank, world_size=2, overfit_batches=0
+        )
         with gathering(detector.autoencoder):
             for batch in data.all_training_windows():
                 detector.predict(batch.frames)

@@ -40,9 +40,13 @@ def default_model() -> str:
     return "mnad" if torch.cuda.is_available() else "mnad_small"
 
 
-def default_precision() -> str:
-    """Name bf16 on a device that computes in it, 32 bits on others."""
-    if torch.cuda.is_available():
+def default_precision(accelerator: str = "auto") -> str:
+    """Name bf16 on a device that computes in it, 32 bits on others.
+
+    Args:
+        accelerator: As ``trainer.accelerator`` names it.
+    """
+    if on_gpu(accelerator):
         computes_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()

@@ -28,7 +28,7 @@ from memguard.config.trainer import TrainerSettings
 from memguard.config.values import FilePath, Packages, Positive, Seed, Settings, Text, group_of
 
 # Groups of which every option begins with "# @package _global_".
-GLOBAL_GROUPS = ("experiment", "sweep")
+GLOBAL_GROUPS = ("experiment", "sweep", "debug")
 
 
 class Command(Settings):

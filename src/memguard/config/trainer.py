@@ -67,6 +67,10 @@ Precision = Annotated[
     Exact,
     Words("32-true, bf16-mixed or 16-mixed"),
 ]
+Profiler = Annotated[
+    Literal["simple", "advanced", "pytorch", "xla"] | dict[str, Any],
+    Words("simple, advanced or pytorch"),
+]
 Duration = Annotated[Text | dict[str, Any], Words("DD:HH:MM:SS, days to seconds")]
 
 
@@ -94,6 +98,7 @@ class TrainerSettings(Part):
         None, description="Validation batches before the training."
     )
     log_every_n_steps: FromOne | None = Field(None, description="Steps per logged row.")
+    profiler: Profiler | None = Field(None, description="Profiler of Lightning's.")
     accumulate_grad_batches: FromOne | None = Field(None, description="Batches per step.")
     gradient_clip_val: Weight | None = Field(None, description="Limit of the gradients.")
     gradient_clip_algorithm: Literal["norm", "value"] | None = Field(
@@ -144,9 +149,11 @@ def options(config: DictConfig) -> dict[str, Any]:
 
 def switched_off(callback: pl.Callback, config: DictConfig) -> bool:
     """Return whether an option of the trainer switches off a configured callback."""
+    trainer = config.trainer
     kinds = {"enable_progress_bar": ProgressBar, "enable_checkpointing": Checkpoint}
-    off = tuple(kind for name, kind in kinds.items() if config.trainer.get(name) is False)
-    return isinstance(callback, off)
+    off = [kind for name, kind in kinds.items() if trainer.get(name) is False]
+    off += [Checkpoint] if trainer.get("fast_dev_run") else []  # as Lightning promises
+    return isinstance(callback, tuple(off))
 
 
 def require_accelerator(config: DictConfig) -> None:

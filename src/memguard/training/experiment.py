@@ -209,7 +209,9 @@ def _silence_advice() -> None:
     """Silence advice of Lightning that does not apply here, and tracebacks of a full disk."""
     logging.raiseExceptions = False  # a log on a full disk prints one for each line
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("pytorch_lightning.profilers").setLevel(logging.INFO)  # trainer.profiler
     for advice in (
+        ".*You requested to overfit but enabled.*",  # the stream repeats its batches
         ".*does not have many workers.*",  # threads decode ahead
         ".*has `__len__` defined.*",  # the streams count their own batches
         ".*Total length of `DataLoader` across ranks is zero.*",  # nothing is held out

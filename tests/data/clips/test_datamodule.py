@@ -195,13 +195,15 @@ def in_order(batches: Iterable[ClipBatch]) -> list[list[int]]:
     return [(100 * batch.video + batch.frame).tolist() for batch in batches]
 
 
-def at(rank: int = 0, world_size: int = 1, epoch: int = 0, ready: int = 0) -> Any:
+def at(
+    rank: int = 0, world_size: int = 1, epoch: int = 0, ready: int = 0, overfit_batches: int = 0
+) -> Any:
     """A trainer at a place of its training, with a batch more begun than ended."""
     current = SimpleNamespace(ready=ready, started=ready, processed=ready, completed=ready - 1)
     loop = SimpleNamespace(batch_progress=SimpleNamespace(current=current))
     return SimpleNamespace(
         global_rank=rank, world_size=world_size, current_epoch=epoch,
-        fit_loop=SimpleNamespace(epoch_loop=loop),
+        fit_loop=SimpleNamespace(epoch_loop=loop), overfit_batches=overfit_batches,
     )  # fmt: skip
 
 
@@ -220,6 +222,7 @@ def test_seed_epoch_stretch_and_place_decide_on_the_order_of_training_windows(
     others = [order(seed=1), order(at(epoch=1)), order(stretch=1)]
     assert all(one != other for one, other in combinations([first, *others], 2))
     assert order(at(ready=3)) == first[3:]
+    assert order(at(epoch=1, overfit_batches=2)) == first
 
 
 def test_all_training_windows_are_all_wherever_the_training_stands(

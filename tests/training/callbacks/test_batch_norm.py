@@ -174,7 +174,9 @@ def trained(data: ClipDataModule, *callbacks: pl.Callback, **options: Any) -> De
 @torch.no_grad()
 def first_activations(detector: Detector, data: ClipDataModule, count: int) -> Tensor:
     """Inputs of the first layer of batch norm, in so many batches of epoch 1."""
-    data.trainer = SimpleNamespace(current_epoch=1, global_rank=0, world_size=1)  # type: ignore[assignment]
+    data.trainer = SimpleNamespace(  # type: ignore[assignment]
+        current_epoch=1, global_rank=0, world_size=1, overfit_batches=0
+    )
     convolution = detector.autoencoder.encoder.get_submodule("blocks.0.0")
     given = [convolution(detector.split(b.frames)[0]) for b in data.all_training_windows()]
     return torch.cat(given[:count])

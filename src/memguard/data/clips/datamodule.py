@@ -187,7 +187,7 @@ class ClipDataModule(pl.LightningDataModule):
             length=self.length,
             batch_size=self.batch_size,
             seed=self.seed,
-            epoch=self.trainer.current_epoch if self.trainer else 0,
+            epoch=self._epoch,
             threads=self.threads,
             stretch=self.stretch,
             done=done,
@@ -214,6 +214,12 @@ class ClipDataModule(pl.LightningDataModule):
             return self.test_segments if self._rank == 0 else []
         dealt = deal([_frames(segment) for segment in self.test_segments], self._world_size)
         return [self.test_segments[place] for place in dealt[self._rank]]
+
+    @property
+    def _epoch(self) -> int:
+        """The epoch whose order of windows is taken: to overfit, always the first one's."""
+        overfits = self.trainer and self.trainer.overfit_batches  # type: ignore[attr-defined]
+        return self.trainer.current_epoch if self.trainer and not overfits else 0
 
     @property
     def _done(self) -> int:
