@@ -82,6 +82,7 @@ WRONG: dict[str, list[Any]] = {
     "seed": [*NOT_COUNTS, -1, 2**32, None],
     "batch_norm": [*NOT_NAMES, None],
     "test": [*NOT_FLAGS, None],
+    "train": [*NOT_FLAGS, None],
     "checkpoint": NOT_PATHS,
     "weights": NOT_PATHS,
     "optimized_metric": [*NOT_PATHS, None],

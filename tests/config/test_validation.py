@@ -17,6 +17,18 @@ def composed(*overrides: str) -> DictConfig:
 
 
 @pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["train=false"], "train=false cannot work by itself, .*: add checkpoint=…"),
+        (["train=false", "test=false", "checkpoint=a.ckpt"], "train=false cannot .* test=false: "),
+    ],
+)
+def test_a_checkpoint_alone_can_be_tested_alone(overrides: list[str], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{sentence}"):
+        validate_training(composed("model=mnad_tiny", *overrides))
+
+
+@pytest.mark.parametrize(
     ("override", "sentence"),
     [
         ("memory.size=-1", r"memory\.size=-1 cannot work: it must be a whole number of at least 2"),

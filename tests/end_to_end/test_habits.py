@@ -1,5 +1,6 @@
 """The habits of users of Lightning and of its templates, each without a ``+``."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 import memguard
+from memguard.errors import UserError
 from tests.end_to_end.conftest import SMALL
 
 # Whoever debugs must not have to leave W&B out; figures take most of the time.
@@ -61,3 +63,29 @@ def test_options_of_the_trainer_need_no_plus(shared_scene: Path, work: Path) -> 
     words = ("trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1", "test=false")
     train(shared_scene, work / "run", *words, "logger=none")
     assert newest(work / "run")["global_step"] == 2 * STEPS_PER_EPOCH // 2
+
+
+@pytest.fixture(scope="module")
+def run(shared_scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("habits") / "run"
+    train(shared_scene, folder, "logger=none")
+    return folder
+
+
+def test_a_checkpoint_is_tested_alone_under_the_settings_of_its_training(
+    run: Path, shared_scene: Path, work: Path
+) -> None:
+    last = run / "checkpoints" / "last.ckpt"
+    words = ("train=false", f"checkpoint={last}", "logger=none")
+    again = train(shared_scene, work / "again", *words)
+    trained = json.loads((run / "metrics.json").read_text())
+    assert again == {name: value for name, value in trained.items() if name in again}
+    assert again["test/frames"] == 32
+    assert not [name for name in again if name.startswith(("train/", "val/"))]
+    assert not (work / "again" / "checkpoints").exists()
+    patch = train(shared_scene, work / "patch", *words, "scoring=patch", "optimizer.lr=1")
+    assert patch["test/auroc_published"] == trained["test/auroc"]
+    with pytest.raises(UserError, match=r"last.ckpt was trained with memory.size=4, now 5. Repeat"):
+        train(shared_scene, work / "other", *words, "memory.size=5")
+    with pytest.raises(UserError, match="holds the results of another run"):
+        train(shared_scene, run, *words)

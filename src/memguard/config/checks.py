@@ -114,6 +114,18 @@ def resumed_or_begun(checkpoint: str | None, weights: str | None) -> Iterator[st
         )
 
 
+@reads("train", "test", "checkpoint")
+def trained_or_tested(train: bool, test: bool, checkpoint: str | None) -> Iterator[str]:
+    """Refuse to do nothing, and to test a detector that nobody has trained."""
+    if not train and not test:
+        yield "train=false cannot work with test=false: leave out one of them."
+    elif not train and not checkpoint:
+        yield (
+            "train=false cannot work by itself, as it tests a trained detector: add checkpoint=…, "
+            "the checkpoints/last.ckpt of a training run."
+        )
+
+
 def _follows_task(key: str) -> Check:
     """Refuse a window length that differs from the task's."""
 

@@ -105,6 +105,7 @@ class TrainingSettings(RunSettings):
     checks = (
         *DetectorSettings.checks,
         of.resumed_or_begun,
+        of.trained_or_tested,
         *of.same_past,
         of.limited_training,
         of.batches_to_train,
@@ -118,6 +119,7 @@ class TrainingSettings(RunSettings):
     weights: FilePath | None = Field(
         description="A checkpoint whose weights a new training begins with."
     )
+    train: bool = Field(description="Train; false tests the checkpoint alone.")
     test: bool = Field(description="Test after the training.")
     batch_norm: Literal["measured", "running"] = Field(
         description="Statistics in a test: measured over all windows, or of the last batches."

@@ -19,7 +19,14 @@ from memguard.config.trust import NOBODY, NotTrustedError, Trust, trust_of
 from memguard.errors import CheckpointError, UserError
 from memguard.training.buildable import require_buildable
 from memguard.training.moved import FIXED
-from memguard.training.resume import SHAPE_KEYS, decides, differences, is_finished, refusal
+from memguard.training.resume import (
+    SHAPE_KEYS,
+    Difference,
+    decides,
+    differences,
+    is_finished,
+    refusal,
+)
 from memguard.training.settings import (
     GROUPS,
     plain_settings,
@@ -260,15 +267,25 @@ def require_resumable(path: Path, config: DictConfig) -> None:
             f"{path} holds weights alone, and no training can resume from it: evaluate it, or "
             f"begin a new training from it with weights instead of checkpoint."
         )
+    if found := changed_settings(checkpoint, config):
+        raise CheckpointError(refusal(path, found))
+    _require_progress(path, checkpoint)
+
+
+def changed_settings(checkpoint: Mapping[str, Any], config: DictConfig) -> list[Difference]:
+    """Compare the settings of a checkpoint with those of a training, as far as they decide on it.
+
+    Args:
+        checkpoint: From :func:`read_checkpoint`.
+        config: Of the training.
+    """
     trained = checkpoint[CONFIG_KEY]
     now = {
         group: OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
         for group, node in ((group, config[group]) for group in trained if group in config)
         if decides(group)
     }
-    if found := differences(trained, now):
-        raise CheckpointError(refusal(path, found))
-    _require_progress(path, checkpoint)
+    return differences(trained, now)
 
 
 def _require_progress(path: Path, checkpoint: Mapping[str, Any]) -> None:

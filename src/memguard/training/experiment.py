@@ -42,7 +42,7 @@ from memguard.training.provenance import Provenance
 from memguard.training.run import begin_run
 from memguard.training.run_folder import Results, write_run_folder
 from memguard.training.settings import plain_settings, read_settings
-from memguard.training.trained import as_trained, filled_detector, require_working
+from memguard.training.trained import as_trained, detector_to_test, filled_detector, require_working
 from memguard.training.trainer import build_trainer, training_callbacks
 from memguard.training.trial import require_working_optimizer, require_working_step
 
@@ -84,19 +84,21 @@ def train(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) -> 
     pl.seed_everything(config.seed, workers=True, verbose=False)
     # A checkpoint holds the value, not the interpolation: another machine may resolve another.
     config.trainer.precision = config.trainer.precision
-    if config.checkpoint:
-        require_resumable(Path(config.checkpoint), config)
-    detector = _detector_to_train(config)
     trust = trust_of(config)
+    detector = _detector_to_train(config) if config.train else detector_to_test(config)
     benchmark = build_benchmark(config, trust)
+    if not config.train:
+        benchmark = replace(benchmark, train=())
     if not config.test:
         benchmark = replace(benchmark, test=())
     datamodule = build_datamodule(config, benchmark, trust)
-    trainer = build_trainer(config, list(training_callbacks(config)), run)
+    callbacks = training_callbacks(config) if config.train else ()
+    trainer = build_trainer(config, list(callbacks), run)
     with closing(trainer.loggers), misconfiguration_reported():
-        lost = lost_process_reported(run.folder / "checkpoints" / "last.ckpt")
-        with lost, damage_reported(config.checkpoint):
-            trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
+        if config.train:
+            lost = lost_process_reported(run.folder / "checkpoints" / "last.ckpt")
+            with lost, damage_reported(config.checkpoint):
+                trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
         return _test(trainer, detector, datamodule, config, provenance, run.folder)
 
 
@@ -182,6 +184,8 @@ def prepare(config: DictConfig, *, dataset: str | None = None) -> Preparation:
 
 def _detector_to_train(config: DictConfig) -> Detector:
     """Build the detector that a training begins with, new or with the weights of another."""
+    if config.checkpoint:
+        require_resumable(Path(config.checkpoint), config)
     trust = trust_of(config)
     detector = build_detector(config, trust)
     require_working_optimizer(detector)

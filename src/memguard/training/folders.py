@@ -44,7 +44,7 @@ class OwnFolder(Callback):
             return
         patterns = RESULTS + (SCORED[:1] if (folder / ".hydra").exists() else ())
         found = _first(folder, patterns)
-        trains = kwargs.get("config_name") == "train"
+        trains = kwargs.get("config_name") == "train" and config.train
         if found and not (trains and _lies_in(config.checkpoint, folder)):
             resume = f", set checkpoint={folder}/checkpoints/last.ckpt to resume" if trains else ""
             raise SystemExit(

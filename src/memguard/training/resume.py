@@ -6,7 +6,7 @@ those that are named here.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -18,7 +18,7 @@ from memguard.config.trust import TARGET
 DECIDES_NOTHING = (
     # Places, loggers and callbacks, and the use of the trained detector
     *("paths", "logger", "callbacks", "hydra", "checkpoint", "weights", "trust"),
-    *("optimized_metric", "test"),
+    *("optimized_metric", "train", "test"),
     # The test's alone; γ and the alarm's level are found again in each validation
     *("guard", "scoring", "dataset.labels"),
     # How files are read
@@ -38,6 +38,9 @@ DECIDES_NOTHING = (
 # Settings that decide on the shape of the weights and on their task.
 SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.channels")
 
+# Settings that a test shares with the training whose weights it loads.
+TEST_KEYS = ("task", "model", "memory", "data.frame_size", "data.channels")
+
 ABSENT = "not set"
 
 Difference = tuple[str, Any, Any]
@@ -46,7 +49,16 @@ Difference = tuple[str, Any, Any]
 
 def decides(key: str) -> bool:
     """Return whether a setting decides on the result of a training."""
-    return not any(key == other or key.startswith(f"{other}.") for other in DECIDES_NOTHING)
+    return not _lies_in(key, DECIDES_NOTHING)
+
+
+def decides_test(key: str) -> bool:
+    """Return whether a setting decides on what the weights of a training are in a test."""
+    return _lies_in(key, TEST_KEYS)
+
+
+def _lies_in(key: str, groups: Iterable[str]) -> bool:
+    return any(key == group or key.startswith(f"{group}.") for group in groups)
 
 
 def differences(trained: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
@@ -89,18 +101,33 @@ def refusal(path: object, found: list[Difference]) -> str:
         path: Of the checkpoint.
         found: From :func:`differences`.
     """
-    keys = "; ".join(f"{key}={shown(before)}, now {shown(now)}" for key, before, now in found)
     length = any(key in ("trainer.max_epochs", "trainer.max_steps") for key, _, _ in found)
     why = " Its learning rate comes down to 0 over the length it began with." if length else ""
-    said = (
-        f"{path} was trained with {keys}.{why} Repeat the settings it was trained with, or leave "
-    )
+    said = f"{_listed(path, found)}{why} Repeat the settings it was trained with, or leave "
     if any(key in SHAPE_KEYS for key, _, _ in found):
         return f"{said}checkpoint out: its weights fit no other."
     return (
         f"{said}checkpoint out: weights={path} in its place begins a new training from its weights,"
         " with a schedule of its own."
     )
+
+
+def refusal_to_test(path: object, found: list[Difference]) -> str:
+    """Explain why a checkpoint cannot be tested under a training's configuration.
+
+    Args:
+        path: Of the checkpoint.
+        found: From :func:`differences`.
+    """
+    return (
+        f"{_listed(path, found)} Repeat the settings it was trained with, or test it with "
+        "memguard.evaluate, which takes them from the checkpoint."
+    )
+
+
+def _listed(path: object, found: list[Difference]) -> str:
+    keys = "; ".join(f"{key}={shown(before)}, now {shown(now)}" for key, before, now in found)
+    return f"{path} was trained with {keys}."
 
 
 def is_finished(checkpoint: Mapping[str, Any], max_epochs: int | None, max_steps: int) -> bool:

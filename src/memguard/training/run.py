@@ -33,8 +33,10 @@ def begin_run(config: DictConfig, folder: Path | str, *, in_sweep: bool) -> Run:
         ConfigError: The folder holds the results of another run.
     """
     run = Run(Path(folder), in_sweep)
-    resumes = config.checkpoint and Path(config.checkpoint).resolve().is_relative_to(
-        run.folder.resolve()
+    resumes = (
+        config.checkpoint
+        and config.get("train", True)
+        and Path(config.checkpoint).resolve().is_relative_to(run.folder.resolve())
     )
     if (run.folder / "metrics.json").exists() and not resumes:
         raise ConfigError(

@@ -17,7 +17,13 @@ from memguard.detection.detector import Detector
 from memguard.errors import CheckpointError, ConfigError
 from memguard.training.build import build_detector, require_fitting
 from memguard.training.buildable import LOADING_KEYS
-from memguard.training.checkpoints import CONFIG_KEY, UNKNOWN_KEY, read_checkpoint
+from memguard.training.checkpoints import (
+    CONFIG_KEY,
+    UNKNOWN_KEY,
+    changed_settings,
+    read_checkpoint,
+)
+from memguard.training.resume import decides_test, refusal_to_test
 from memguard.training.settings import MISSING, leaves, own_paths
 
 # All that is taken from a training's trainer. Devices, limits and folders are the reader's own.
@@ -86,6 +92,23 @@ def restored_detector(path: Path, trust: str | Sequence[str] = ()) -> Detector:
     register_resolvers()
     detector, _config = restore(path, trust=trust_of(None, trust), with_dataset=False)
     return detector.eval()
+
+
+def detector_to_test(config: DictConfig) -> Detector:
+    """Restore the detector of a training's checkpoint under the training's own configuration.
+
+    Args:
+        config: Of a training, with a checkpoint.
+
+    Raises:
+        CheckpointError: It cannot be read, or its weights belong to other settings.
+    """
+    path, trust = Path(config.checkpoint), trust_of(config)
+    saved = read_checkpoint(path, trust=trust, paths=dict(config.paths))
+    found = [change for change in changed_settings(saved, config) if decides_test(change[0])]
+    if found:
+        raise CheckpointError(refusal_to_test(path, found))
+    return filled_detector(path, config, saved, trust)
 
 
 def filled_detector(
