@@ -35,6 +35,8 @@ def record(run: Path, study: str, name: str, folder: Path = HERE) -> None:
     row = {"study": study, "run": name}
     row |= {column: provenance[column] for column in PROVENANCE[2:]}
     row["command"] = _portable(row["command"])
+    if provenance.get("tags"):
+        row["tags"] = " ".join(provenance["tags"])
     row |= {metric: f"{value:.7g}" for metric, value in metrics.items()}
     _add(row, folder / "runs.csv")
     scores = folder / "scores" / study / f"{name}.csv.gz"
@@ -59,7 +61,7 @@ def _add(row: dict[str, Any], table: Path) -> None:
 def _portable(command: str) -> str:
     """Leave out the options that name a folder of one machine or the part a training resumed."""
     own = ["hydra.run.dir=", "dataset.root=/", "paths.data_dir=/"]
-    if "memguard.train" in command:
+    if "memguard.train" in command and "train=false" not in command:
         own.append("checkpoint=")
     return " ".join(word for word in command.split() if not word.startswith(tuple(own)))
 

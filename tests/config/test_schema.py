@@ -82,6 +82,8 @@ WRONG: dict[str, list[Any]] = {
     "seed": [*NOT_COUNTS, -1, 2**32, None],
     "batch_norm": [*NOT_NAMES, None],
     "test": [*NOT_FLAGS, None],
+    "print_config": [*NOT_FLAGS, None],
+    "tags": [{"a": 1}, [1, 2], ["a", ""], ["a", "b" * 65], "nonsense", True, 0, NAN, None],
     "train": [*NOT_FLAGS, None],
     "checkpoint": NOT_PATHS,
     "weights": NOT_PATHS,

@@ -72,6 +72,7 @@ class WandbRun:
                 self.artifacts[record.artifact.type] = paths
             elif record.HasField("run"):
                 self.name, self.group = record.run.display_name, record.run.run_group
+                self.tags = list(record.run.tags)
             elif record.HasField("config"):
                 self.config = {i.key: json.loads(i.value_json) for i in record.config.update}
             elif record.HasField("exit"):
@@ -99,7 +100,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, shared_scene: Path) -> Path
     # Half of the frames are held out, so that there is enough for every pseudo-anomaly.
     train(
         shared_scene, folder, "logger=wandb", "data.holdout=0.5",
-        "callbacks.test_each_epoch.enabled=true",
+        "callbacks.test_each_epoch.enabled=true", "tags=[wide,second]",
     )  # fmt: skip
     return folder
 
@@ -108,6 +109,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory, shared_scene: Path) -> Path
 def run(folder: Path) -> WandbRun:
     """The run as W&B has it."""
     return WandbRun(folder)
+
+
+def test_wandb_has_the_tags(run: WandbRun) -> None:
+    assert run.tags == ["wide", "second"]
+    assert run.config["tags"] == run.tags
 
 
 def test_wandb_has_every_curve(run: WandbRun) -> None:

@@ -1,6 +1,8 @@
 """The habits of users of Lightning and of its templates, each without a ``+``."""
 
 import json
+import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,9 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def train(scene: Path, folder: Path, *words: str) -> dict[str, float]:
+def train(scene: Path, folder: Path, *words: str, in_sweep: bool = False) -> dict[str, float]:
     config = memguard.compose([*OWN, f"dataset.root={scene}", *words])
-    return memguard.train(config, folder)
+    return memguard.train(config, folder, in_sweep=in_sweep)
 
 
 def newest(folder: Path) -> dict[str, Any]:
@@ -59,9 +61,30 @@ def test_a_profile_says_where_the_time_goes(
     assert not (work / "run" / "wandb").exists()
 
 
+def test_a_training_begins_with_its_configuration_and_a_line_about_it(
+    shared_scene: Path,
+    work: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    short = ("trainer.max_steps=1", "trainer.max_epochs=1", "test=false", "logger=none")
+    train(shared_scene, work / "run", *short)
+    assert re.search(r"Configuration\n.* memory\n.* size: 4\n", capsys.readouterr().out, re.DOTALL)
+    (line,) = [m for m in caplog.messages if "windows per epoch" in m]
+    assert re.fullmatch(
+        r"Autoencoder with 4 items: [\d,]+ parameters, (cpu|.*NVIDIA.*), [\w-]+, "
+        r"20 windows per epoch", line,
+    )  # fmt: skip
+    train(shared_scene, work / "silent", *short, "print_config=false")
+    train(shared_scene, work / "job", *short, in_sweep=True)
+    assert "Configuration" not in capsys.readouterr().out
+
+
 def test_options_of_the_trainer_need_no_plus(shared_scene: Path, work: Path) -> None:
     words = ("trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1", "test=false")
-    train(shared_scene, work / "run", *words, "logger=none")
+    train(shared_scene, work / "run", *words, "logger=none", "tags=[wide,second]")
+    assert json.loads((work / "run" / "provenance.json").read_text())["tags"] == ["wide", "second"]
     assert newest(work / "run")["global_step"] == 2 * STEPS_PER_EPOCH // 2
 
 

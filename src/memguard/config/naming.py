@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 # Keys that change no result: a sweep resumes under other values of them.
-WITHOUT_EFFECT = ("sweep", "optimized_metric", "paths.cache_dir")
+WITHOUT_EFFECT = ("sweep", "optimized_metric", "paths.cache_dir", "tags", "print_config")
 LONGEST_NAME = 110  # a digest of eight letters follows
 LONGEST_LOGGED = 128  # letters that W&B takes for a run or a group
 

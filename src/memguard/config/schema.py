@@ -25,7 +25,16 @@ from memguard.config.groups import (
 )
 from memguard.config.metric_names import known_monitors, known_objective
 from memguard.config.trainer import TrainerSettings
-from memguard.config.values import FilePath, Packages, Positive, Seed, Settings, Text, group_of
+from memguard.config.values import (
+    FilePath,
+    Packages,
+    Positive,
+    Seed,
+    Settings,
+    Tags,
+    Text,
+    group_of,
+)
 
 # Groups of which every option begins with "# @package _global_".
 GLOBAL_GROUPS = ("experiment", "sweep", "debug")
@@ -94,6 +103,7 @@ class RunSettings(DetectorSettings, extra="forbid"):
 
     checkpoint: FilePath | None = Field(description="The last.ckpt of a run, to resume or to test.")
     optimized_metric: Text = Field(description="Metric that a sweep ranks by; more is better.")
+    tags: Tags = Field(description="Words to find the run by.")
     paths: PathsSettings
     logger: LoggerSettings | None = None
     callbacks: CallbacksSettings | None = None
@@ -121,6 +131,7 @@ class TrainingSettings(RunSettings):
     )
     train: bool = Field(description="Train; false tests the checkpoint alone.")
     test: bool = Field(description="Test after the training.")
+    print_config: bool = Field(description="Print the configuration before the training.")
     batch_norm: Literal["measured", "running"] = Field(
         description="Statistics in a test: measured over all windows, or of the last batches."
     )

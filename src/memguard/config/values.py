@@ -20,6 +20,8 @@ def _of_same_type(given: Any, validate: Any) -> Any:
 
 Exact = WrapValidator(_of_same_type)
 Text = Annotated[str, Field(pattern=r"\S")]
+Tag = Annotated[str, Field(pattern=r"\S", max_length=64)]  # as W&B takes them
+Tags = Annotated[list[Tag], Words("a list of texts of at most 64 letters, such as [wide,second]")]
 FilePath = Annotated[str, Field(pattern=r"\S"), Words("a path")]
 Package = Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
 Packages = Annotated[Package | list[Package], Words("the name of a package, or a list of them")]

@@ -23,6 +23,7 @@ from memguard.detection.baselines import PreviousFrame
 from memguard.detection.detector import Detector
 from memguard.detection.frame_scorer import FrameScorer
 from memguard.errors import ConfigError
+from memguard.report.config_tree import print_config
 from memguard.report.dashboard.figure_sink import closing
 from memguard.report.preparation import preparation_table
 from memguard.report.recorder import TestRecorder
@@ -77,6 +78,8 @@ def train(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) -> 
     run = begin_run(config, folder, in_sweep=in_sweep)
     name_present_places(config)
     validate_training(config)
+    if config.print_config and not in_sweep:
+        print_config(config)
     provenance = Provenance(config.seed)
     _silence_advice()
     keep_freed_memory()

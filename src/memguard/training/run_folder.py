@@ -80,7 +80,9 @@ def write_run_folder(folder: Path, results: Results, loggers: Sequence[Logger]) 
 def _write(folder: Path, results: Results) -> None:
     """Write everything but ``metrics.json``."""
     benchmark, tested = results.benchmark, results.tested
-    made = {"dataset": benchmark.name, "label_set": benchmark.label_set} | results.provenance
+    tags = list(results.config.get("tags", []))
+    made = {"dataset": benchmark.name, "label_set": benchmark.label_set, "tags": tags}
+    made |= results.provenance
     write_json(folder / "provenance.json", made)
     composed = OmegaConf.to_yaml(OmegaConf.create(plain_config(results.config)), resolve=True)
     (folder / "config.yaml").write_text(composed, encoding="utf-8")

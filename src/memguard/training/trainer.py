@@ -14,6 +14,7 @@ from memguard.errors import ConfigError
 from memguard.report.dashboard.figure_sink import LoggedSettings
 from memguard.training.callbacks.batch_norm import MeasuredNorm
 from memguard.training.callbacks.ending import WholeEnd
+from memguard.training.callbacks.overview import Overview
 from memguard.training.callbacks.processes import Survivor
 from memguard.training.checkpoints import RememberConfig, WholeFiles, plain_config
 from memguard.training.run import Run
@@ -71,5 +72,6 @@ def training_callbacks(config: DictConfig) -> Iterator[pl.Callback]:
     yield WholeEnd()
     yield Survivor()
     yield RememberConfig(config)
+    yield Overview()
     if config.batch_norm == "measured":
         yield MeasuredNorm()

@@ -173,6 +173,11 @@ class ClipDataModule(pl.LightningDataModule):
         count = max(round(self.holdout * frames), self.length)
         return count if frames - count >= self.length else 0
 
+    @property
+    def training_windows(self) -> int:
+        """The number of training windows, after `setup`."""
+        return sum(len(segment.windows(self.length)) for segment in self._train)
+
     def train_dataloader(self) -> DataLoader[ClipBatch]:
         """Return the shuffled windows of the trainer's epoch that it has not taken yet."""
         return _loader(_LazyWindows(lambda: self._shuffled(done=self._done)))
