@@ -8,7 +8,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from memguard.config.compose import config_folder, register_resolvers
-from memguard.config.metric_names import known_monitors, require_known_objective
+from memguard.config.metric_names import (
+    known_monitors,
+    monitors_validated,
+    monitors_without_labels,
+    require_known_objective,
+)
 from memguard.errors import ConfigError
 
 STOPS = "pytorch_lightning.callbacks.EarlyStopping"
@@ -61,3 +66,25 @@ def test_classes_of_ones_own_may_log_what_they_like(group: str) -> None:
     OmegaConf.update(config, f"{group}._target_", "mine.Class")
     require_known_objective(config)
     assert list(known_monitors.problems(config)) == []
+
+
+def test_no_epoch_is_chosen_by_the_labels_of_the_test() -> None:
+    (problem,) = monitors_without_labels.problems(composed(monitor="not_for_selection/auroc"))
+    assert re.search(
+        r"^callbacks\.early\.monitor=not_for_selection/auroc cannot work: .* val/psnr",
+        problem.sentence,
+    )
+    for name in ("val/pseudo_auroc", "train/loss", None):
+        assert list(monitors_without_labels.problems(composed(monitor=name))) == []
+
+
+@pytest.mark.parametrize("absent", ["data.holdout", "trainer.limit_val_batches"])
+def test_a_callback_waits_for_no_validation_that_is_not_there(absent: str) -> None:
+    config = composed(monitor="val/psnr")
+    config.data, config.trainer = {"holdout": 0.05}, {"limit_val_batches": 1}
+    assert list(monitors_validated.problems(config)) == []
+    OmegaConf.update(config, absent, 0)
+    (problem,) = monitors_validated.problems(config)
+    assert f"monitor=val/psnr needs held-out normal frames, but {absent}=0" in problem.sentence
+    config.callbacks.early.monitor = "train/loss"
+    assert list(monitors_validated.problems(config)) == []

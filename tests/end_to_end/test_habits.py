@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 import memguard
 from memguard.errors import UserError
-from tests.end_to_end.conftest import SMALL
+from tests.end_to_end.conftest import SMALL, run_together
 
 # Whoever debugs must not have to leave W&B out; figures take most of the time.
 OWN = [
@@ -112,3 +113,50 @@ def test_a_checkpoint_is_tested_alone_under_the_settings_of_its_training(
         train(shared_scene, work / "other", *words, "memory.size=5")
     with pytest.raises(UserError, match="holds the results of another run"):
         train(shared_scene, run, *words)
+
+
+class SetMetric(pl.Callback):
+    """Logs a metric of the validation that is best after the first epoch."""
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        module.log("val/set", 1.0 / (trainer.current_epoch + 1))
+
+
+SET = (
+    f"+callbacks.set._target_={__name__}.SetMetric", "~callbacks.pseudo_auroc", "logger=none",
+    "trainer.max_epochs=4",
+)  # fmt: skip
+
+
+def test_the_best_epoch_is_tested_as_a_whole_model(
+    shared_scene: Path, work: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    metrics = train(
+        shared_scene, work / "run", *SET, "callbacks=[early_stopping,best]",
+        "callbacks.checkpoint.monitor=val/set", "callbacks.early_stopping.monitor=val/set",
+        "callbacks.early_stopping.patience=2",
+    )  # fmt: skip
+    # Two epochs were no better.
+    assert newest(work / "run")["global_step"] == 3 * STEPS_PER_EPOCH
+    assert newest(work / "run")["epoch"] == 2  # saved as it ended
+    best = work / "run" / "checkpoints" / "best.ckpt"
+    assert torch.load(best, weights_only=True)["epoch"] == 0
+    assert "Epoch 1 is tested, the best by val/set (1)" in caplog.messages
+    assert sum("Batch norm is measured" in line for line in caplog.messages) == 3
+    assert metrics["val/set"] == 1
+    words = ("train=false", f"checkpoint={best}", "logger=none")
+    alone = train(shared_scene, work / "alone", *words)
+    assert alone == {name: value for name, value in metrics.items() if name in alone}
+
+
+def test_a_sweep_over_seeds_prints_no_configuration(shared_scene: Path, work: Path) -> None:
+    short = ("trainer.max_steps=1", "trainer.max_epochs=1", "test=false", "logger=none")
+    words = ["-m", *OWN, f"dataset.root={shared_scene}", *short, "seed=1,2", "tags=[a,b]"]
+    sweep = work / "sweep"
+    (ended,) = run_together(work / "work", "train", [*words, f"hydra.sweep.dir={sweep}"])
+    assert ended.status == 0, ended.said
+    made = [json.loads(file.read_text()) for file in sweep.glob("*/provenance.json")]
+    assert sorted((job["seed"], *job["tags"]) for job in made) == [(1, "a", "b"), (2, "a", "b")]
+    assert "Configuration" not in ended.said
+    assert ended.said.count("windows per epoch") == 2

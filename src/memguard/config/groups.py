@@ -13,6 +13,7 @@ from memguard.config.sentences import Words
 from memguard.config.trust import TARGET
 from memguard.config.values import (
     Cache,
+    Count,
     Exact,
     FilePath,
     FromOne,
@@ -194,12 +195,27 @@ class SchedulerSettings(Part, extra="allow"):
     gamma: Positive = Field(1, description="Factor of a change.")
 
 
+Mode = Literal["min", "max"]
+
+
 class SafeCheckpointsSettings(Part, extra="allow"):
     """Checkpoints; other keys are options of Lightning's ModelCheckpoint."""
 
+    monitor: Text | None = Field(None, description="Metric that chooses the best epoch.")
+    mode: Mode | None = Field(None, description="Direction of better values.")
     every_minutes: Annotated[Weight, Words(unit="minutes")] = Field(
         description="Most minutes that a crash loses; 0 saves after each step."
     )
+
+
+class EarlyStoppingSettings(Part, extra="allow"):
+    """The early end of a training; other keys are options of Lightning's EarlyStopping."""
+
+    makers = ("pytorch_lightning.", "lightning.")
+
+    patience: Count | None = Field(None, description="Validations without a better one.")
+    monitor: Text | None = Field(None, description="Metric of the validation.")
+    mode: Mode | None = Field(None, description="Direction of better values.")
 
 
 class PseudoAUROCSettings(Part):
@@ -234,6 +250,7 @@ class CallbacksSettings(Settings, extra="allow"):
     """The callbacks by name, and those of the user's own."""
 
     checkpoint: SafeCheckpointsSettings | None = None
+    early_stopping: EarlyStoppingSettings | None = None
     pseudo_auroc: PseudoAUROCSettings | None = None
     test_each_epoch: TestEachEpochSettings | None = None
     held_out_clips: HeldOutClipsSettings | None = None

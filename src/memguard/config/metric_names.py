@@ -24,6 +24,9 @@ IN_METRICS_JSON = (
     *("guard/threshold", "data/skipped_train", "data/skipped_test"),
 )
 
+# Of the test after each epoch, by its labels.
+BY_LABELS = "not_for_selection/"
+
 # Each other score has its AUROC, whatever its name.
 OF_A_SCORE = ("test/auroc_", "not_for_selection/auroc_")
 
@@ -44,17 +47,46 @@ def known_objective(metric: Any, loss: Any, *groups: Any) -> Iterator[str]:
         yield unknown("optimized_metric=", name, names)
 
 
+def monitors(callbacks: Any) -> Iterator[tuple[str, str]]:
+    """Yield the metrics that callbacks wait for, each with its key."""
+    for name in callbacks or ():
+        metric = OmegaConf.select(callbacks, f"{name}.monitor")
+        if isinstance(metric, str) and metric.strip():  # others are refused by themselves
+            yield f"callbacks.{name}.monitor", metric
+
+
+@reads("callbacks")
+def monitors_without_labels(callbacks: Any) -> Iterator[str]:
+    """Refuse to choose an epoch by the test's labels."""
+    for key, metric in monitors(callbacks):
+        if metric.startswith(BY_LABELS):
+            yield (
+                f"{key}={metric} cannot work: an epoch that is chosen by the test's labels makes "
+                "the test mean nothing; set it to val/pseudo_auroc or val/psnr, which need none."
+            )
+
+
+@reads("callbacks", "data.holdout", "trainer.limit_val_batches")
+def monitors_validated(callbacks: Any, holdout: float, limit: float | None) -> Iterator[str]:
+    """Refuse callbacks that wait for a validation where there is none."""
+    for key, metric in monitors(callbacks):
+        if metric.startswith("val/") and (holdout == 0 or limit == 0):
+            cause = "data.holdout" if holdout == 0 else "trainer.limit_val_batches"
+            yield (
+                f"{key}={metric} needs held-out normal frames, but {cause}=0: set data.holdout to "
+                "0.05, leave trainer.limit_val_batches out, or leave the callback out."
+            )
+
+
 @reads("loss", *LOGGING)
 def known_monitors(loss: Any, callbacks: Any, *groups: Any) -> Iterator[str]:
     """Refuse callbacks that wait for a metric that no training logs."""
     if _may_log_others((callbacks, *groups)):
         return
-    of_tests = (name for name in IN_METRICS_JSON if name.startswith("not_for"))
-    logged = (*IN_TRAINING, *_of_terms(loss), *of_tests)
-    for key in callbacks or ():
-        name = OmegaConf.select(callbacks, f"{key}.monitor")
-        if name is not None and name not in logged and not str(name).startswith(OF_A_SCORE[1]):
-            yield unknown(f"callbacks.{key}.monitor=", str(name), logged)
+    logged = (*IN_TRAINING, *_of_terms(loss))
+    for key, metric in monitors(callbacks):
+        if metric not in logged and not metric.startswith(BY_LABELS):
+            yield unknown(f"{key}=", metric, logged)
 
 
 def require_known_objective(config: DictConfig) -> None:

@@ -23,7 +23,12 @@ from memguard.config.groups import (
     ScoringSettings,
     TaskSettings,
 )
-from memguard.config.metric_names import known_monitors, known_objective
+from memguard.config.metric_names import (
+    known_monitors,
+    known_objective,
+    monitors_validated,
+    monitors_without_labels,
+)
 from memguard.config.trainer import TrainerSettings
 from memguard.config.values import (
     FilePath,
@@ -124,6 +129,8 @@ class TrainingSettings(RunSettings):
         of.clipped_unscaled,
         known_objective,
         known_monitors,
+        monitors_without_labels,
+        monitors_validated,
     )
 
     weights: FilePath | None = Field(

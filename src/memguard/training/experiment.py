@@ -43,7 +43,13 @@ from memguard.training.provenance import Provenance
 from memguard.training.run import begin_run
 from memguard.training.run_folder import Results, write_run_folder
 from memguard.training.settings import plain_settings, read_settings
-from memguard.training.trained import as_trained, detector_to_test, filled_detector, require_working
+from memguard.training.trained import (
+    as_trained,
+    detector_to_test,
+    filled_detector,
+    load_best,
+    require_working,
+)
 from memguard.training.trainer import build_trainer, training_callbacks
 from memguard.training.trial import require_working_optimizer, require_working_step
 
@@ -241,7 +247,7 @@ def _test(
     folder: Path,
 ) -> dict[str, float]:
     """Test unless the configuration leaves the test out, and write the run folder."""
-    metrics = _logged(trainer)  # of the training: the test clears them
+    metrics = _logged(trainer) | load_best(trainer, scorer)  # the test clears them
     tested = _tested(trainer, scorer, datamodule) if config.get("test", True) else None
     metrics |= _logged(trainer)
     if datamodule.on_error == "skip":

@@ -1,11 +1,15 @@
 """Restore trained detectors from checkpoints, for tests and for scoring."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ModelCheckpoint
 
 from memguard.config.compose import register_resolvers
 from memguard.config.problems import find_problems
@@ -14,6 +18,7 @@ from memguard.config.sentences import Problem, listed
 from memguard.config.trust import NOBODY, PARTS, TARGET, Trust, trust_of
 from memguard.data.datasets.street import is_complete
 from memguard.detection.detector import Detector
+from memguard.detection.frame_scorer import FrameScorer
 from memguard.errors import CheckpointError, ConfigError
 from memguard.training.build import build_detector, require_fitting
 from memguard.training.buildable import LOADING_KEYS
@@ -25,6 +30,8 @@ from memguard.training.checkpoints import (
 )
 from memguard.training.resume import decides_test, refusal_to_test
 from memguard.training.settings import MISSING, leaves, own_paths
+
+log = logging.getLogger(__name__)
 
 # All that is taken from a training's trainer. Devices, limits and folders are the reader's own.
 TAKEN_OF_TRAINER = ("accelerator", "precision", "max_epochs", "deterministic")
@@ -109,6 +116,26 @@ def detector_to_test(config: DictConfig) -> Detector:
     if found:
         raise CheckpointError(refusal_to_test(path, found))
     return filled_detector(path, config, saved, trust)
+
+
+def load_best(trainer: pl.Trainer, detector: FrameScorer) -> dict[str, float]:
+    """Load the weights of the best epoch, where a metric has chosen one.
+
+    Args:
+        trainer: After its training.
+        detector: That it has trained.
+
+    Returns:
+        The metric of that epoch, by its name; nothing where the last epoch is tested.
+    """
+    keeper = trainer.checkpoint_callback
+    if not isinstance(keeper, ModelCheckpoint) or not keeper.monitor or not keeper.best_model_path:
+        return {}
+    best = torch.load(keeper.best_model_path, map_location="cpu", weights_only=True)
+    detector.load_state_dict(best["state_dict"])
+    score = float(keeper.best_model_score or 0)
+    log.info("Epoch %d is tested, the best by %s (%.4g)", best["epoch"] + 1, keeper.monitor, score)
+    return {keeper.monitor: score}
 
 
 def filled_detector(

@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Timer
 
+from memguard.config.metric_names import monitors
 from memguard.config.trainer import options, refused_by, require_accelerator, switched_off
 from memguard.distributed import require_together
 from memguard.errors import ConfigError
@@ -74,4 +75,4 @@ def training_callbacks(config: DictConfig) -> Iterator[pl.Callback]:
     yield RememberConfig(config)
     yield Overview()
     if config.batch_norm == "measured":
-        yield MeasuredNorm()
+        yield MeasuredNorm(each_epoch=any(monitors(config.callbacks)))

@@ -193,16 +193,21 @@ class MeasuredNorm(pl.Callback):
 
     It costs about a third of an epoch. Guard and alarm find their levels afterwards, in the
     validation that follows.
+
+    Args:
+        each_epoch: Measure at the end of every epoch: a metric may end the training there, or
+            choose the checkpoint, and compares epochs that are measured alike.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, each_epoch: bool = False) -> None:
+        self._each_epoch = each_epoch
         self._measured_after = -1  # steps
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
     ) -> None:
         """Measure, by the weights and items that the training ends with."""
-        if not ends_here(trainer):
+        if not (ends_here(trainer) or (self._each_epoch and trainer.is_last_batch)):
             return
         self._measured_after = trainer.global_step
         detector = cast(Detector, pl_module)

@@ -104,6 +104,8 @@ class SafeCheckpoints(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the checkpoint of the epoch, and the newest one if it is due."""
         super().on_train_epoch_end(trainer, pl_module)
+        if self.monitor:  # else the best epoch alone would be saved
+            self._save(trainer)
         self._save_if_due(trainer)
 
     def _save_if_due(self, trainer: pl.Trainer) -> None:
