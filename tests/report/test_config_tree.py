@@ -32,7 +32,9 @@ def test_no_credential_is_printed(
 ) -> None:
     monkeypatch.setenv("TRACKER", "hunter2")
     monkeypatch.setenv("DATA", "/data")
+    monkeypatch.setenv("DEVICES", "4")
     config = {
+        "trainer": {"devices": "${oc.env:DEVICES}"},
         "paths": {"data_dir": "${oc.env:DATA}"},
         "dataset": {"root": "${paths.data_dir}/door"},
         "mine": "${oc.env:TRACKER}",
@@ -45,6 +47,7 @@ def test_no_credential_is_printed(
     printed = lines(config, capsys)
     assert not re.search("hunter2|k3y|me:pw|pw2", "\n".join(printed))
     for shown in (
+        "devices: 4",
         "data_dir: /data", "root: /data/door", "mine: ***", "api_key: ***", "headers: ***",
         "token: null", "uri: https://***@host/path", "login: ***", "keys: 4", "value: ***",
     ):  # fmt: skip

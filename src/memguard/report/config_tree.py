@@ -14,6 +14,8 @@ from memguard.config.sentences import shown
 from memguard.data.video.sources import HIDDEN
 from memguard.data.video.sources import shown as shown_address
 
+# Shorter values of the environment are no credentials: 1, true, cpu.
+_SHORTEST_SECRET = 6
 _SECRET = re.compile(r"(^|_)(api_?key|key|token|secret|password|passwd|credentials?|auth)(_|$)")
 
 
@@ -55,9 +57,11 @@ def _secrets(written: Any, resolved: Any, key: str = "") -> Iterator[str]:
             inner = written[place] if isinstance(written, list) else written
             yield from _secrets(inner, value, key)
     elif resolved is not None:
-        from_environment = "oc.env" in str(written) and not key.startswith(".paths.")
-        if from_environment or any(map(_SECRET.search, key.lower().split("."))):
-            yield str(resolved)
+        text = str(resolved)
+        of_environment = "oc.env" in str(written) and not key.startswith(".paths.")
+        named_so = any(map(_SECRET.search, key.lower().split(".")))
+        if named_so or (of_environment and len(text) >= _SHORTEST_SECRET):
+            yield text
 
 
 def _grow(branch: Tree, group: Mapping[str, Any], secrets: set[str]) -> None:
