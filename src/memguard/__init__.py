@@ -47,7 +47,7 @@ if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys(
 _PLACES = {
     "Autoencoder": "model.autoencoder",
     "ClipDataModule": "data.clips.datamodule",
-    "Detector": "detection.detector",
+    "Detector": "training.trained",  # which gives it load_from_checkpoint
     "FrameAP": "scoring.metrics",
     "FrameAUROC": "scoring.metrics",
     "FrameEER": "scoring.metrics",

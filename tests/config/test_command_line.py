@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from memguard.config.command_line import as_meant
 from memguard.config.compose import config_folder, register_resolvers
-from memguard.data.video.sources import VARIABLE, encoded, put_aside, shown, true_source
+from memguard.data.video.addresses import VARIABLE, encoded, put_aside, shown, true_source
 from memguard.errors import ConfigError
 
 PARSER = OverridesParser.create()

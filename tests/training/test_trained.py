@@ -1,5 +1,7 @@
 """Trained detectors from checkpoints: settings that cannot work name the file they are from."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,14 @@ def test_a_detector_loads_as_lightning_modules_do() -> None:
     assert output.shape == target.shape == (1, 1, 32, 32)
     with pytest.raises(CheckpointError, match=r"There is no checkpoint nowhere\.ckpt"):
         memguard.Detector.load_from_checkpoint("nowhere.ckpt")
+
+
+def test_the_public_detector_loads_in_a_process_that_imports_nothing_else() -> None:
+    code = (
+        f"import memguard; print(memguard.Detector.load_from_checkpoint({str(TRAINED)!r}).memory)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith("Memory")
 
 
 def test_loading_gives_the_detector() -> None:

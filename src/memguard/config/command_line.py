@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from memguard.data.video.sources import put_aside, shown
+from memguard.data.video.addresses import put_aside, shown
 from memguard.errors import ConfigError, UserError
 
 VIDEO = "video"
@@ -68,7 +68,7 @@ def as_meant(words: Sequence[str], literal: frozenset[str] = LITERAL) -> list[st
 
     ``null``, nothing, values in quotes and interpolations keep the meaning that Hydra gives them.
     In a multirun commas separate values, outside quotes. ``video=@FILE`` stands for the first line
-    of a file. Addresses with a password are put aside; see :mod:`memguard.data.video.sources`.
+    of a file. Addresses with a password are put aside; see :mod:`memguard.data.video.addresses`.
 
     Args:
         words: Of the command line.

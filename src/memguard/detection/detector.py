@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -78,6 +77,8 @@ class Detector(FrameScorer):
     """
 
     guarded_scoring: GuardedScoring
+    # Building from a checkpoint's settings is above this room: training/trained.py sets it.
+    restore: ClassVar[Callable[[Path, str | Sequence[str]], "Detector"]]
 
     def __init__(
         self,
@@ -126,9 +127,7 @@ class Detector(FrameScorer):
         Raises:
             CheckpointError: If the file cannot be read, or names other classes.
         """
-        # Building from a configuration is above this room: the import waits for the call.
-        trained = import_module("memguard.training.trained")
-        detector: Detector = trained.restored_detector(Path(checkpoint_path), trust)
+        detector = cls.restore(Path(checkpoint_path), trust)
         return detector if map_location is None else detector.to(map_location)
 
     def begin_from(self, learned: Mapping[str, Tensor]) -> None:

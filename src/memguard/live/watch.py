@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from memguard.config.schema import ScoreSettings
 from memguard.config.validation import validate_by
 from memguard.data.datasets.layout import named_videos
+from memguard.data.video.addresses import true_source
 from memguard.data.video.camera import Camera, is_live
 from memguard.data.video.frame_folders import as_video
-from memguard.data.video.sources import true_source
 from memguard.data.video.stream import Stream, VideoStream
 from memguard.errors import DataError, access_reported
 from memguard.live.output import (

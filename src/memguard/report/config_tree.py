@@ -11,8 +11,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from memguard.config.sentences import shown
-from memguard.data.video.sources import HIDDEN
-from memguard.data.video.sources import shown as shown_address
+from memguard.data.video.addresses import HIDDEN
+from memguard.data.video.addresses import shown as shown_address
 
 # Shorter values of the environment are no credentials: 1, true, cpu.
 _SHORTEST_SECRET = 6

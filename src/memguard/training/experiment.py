@@ -40,8 +40,7 @@ from memguard.training.checkpoints import (
 from memguard.training.machine import keep_freed_memory, warn_of_busy_cores
 from memguard.training.moved import name_present_places
 from memguard.training.provenance import Provenance
-from memguard.training.run import begin_run
-from memguard.training.run_folder import Results, write_run_folder
+from memguard.training.run_folder import Results, begin_run, write_run_folder
 from memguard.training.settings import plain_settings, read_settings
 from memguard.training.trained import (
     as_trained,

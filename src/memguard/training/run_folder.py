@@ -1,4 +1,4 @@
-"""Write the run folder: every file that a finished run leaves."""
+"""The run folder: where a run writes, and every file that it leaves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from memguard.data.datasets.benchmark import Benchmark
-from memguard.errors import DataError
+from memguard.errors import ConfigError, DataError
 from memguard.report.dashboard.figure_sink import keep_files
 from memguard.report.page import write_report
 from memguard.report.results import print_summary, write_json
@@ -17,6 +17,44 @@ from memguard.report.scores import write_scores
 from memguard.report.tested import FinishedTest
 from memguard.scoring.protocols import one_class_videos
 from memguard.training.checkpoints import plain_config
+
+
+@dataclass(frozen=True)
+class Run:
+    """The context of a training or a test.
+
+    Attributes:
+        folder: Where it writes.
+        in_sweep: Whether it is a job of a sweep.
+    """
+
+    folder: Path
+    in_sweep: bool = False
+
+
+def begin_run(config: DictConfig, folder: Path | str, *, in_sweep: bool) -> Run:
+    """Name the run folder in the configuration (``paths.run_dir``); nothing is made yet.
+
+    Args:
+        config: Of the run.
+        folder: Where it writes.
+        in_sweep: Whether it is a job of a sweep.
+
+    Raises:
+        ConfigError: The folder holds the results of another run.
+    """
+    run = Run(Path(folder), in_sweep)
+    resumes = (
+        config.checkpoint
+        and config.get("train", True)
+        and Path(config.checkpoint).resolve().is_relative_to(run.folder.resolve())
+    )
+    if (run.folder / "metrics.json").exists() and not resumes:
+        raise ConfigError(
+            f"{folder} holds the results of another run already: name a new folder, or remove it."
+        )
+    config.paths.run_dir = str(run.folder)
+    return run
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,9 @@ def restored_detector(path: Path, trust: str | Sequence[str] = ()) -> Detector:
     return detector.eval()
 
 
+Detector.restore = staticmethod(restored_detector)
+
+
 def detector_to_test(config: DictConfig) -> Detector:
     """Restore the detector of a training's checkpoint under the training's own configuration.
 

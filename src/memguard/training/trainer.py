@@ -18,7 +18,7 @@ from memguard.training.callbacks.ending import WholeEnd
 from memguard.training.callbacks.overview import Overview
 from memguard.training.callbacks.processes import Survivor
 from memguard.training.checkpoints import RememberConfig, WholeFiles, plain_config
-from memguard.training.run import Run
+from memguard.training.run_folder import Run
 
 
 def build_trainer(config: DictConfig, callbacks: list[pl.Callback], run: Run) -> pl.Trainer:

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class ClipDataModule(pl.LightningDataModule):
-    """Stream the clip windows of a benchmark; see :mod:`memguard.data.video.reading`.
+    """Stream the clip windows of a benchmark; see :mod:`memguard.data.video.random_access`.
 
     It inspects every video first, and converts frame folders to video. The end of each training
     video is held out: these normal windows validate the model, and calibrate guard and alarm.

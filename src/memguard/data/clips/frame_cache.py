@@ -17,8 +17,8 @@ from rich.progress import track
 from torch import Tensor
 
 from memguard.data.video.frame_folders import fingerprint
+from memguard.data.video.random_access import DECORD_BYTES
 from memguard.data.video.reader import Video
-from memguard.data.video.reading import DECORD_BYTES
 from memguard.files import put_into_cache
 
 CHUNK = 256  # frames to decode at once

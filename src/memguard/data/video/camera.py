@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import av
 import torch
 
-from memguard.data.video.sources import encoded, shown
+from memguard.data.video.addresses import encoded, shown
 from memguard.data.video.stream import Pictures
 from memguard.data.video.timing import credible_rate
 from memguard.errors import DataError

@@ -14,7 +14,7 @@ import torch
 
 from memguard.data.video.decoding import DECODER_ERRORS, REMEDY, contents
 from memguard.data.video.packets import Packets, packets
-from memguard.data.video.reading import batch, decord_may_open, pictures
+from memguard.data.video.random_access import batch, decord_may_open, pictures
 from memguard.errors import DataError
 
 # An idle reader holds the frames that it has decoded ahead, at most all of its file. To open one
@@ -36,7 +36,7 @@ class Video:
 
     A `Video` holds its path and settings alone, and is cheap to create and to pickle. Each thread
     and each process, forked or spawned, opens the file on first use. Few pictures are in memory at
-    once, for any length of the video: see :mod:`memguard.data.video.reading`.
+    once, for any length of the video: see :mod:`memguard.data.video.random_access`.
 
     Args:
         path: The video file.

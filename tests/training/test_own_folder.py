@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, read_write
 
 from memguard.config.compose import config_folder, register_resolvers
-from memguard.training import folders
-from memguard.training.folders import OwnFolder
+from memguard.training import own_folder
+from memguard.training.own_folder import OwnFolder
 
 
 def composed(name: str, *words: str) -> DictConfig:
@@ -41,7 +41,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_processes_that_want_one_name_get_a_folder_each() -> None:
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: folders._made(Path("runs/now"), "key"), range(24)))
+        made = list(pool.map(lambda _: own_folder._made(Path("runs/now"), "key"), range(24)))
     names = ["now", *(f"now-{number}" for number in range(2, 25))]
     assert sorted(made) == sorted(Path("runs") / name for name in names)
     assert all(path.is_dir() for path in made)
@@ -51,7 +51,7 @@ def test_processes_that_want_one_name_get_a_folder_each() -> None:
 def test_runs_and_sweeps_of_one_second_have_a_folder_each(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders, "agreed", lambda decide: decide())
+    monkeypatch.setattr(own_folder, "agreed", lambda decide: decide())
     words = ["checkpoint=x.ckpt", "video=a.mp4"] if name == "score" else []
     configs = [composed(name, *words) for _ in range(3)]
     for config in configs:  # by one clock
@@ -69,7 +69,7 @@ def test_runs_and_sweeps_of_one_second_have_a_folder_each(
 def test_processes_that_were_started_together_share_the_folder_of_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(folders, "agreed", lambda decide: "runs/of_the_first")
+    monkeypatch.setattr(own_folder, "agreed", lambda decide: "runs/of_the_first")
     assert begin("train") == Path("runs/of_the_first")
     assert not Path("runs").exists()
 
@@ -118,14 +118,14 @@ def test_a_folder_that_cannot_be_written_is_one_sentence() -> None:
         with pytest.raises(SystemExit, match=sentence):
             start("evaluate", f"{key}=file/now")
     with pytest.raises(SystemExit, match=sentence):
-        folders._made(Path("file/now/now"), "hydra.run.dir")
+        own_folder._made(Path("file/now/now"), "hydra.run.dir")
 
 
 def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(folders.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(own_folder.tempfile, "TemporaryFile", full)
     with pytest.raises(SystemExit, match=r"written \(No space left on device\); .* make room"):
         begin("evaluate")
 
@@ -143,6 +143,6 @@ def test_a_folder_on_a_full_disk_is_refused_in_a_sentence(
         def write(self, data: bytes) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(folders.tempfile, "TemporaryFile", lambda dir: Full())
+    monkeypatch.setattr(own_folder.tempfile, "TemporaryFile", lambda dir: Full())
     with pytest.raises(SystemExit, match=r"new: this folder cannot be written \(No space left"):
         begin("train", "hydra.run.dir=new")

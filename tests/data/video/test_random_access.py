@@ -14,7 +14,7 @@ import pytest
 
 from memguard.data.clips.frame_cache import cache_in_memory
 from memguard.data.clips.windows import OrderedWindows, Segment, ShuffledWindows
-from memguard.data.video import reading
+from memguard.data.video import random_access
 from memguard.data.video.packets import packets
 from memguard.data.video.reader import Video
 
@@ -51,7 +51,7 @@ def in_order(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
-@pytest.mark.parametrize("way", [reading._through_decord, reading._through_pyav])
+@pytest.mark.parametrize("way", [random_access._through_decord, random_access._through_pyav])
 def test_frames_by_number_are_those_in_order(video: Path, way: Callable[..., object]) -> None:
     found, expected = packets(video), in_order(video)
     assert found.frames == len(expected) == FRAMES
@@ -67,10 +67,10 @@ def test_a_long_video_reads_as_a_short_one(
     video: Path, monkeypatch: pytest.MonkeyPatch, decord_bytes: int
 ) -> None:
     """Through PyAV, and in excerpts one after the other."""
-    monkeypatch.setattr(reading, "EXCERPT_FRAMES", 20)
-    monkeypatch.setattr(reading, "DECORD_BYTES", decord_bytes // 2)
+    monkeypatch.setattr(random_access, "EXCERPT_FRAMES", 20)
+    monkeypatch.setattr(random_access, "DECORD_BYTES", decord_bytes // 2)
     indices = [*range(3, 88), 0, 7, 7, 89, 30, 31, 32]
-    assert not reading.decord_may_open(packets(video))
+    assert not random_access.decord_may_open(packets(video))
     frames = Video(video).frames(indices).permute(0, 2, 3, 1).numpy()
     np.testing.assert_array_equal(frames, in_order(video)[indices])
     assert len(Video(video)) == FRAMES
@@ -82,7 +82,7 @@ def test_a_long_video_reads_as_a_short_one(
 @pytest.mark.parametrize("start", [0, 33, FRAMES - 5])
 def test_decord_is_given_no_frame_after_those_wanted(video: Path, start: int) -> None:
     """Else it would decode all of them, into memory, whenever it gets the time."""
-    excerpt, before = reading._excerpt(video, packets(video), range(start, start + 5))
+    excerpt, before = random_access._excerpt(video, packets(video), range(start, start + 5))
     reader = decord.VideoReader(excerpt)
     stored_early = 3  # a frame that others are shown before
     assert before + 5 <= len(reader) <= before + 5 + stored_early
@@ -94,7 +94,7 @@ def test_frames_without_time_stamps_are_counted(tmp_path: Path) -> None:
     path = write_video(tmp_path / "x.h264", 128, 96, 30, g="10", bf="0")
     found = packets(path)
     assert found.stamps is None
-    decoded = list(reading.pictures(path, found, range(13, 17)))
+    decoded = list(random_access.pictures(path, found, range(13, 17)))
     np.testing.assert_array_equal(np.stack(decoded), in_order(path)[13:17])
 
 
@@ -131,7 +131,7 @@ def keep(path: Path) -> None:
 def slowly(path: Path) -> None:
     """As on a busy machine: whatever may decode ahead has the time to."""
     found = packets(path)
-    for _ in reading.pictures(path, found, range(60, 80)):
+    for _ in random_access.pictures(path, found, range(60, 80)):
         time.sleep(0.1)
 
 
