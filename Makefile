@@ -2,10 +2,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo figures test check docs lock clean
+.PHONY: demo example figures test check docs lock clean
 
 demo: $(READY)  ## Train and test on the generated street scene
 	$(BIN)/python -m memguard.train experiment=demo
+
+example: $(READY)  ## Train, resume, evaluate, score and sweep a project of one's own
+	cd examples/my_project && PATH="$(CURDIR)/$(BIN):$$PATH" sh run.sh
 
 figures: $(READY)  ## Draw the figures of the experiments
 	$(BIN)/python experiments/figures.py

@@ -30,6 +30,13 @@ FIGURES = {
     f"experiments/figures/{path.name}": f"figures/{path.name}"
     for path in ROOT.glob("experiments/figures/*")
 }
+EXAMPLE = "examples/my_project"
+PAGES[f"{EXAMPLE}/README.md"] = "example.md"
+EXAMPLE_CODE = {
+    path.relative_to(ROOT).as_posix(): f"example.md#{path.name.replace('.', '-')}"
+    for pattern in ("my_project/[!_]*.py", "my_project/conf/experiment/*.yaml", "run.sh")
+    for path in sorted((ROOT / EXAMPLE).glob(pattern))
+}
 OUTSIDE = PAGES | FIGURES
 SOURCES = {site: source for source, site in OUTSIDE.items()}
 
@@ -47,6 +54,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         path = ROOT / source
         if path.suffix == ".ipynb":
             files.append(File.generated(config, site, content=notebook_page(path)))
+        elif site == "example.md":
+            files.append(File.generated(config, site, content=example_page(path)))
         else:
             files.append(File.generated(config, site, abs_src_path=str(path)))
     return files
@@ -60,6 +69,16 @@ def notebook_page(path: Path) -> str:
         source = "".join(cell["source"])
         parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
         parts += [_output(output) for output in cell.get("outputs", [])]
+    return "\n\n".join(parts)
+
+
+def example_page(readme: Path) -> str:
+    """Write the README of the example with the code that it links to."""
+    parts = [readme.read_text(encoding="utf-8")]
+    for source, site in EXAMPLE_CODE.items():
+        path = ROOT / source
+        code = f"```{path.suffix[1:]}\n{path.read_text(encoding='utf-8')}```"
+        parts.append(f"## `{path.name}` {{#{site.partition('#')[2]}}}\n\n{code}")
     return "\n\n".join(parts)
 
 
@@ -81,8 +100,9 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
     def link(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[1]))
-        site = OUTSIDE.get(target, target.removeprefix("docs/"))
-        if target not in OUTSIDE and not (ROOT / "docs" / site).is_file():
+        links = OUTSIDE | EXAMPLE_CODE
+        site = links.get(target, target.removeprefix("docs/"))
+        if target not in links and not (ROOT / "docs" / site).is_file():
             log.warning("%s links to %s, which is no part of the site", source, match[1])
         return posixpath.relpath(site, posixpath.dirname(here) or ".")
 

@@ -23,6 +23,7 @@ PAGES = sorted(
     [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
+        ROOT / "examples" / "my_project" / "README.md",
         ROOT / "experiments" / "README.md",
         *ROOT.glob("docs/*.md"),
     ]
@@ -47,7 +48,7 @@ def test_settings_that_a_page_names_are_there(path: Path) -> None:
     named = re.findall(
         rf"(?<![\w./-])((?:{groups})(?:\.[a-z_]+)+)(?==|`)", path.read_text(encoding="utf-8")
     )
-    files_and_classes = {name for name in named if name.endswith((".pth", "._target_"))}
+    files_and_classes = {name for name in named if name.endswith((".pth", ".py", "._target_"))}
     assert set(named) - files_and_classes <= known
 
 

@@ -14,6 +14,7 @@ PAGES = sorted(
     [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
+        ROOT / "examples" / "my_project" / "README.md",
         ROOT / "experiments" / "README.md",
         *ROOT.glob("docs/*.md"),
     ]
@@ -22,7 +23,7 @@ PAGES = sorted(
 EXEMPT = {ROOT / "src/memguard/training/moved.py", Path(__file__)}
 CODE = sorted(
     path
-    for folder in ("src", "conf", "tests", "experiments", "docs", "notebooks")
+    for folder in ("src", "conf", "tests", "examples", "experiments", "docs", "notebooks")
     for path in (ROOT / folder).rglob("*")
     if path.suffix in (".py", ".yaml", ".html", ".css", ".js", ".ipynb") and path not in EXEMPT
 )

@@ -1,0 +1,1 @@
+"""The configuration; this file makes it a package, which Hydra finds."""
