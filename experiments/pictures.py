@@ -19,10 +19,13 @@ from PIL import Image
 
 FIGURES = Path(__file__).with_name("figures")
 CHARTS = ("scores", "worst_frames", "memory")
-VIEWS = {"scores": 825, "alarms": 720, "memory": 660}  # sections of a report: height in pixels
+# Sections of a report and their height, in a window that is as narrow as a page of the site.
+VIEWS = {"scores": 700, "alarms": 770, "memory": 650}
+WIDTH, SCALE = 760, 1.5
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    f"--force-device-scale-factor={SCALE}",
 ]  # fmt: skip
 
 
@@ -43,7 +46,7 @@ def picture_report(run: Path) -> None:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             part = Path(folder) / "part.html"
             part.write_text(page.replace("</head>", _alone(view) + "</head>"), encoding="utf-8")
-            where = [f"--user-data-dir={folder}", f"--window-size=1280,{height}"]
+            where = [f"--user-data-dir={folder}", f"--window-size={WIDTH},{height}"]
             command = [browser, *FLAGS, *where, f"--screenshot={path}", part.as_uri()]
             subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 

@@ -8,6 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+import memguard
 from memguard.config.compose import config_folder, published_settings, register_resolvers
 from memguard.config.validation import validate
 from memguard.errors import ConfigError
@@ -150,3 +151,11 @@ def test_experiments_on_ped2_differ_in_size_alone(name: str, task: str) -> None:
         task, size, epochs,
     )  # fmt: skip
     assert config.dataset._target_ == "memguard.data.datasets.ucsd.ped2"
+
+
+def test_the_chosen_options_are_in_the_configuration() -> None:
+    options = memguard.compose(["dataset=ped2", "experiment=small_ped2_recon"]).options
+    assert (options.dataset, options.task) == ("ped2", "recon")
+    assert options.experiment == "small_ped2_recon"
+    assert options.sweep is None
+    assert not [group for group in options if group.startswith("hydra")]

@@ -85,6 +85,7 @@ WRONG: dict[str, list[Any]] = {
     "print_config": [*NOT_FLAGS, None],
     "tags": [{"a": 1}, [1, 2], ["a", ""], ["a", "b" * 65], "nonsense", True, 0, NAN, None],
     "train": [*NOT_FLAGS, None],
+    "options": ["nonsense", 3, True, [1, 2], None],
     "checkpoint": NOT_PATHS,
     "weights": NOT_PATHS,
     "optimized_metric": [*NOT_PATHS, None],

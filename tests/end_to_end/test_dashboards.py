@@ -111,9 +111,12 @@ def run(folder: Path) -> WandbRun:
     return WandbRun(folder)
 
 
-def test_wandb_has_the_tags(run: WandbRun) -> None:
+def test_wandb_has_tags_and_options_to_find_and_group_runs_by(run: WandbRun) -> None:
     assert run.tags == ["wide", "second"]
     assert run.config["tags"] == run.tags
+    options = run.config["options"]
+    chosen = {group: options[group] for group in ("dataset", "task", "model", "experiment")}
+    assert chosen == {"dataset": "folder", "task": "pred", "model": "mnad_tiny", "experiment": None}
 
 
 def test_wandb_has_every_curve(run: WandbRun) -> None:
@@ -156,7 +159,7 @@ def test_wandb_has_every_picture(run: WandbRun, folder: Path) -> None:
     assert sum(1 for _ in run.files.rglob("*.png")) == 2 * 2 + 4
     for shown, file in (("test/scores", "scores.png"), ("memory/items", "memory.png")):
         picture = Image.open(run.pictures(shown)[-1])
-        assert picture.size[0] > 600
+        assert picture.size[0] >= 2 * 700  # sharp on screens of two pixels a point
         assert np.ptp(np.asarray(picture.convert("L"))) == 255
         assert np.array_equal(picture, Image.open(folder / "figures" / file))
     first, last = (np.asarray(Image.open(path)) for path in run.pictures("val/held_out_clips"))
@@ -190,9 +193,12 @@ def test_wandb_counts_every_items_use(run: WandbRun) -> None:
         assert sum(share) == pytest.approx(1)
 
 
-def test_wandb_keeps_the_checkpoint_and_the_scores(run: WandbRun) -> None:
+def test_wandb_keeps_checkpoint_scores_and_report(run: WandbRun, folder: Path) -> None:
     assert run.artifacts["checkpoint"] == ["last.ckpt"]
     assert run.artifacts["scores"] == ["scores.csv"]
+    assert run.artifacts["report"] == ["report.html"]
+    (panel,) = run.series("report/path")
+    assert (run.files / panel).read_bytes() == (folder / "report.html").read_bytes()
     assert run.exit_code == 0
 
 

@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from memguard.cli.interrupts import INTERRUPTED
-from memguard.config.compose import config_folder, register_resolvers
+from memguard.config.compose import chosen_options, config_folder, register_resolvers
 from memguard.config.keys import with_known_keys
 from memguard.convert import official
 from memguard.live import watch
@@ -32,7 +32,7 @@ ConfigStore.instance().store(
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="train")
 def train(config: DictConfig) -> float | None:
     """Train and test a detector, by itself or as a job of a sweep."""
-    return jobs.run_job(config, _in_own_folder(experiment.train))
+    return jobs.run_job(_with_options(config), _in_own_folder(experiment.train))
 
 
 @reported_if_interrupted
@@ -40,7 +40,7 @@ def train(config: DictConfig) -> float | None:
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="evaluate")
 def evaluate(config: DictConfig) -> float | None:
     """Test a trained detector, by itself or as a job of a sweep."""
-    return jobs.run_job(config, _in_own_folder(experiment.evaluate))
+    return jobs.run_job(_with_options(config), _in_own_folder(experiment.evaluate))
 
 
 @with_known_keys("prepare", config_folder())
@@ -66,6 +66,12 @@ def import_official(config: DictConfig) -> None:
 
 def _folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
+
+
+def _with_options(config: DictConfig) -> DictConfig:
+    """Add the chosen options, which Hydra alone knows."""
+    config.options = chosen_options(HydraConfig.get().runtime.choices)
+    return config
 
 
 def _in_own_folder(work: Callable[..., dict[str, float]]) -> jobs.Work:

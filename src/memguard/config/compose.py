@@ -1,9 +1,10 @@
 """Compose the configuration from ``conf/``, with defaults that depend on the machine."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import hydra
 import torch
@@ -11,7 +12,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from memguard.config.keys import groups, unknown_keys
 from memguard.config.naming import job_name, run_name, sweep_name
@@ -74,6 +75,15 @@ def run_dir() -> str:
     return str(running.run.dir if is_shown else running.runtime.output_dir)
 
 
+def chosen_options(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the chosen option of each group, without Hydra's own groups.
+
+    Args:
+        choices: Hydra's ``runtime.choices``.
+    """
+    return {group: choices[group] for group in sorted(choices) if "hydra/" not in group}
+
+
 def register_resolvers() -> None:
     """Register the resolvers of the YAML files: defaults of the machine, names of runs."""
     open_trainer_group()
@@ -118,7 +128,12 @@ def compose(overrides: Sequence[str] = (), command: str = "train") -> DictConfig
         if message := unknown_keys(command, config_folder(), overrides):
             raise ConfigError(message)
         with initialize_config_dir(config_folder(), version_base="1.3"):
-            return hydra.compose(command, list(overrides))
+            config = hydra.compose(command, list(overrides), return_hydra_config=True)
+            if "options" in config:
+                config.options = chosen_options(config.hydra.runtime.choices)
+            with open_dict(config):
+                del config["hydra"]
+            return config
     except HydraException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
     finally:

@@ -109,6 +109,7 @@ class RunSettings(DetectorSettings, extra="forbid"):
     checkpoint: FilePath | None = Field(description="The last.ckpt of a run, to resume or to test.")
     optimized_metric: Text = Field(description="Metric that a sweep ranks by; more is better.")
     tags: Tags = Field(description="Words to find the run by.")
+    options: dict[str, Any] = Field(description="The chosen option of each group.")
     paths: PathsSettings
     logger: LoggerSettings | None = None
     callbacks: CallbacksSettings | None = None

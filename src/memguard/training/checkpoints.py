@@ -61,8 +61,8 @@ PROGRESS = {
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:
-    """Return the settings of the experiment, without those of the run, in plain types."""
-    tree = cast(dict[str, Any], OmegaConf.to_container(config))
+    """Return the resolved settings of the experiment, without those of the run, in plain types."""
+    tree = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     return {k: v for k, v in tree.items() if k not in ("logger", "callbacks", "checkpoint")}
 
 

@@ -18,7 +18,7 @@ from memguard.config.trust import TARGET
 DECIDES_NOTHING = (
     # Places, loggers and callbacks, and the use of the trained detector
     *("paths", "logger", "callbacks", "hydra", "checkpoint", "weights", "trust"),
-    *("optimized_metric", "train", "test", "tags", "print_config"),
+    *("optimized_metric", "train", "test", "tags", "options", "print_config"),
     # The test's alone; γ and the alarm's level are found again in each validation
     *("guard", "scoring", "dataset.labels"),
     # How files are read

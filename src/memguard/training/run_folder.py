@@ -18,6 +18,9 @@ from memguard.report.tested import FinishedTest
 from memguard.scoring.protocols import one_class_videos
 from memguard.training.checkpoints import plain_config
 
+# Files for loggers that keep them, by kind.
+KEPT = {"checkpoint": "checkpoints/last.ckpt", "scores": "scores.csv", "report": "report.html"}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -94,15 +97,15 @@ def write_run_folder(folder: Path, results: Results, loggers: Sequence[Logger]) 
     Args:
         folder: The run folder.
         results: Of the run.
-        loggers: Those that keep files get the checkpoint and the scores.
+        loggers: Those that keep files get the checkpoint, the scores and the report.
 
     Raises:
         DataError: A file cannot be written; the summary is printed nevertheless.
     """
     try:
         _write(folder, results)
-        files = {"checkpoint": folder / "checkpoints/last.ckpt", "scores": folder / "scores.csv"}
-        keep_files(loggers, {kind: path for kind, path in files.items() if path.exists()})
+        kept = {kind: folder / name for kind, name in KEPT.items()}
+        keep_files(loggers, {kind: path for kind, path in kept.items() if path.exists()})
         # The last file: a folder that has it holds a finished run.
         write_json(folder / "metrics.json", results.metrics)
     except OSError as error:
@@ -122,7 +125,7 @@ def _write(folder: Path, results: Results) -> None:
     made = {"dataset": benchmark.name, "label_set": benchmark.label_set, "tags": tags}
     made |= results.provenance
     write_json(folder / "provenance.json", made)
-    composed = OmegaConf.to_yaml(OmegaConf.create(plain_config(results.config)), resolve=True)
+    composed = OmegaConf.to_yaml(plain_config(results.config))
     (folder / "config.yaml").write_text(composed, encoding="utf-8")
     if tested:
         write_scores(folder / "scores.csv", tested.frames, tested.names)

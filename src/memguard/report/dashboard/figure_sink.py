@@ -124,7 +124,7 @@ def _text(cell: Cell) -> str:
 
 
 def keep_files(loggers: Sequence[Logger], files: Mapping[str, Path]) -> None:
-    """Send a run's files to the loggers that store artifacts, named by kind and run.
+    """Send a run's files to the loggers that store artifacts, and show those that are pages.
 
     Args:
         loggers: The trainer's loggers.
@@ -134,6 +134,8 @@ def keep_files(loggers: Sequence[Logger], files: Mapping[str, Path]) -> None:
         if isinstance(logger, ResilientWandbLogger):
             for kind, path in files.items():
                 logger.log_file(kind, path)
+                if path.suffix == ".html":
+                    logger.log_page(kind, path)
 
 
 class LoggedSettings(pl.Callback):

@@ -132,6 +132,12 @@ class ResilientWandbLogger(WandbLogger):
 
         self._try(send)
 
+    def log_page(self, key: str, path: Path) -> None:
+        """Log a page of HTML as a panel."""
+        from wandb import Html  # as above
+
+        self._try(lambda: self.experiment.log({key: Html(str(path), inject=False)}))
+
     def end(self, status: int) -> None:
         """End the run if there is one, marked as failed unless the status is 0."""
         if self._experiment is None:
