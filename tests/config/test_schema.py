@@ -100,6 +100,7 @@ WRONG: dict[str, list[Any]] = {
     "callbacks.early_stopping.patience": [*NOT_WHOLE, -1],
     "callbacks.early_stopping.monitor": NOT_PATHS,
     "callbacks.early_stopping.mode": NOT_NAMES,
+    "callbacks.ema.decay": [*NOT_NUMBERS, 0, 1, None],
     "callbacks.pseudo_auroc.windows": [*NOT_COUNTS, 0, None],
     "callbacks.test_each_epoch.enabled": [*NOT_FLAGS, None],
     "callbacks.held_out_clips.clips": [*NOT_COUNTS, 0, None],

@@ -133,7 +133,7 @@ def test_the_best_epoch_is_tested_as_a_whole_model(
 ) -> None:
     caplog.set_level(logging.INFO)
     metrics = train(
-        shared_scene, work / "run", *SET, "callbacks=[early_stopping,best]",
+        shared_scene, work / "run", *SET, "callbacks=[best,early_stopping]",
         "callbacks.checkpoint.monitor=val/set", "callbacks.early_stopping.monitor=val/set",
         "callbacks.early_stopping.patience=2",
     )  # fmt: skip
@@ -148,6 +148,19 @@ def test_the_best_epoch_is_tested_as_a_whole_model(
     words = ("train=false", f"checkpoint={best}", "logger=none")
     alone = train(shared_scene, work / "alone", *words)
     assert alone == {name: value for name, value in metrics.items() if name in alone}
+
+
+def test_averaged_weights_are_tested_saved_and_resumed(shared_scene: Path, work: Path) -> None:
+    words = ("callbacks=[each_epoch,ema]", "callbacks.ema.decay=0.9", "logger=none")
+    metrics = train(shared_scene, work / "run", *words)
+    checkpoints = work / "run" / "checkpoints"
+    alone = ("train=false", "logger=none", f"checkpoint={checkpoints / 'last.ckpt'}")
+    again = train(shared_scene, work / "again", *alone)
+    assert again == {name: value for name, value in metrics.items() if name in again}
+    resumed = f"checkpoint={checkpoints / 'epoch00.ckpt'}"
+    assert train(shared_scene, work / "resumed", *words, resumed) == metrics
+    with pytest.raises(UserError, match="add callbacks=ema to resume"):
+        train(shared_scene, work / "other", "logger=none", resumed)
 
 
 def test_a_sweep_over_seeds_prints_no_configuration(shared_scene: Path, work: Path) -> None:

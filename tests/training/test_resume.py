@@ -209,7 +209,11 @@ def test_checkpoint_and_weights_exclude_each_other() -> None:
 
 def loaded(processes: int, checkpoint: dict[str, Any], epochs: int = 9, steps: int = -1) -> None:
     trainer: Any = SimpleNamespace(
-        ckpt_path="last.ckpt", world_size=processes, max_epochs=epochs, max_steps=steps
+        callbacks=[],
+        ckpt_path="last.ckpt",
+        world_size=processes,
+        max_epochs=epochs,
+        max_steps=steps,
     )
     RememberConfig(OmegaConf.create()).on_load_checkpoint(trainer, trainer, checkpoint)
 

@@ -218,6 +218,14 @@ class EarlyStoppingSettings(Part, extra="allow"):
     mode: Mode | None = Field(None, description="Direction of better values.")
 
 
+class AveragedWeightsSettings(Part, extra="allow"):
+    """Averaged weights; other keys are options of Lightning's EMAWeightAveraging."""
+
+    decay: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="Share of the average that stays at each step."
+    )
+
+
 class PseudoAUROCSettings(Part):
     """The validation against pseudo-anomalies."""
 
@@ -251,6 +259,7 @@ class CallbacksSettings(Settings, extra="allow"):
 
     checkpoint: SafeCheckpointsSettings | None = None
     early_stopping: EarlyStoppingSettings | None = None
+    ema: AveragedWeightsSettings | None = None
     pseudo_auroc: PseudoAUROCSettings | None = None
     test_each_epoch: TestEachEpochSettings | None = None
     held_out_clips: HeldOutClipsSettings | None = None

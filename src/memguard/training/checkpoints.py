@@ -18,6 +18,7 @@ from memguard.config.sentences import shown
 from memguard.config.trust import NOBODY, NotTrustedError, Trust, trust_of
 from memguard.errors import CheckpointError, UserError
 from memguard.training.buildable import require_buildable
+from memguard.training.callbacks.averaging import require_same_averaging
 from memguard.training.moved import FIXED
 from memguard.training.resume import (
     SHAPE_KEYS,
@@ -85,7 +86,7 @@ class RememberConfig(pl.Callback):
         """Refuse to resume with another number of processes, and warn of a finished training.
 
         Raises:
-            CheckpointError: Each step would take another number of windows.
+            CheckpointError: Each step would take another number of windows, or other weights.
         """
         path, before, now = trainer.ckpt_path, checkpoint.get(PROCESSES_KEY), trainer.world_size
         if before not in (None, now):
@@ -94,6 +95,7 @@ class RememberConfig(pl.Callback):
                 f"each adds data.batch_size windows to a step. Resume with {shown(before)}, or "
                 f"begin a new training from its weights: weights={path} instead of checkpoint."
             )
+        require_same_averaging(trainer, checkpoint)
         if is_finished(checkpoint, trainer.max_epochs, trainer.max_steps):
             pl.utilities.rank_zero_warn(
                 f"The training of {path} is finished: no step of it is left, and nothing is "

@@ -14,6 +14,7 @@ from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.datasets.folder import folder
 from memguard.detection.detector import Detector
 from memguard.model.autoencoder import Autoencoder
+from memguard.training.callbacks.averaging import AveragedWeights
 from memguard.training.callbacks.batch_norm import (
     BATCHES_BETWEEN_FETCHES,
     MeasuredNorm,
@@ -199,6 +200,13 @@ def test_a_training_ends_by_measuring_the_windows_of_its_epoch(
     assert not [warning for warning in recwarn if "was ended" in str(warning.message)]
     layer = batch_norms(measured.autoencoder)["encoder.blocks.0.1"]
     require_statistics(layer, first_activations(measured, data, count), rtol=1e-4)
+
+
+def test_averaged_weights_are_measured(shared_scene: Path, tmp_path: Path) -> None:
+    data = windows(shared_scene, tmp_path)
+    measured = trained(data, MeasuredNorm(), AveragedWeights(decay=0.5))
+    layer = batch_norms(measured.autoencoder)["encoder.blocks.0.1"]
+    require_statistics(layer, first_activations(measured, data, 7), rtol=1e-4)
 
 
 class Ends(pl.Callback):

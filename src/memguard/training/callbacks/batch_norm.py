@@ -21,6 +21,7 @@ from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.clips.windows import ClipBatch
 from memguard.detection.detector import Detector
 from memguard.distributed import gathered_everywhere
+from memguard.training.callbacks.averaging import averaged_weights
 from memguard.training.callbacks.ending import ends_here, planned_epochs
 from memguard.training.callbacks.progress import ProgressBar
 
@@ -211,7 +212,11 @@ class MeasuredNorm(pl.Callback):
             return
         self._measured_after = trainer.global_step
         detector = cast(Detector, pl_module)
-        with gathering(detector.autoencoder), trainer.precision_plugin.forward_context():
+        with (
+            averaged_weights(trainer, detector),
+            gathering(detector.autoencoder),
+            trainer.precision_plugin.forward_context(),
+        ):
             for found in _epoch_again(trainer):
                 detector.predict(trainer.strategy.batch_to_device(found.frames))
 

@@ -13,6 +13,7 @@ from memguard.detection.frame_scorer import FrameScorer
 from memguard.distributed import share_buffers
 from memguard.scoring import patch_error
 from memguard.scoring.protocols import frame_metrics
+from memguard.training.callbacks.averaging import averaged_weights
 
 BATCH = 16
 
@@ -67,7 +68,11 @@ class TestEachEpoch(pl.Callback):
             return
         scorer = cast(FrameScorer, pl_module)
         scorer.eval()
-        with torch.no_grad(), trainer.precision_plugin.forward_context():
+        with (
+            averaged_weights(trainer, pl_module),
+            torch.no_grad(),
+            trainer.precision_plugin.forward_context(),
+        ):
             share_buffers(scorer)
             FrameScorer.on_test_epoch_start(scorer)
             for index, batch in enumerate(data.test_dataloader()):
