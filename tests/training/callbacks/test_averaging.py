@@ -1,4 +1,4 @@
-"""Averaged weights: by the formula, applied where a detector is judged, and saved."""
+"""Averaged weights: by the formula, applied in validation and tests, and saved."""
 
 from pathlib import Path
 
@@ -72,8 +72,8 @@ def plain(shared_scene: Path, tmp_path: Path) -> Detector:
     return trained(shared_scene, tmp_path)[0]
 
 
-@pytest.mark.parametrize("first", [True, False], ids=["watched before", "watched after"])
-def test_a_detector_is_judged_and_ends_with_the_average_and_trains_without_it(
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+def test_validations_and_the_end_have_the_average_and_steps_do_without_it(
     shared_scene: Path, tmp_path: Path, plain: Detector, first: bool
 ) -> None:
     watch, averaging = Watch(), AveragedWeights(decay=DECAY)
@@ -84,7 +84,7 @@ def test_a_detector_is_judged_and_ends_with_the_average_and_trains_without_it(
     torch.testing.assert_close(watch.applied, expected)
     torch.testing.assert_close(watch.validated, expected[STEPS - 1 :: STEPS])
     torch.testing.assert_close(first_weights(detector), expected[-1])
-    # Steps go on from the last step, and write into its items.
+    # A step begins from the weights and items of the last one.
     assert torch.equal(watch.taken[-1], first_weights(plain))
     assert torch.equal(detector.memory.items, plain.memory.items)
     assert not torch.equal(detector.guard.normal_scores, plain.guard.normal_scores)
