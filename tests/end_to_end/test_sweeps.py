@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,7 +70,9 @@ def test_a_killed_sweep_goes_on_with_what_is_missing(shared_scene: Path, tmp_pat
     assert {size: row["status"] for size, row in rows.items()} == {
         "1": "failed", "3": "finished", "4": "finished",
     }  # fmt: skip
-    assert rows["1"]["failure"].startswith("memory.size=1 cannot work with loss.separateness=0.1")
+    reason = "memory.size=1 cannot work with loss.separateness=0.1"
+    assert rows["1"]["failure"].startswith(reason)
+    assert " ".join(done.stdout.split()).count(reason) == 1
     metrics = json.loads((finished / "metrics.json").read_text())
     assert float(rows["3"]["test/auroc"]) == metrics["test/auroc"]
     assert float(rows["3"]["val/psnr"]) == metrics["val/psnr"]
@@ -163,3 +166,16 @@ def test_submitit_runs_the_jobs_of_a_plain_multirun(shared_scene: Path, tmp_path
         ("0", "finished"), ("0.1", "finished"),
     ]  # fmt: skip
     assert list((sweep / ".submitit").iterdir())
+
+
+def test_a_machine_without_slurm_is_told_so_and_keeps_no_folder(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    if shutil.which("srun"):
+        pytest.skip("This machine has SLURM.")
+    done = run(shared_scene, tmp_path / "sweep", "hydra/launcher=submitit_slurm", "seed=0,1")
+    assert done.returncode == 1
+    assert done.stderr.startswith("hydra/launcher=submitit_slurm cannot work here")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "sweep").exists()

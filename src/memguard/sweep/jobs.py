@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,12 +95,14 @@ def _attempt(config: DictConfig, work: Work, folder: Path) -> dict[str, float] |
         return work(config)
     except UserError as error:
         sentence = str(error)
-        log.error(sentence)
+        log.error("This job failed; %s has the reason.", failure)
     except Exception as error:
         sentence = f"{type(error).__name__}: {error}"
         log.exception("This job failed.")
-    with suppress(OSError):  # on a full disk the log alone has the error, and the job is unfinished
+    try:
         failure.write_text(sentence + "\n", encoding="utf-8")
+    except OSError:  # on a full disk the log alone has the error, and the job is unfinished
+        log.error(sentence)
     return None
 
 
