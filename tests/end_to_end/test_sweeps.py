@@ -168,7 +168,7 @@ def test_submitit_runs_the_jobs_of_a_plain_multirun(shared_scene: Path, tmp_path
     assert list((sweep / ".submitit").iterdir())
 
 
-def test_a_machine_without_slurm_is_told_so_and_keeps_no_folder(
+def test_a_machine_without_slurm_is_refused_and_keeps_no_folder(
     shared_scene: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
