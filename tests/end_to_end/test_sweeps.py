@@ -179,3 +179,19 @@ def test_a_machine_without_slurm_is_refused_and_keeps_no_folder(
     assert done.stderr.startswith("hydra/launcher=submitit_slurm cannot work here")
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "sweep").exists()
+
+
+def test_ray_runs_the_jobs_of_a_plain_multirun(shared_scene: Path, tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_ray_launcher")
+    sweep = tmp_path / "sweep"
+    done = run(
+        shared_scene, sweep, "hydra/launcher=ray", "memory.size=3", "loss.compactness=0,0.1",
+        "trainer.max_epochs=1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Ray Launcher is launching 2 jobs" in done.stdout
+    with (sweep / "sweep.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["loss.compactness"], row["status"]) for row in rows] == [
+        ("0", "finished"), ("0.1", "finished"),
+    ]  # fmt: skip
