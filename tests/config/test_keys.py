@@ -1,5 +1,7 @@
 """Keys that a command does not have are refused with the nearest that it has."""
 
+from pathlib import Path
+
 import pytest
 
 from memguard.config.compose import config_folder, register_resolvers
@@ -90,3 +92,21 @@ def test_all_unknown_keys_are_reported_at_once() -> None:
     assert str(unknown_keys("train", config_folder(), words)).count("did you mean") == 2
     words = ["logger=null", "trainer=3", "sed=1"]
     assert str(unknown_keys("train", config_folder(), words)).count("cannot work") == 2
+
+
+def test_options_of_other_folders_are_composed_for_their_keys(tmp_path: Path) -> None:
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "mine.yaml").write_text("defaults: [mnad]\nlargest: 3\n")
+    register_resolvers()
+    for place in (
+        ["--config-dir", str(tmp_path)],
+        [f"--config-dir={tmp_path}"],
+        [f"hydra.searchpath=[file://{tmp_path}]"],
+    ):
+        words = [*place, "memory=mine", "memory.largst=2", "memory.dimm=3"]
+        assert unknown_keys("train", config_folder(), words) == (
+            "The configuration has 2 problems:\n"
+            "memory.largst is not known: did you mean memory.largest?\n"
+            "memory.dimm is not known: did you mean memory.dim?"
+        )
+        assert unknown_keys("train", config_folder(), [*place, "memory=mine", "seed=1"]) is None

@@ -4,9 +4,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from warnings import catch_warnings, simplefilter
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,7 +21,7 @@ from memguard.config.sentences import listed, unknown
 from memguard.config.trainer import OURS, option_names
 
 # With these, a command may have another configuration.
-ELSEWHERE = ("--config", "-cd", "-cn", "-cp", "--experimental-rerun", "hydra.searchpath")
+ELSEWHERE = ("--config-n", "--config-p", "-cn", "-cp", "--experimental-rerun")
 
 Command = Callable[[], Any]
 
@@ -64,11 +66,14 @@ def unknown_keys(name: str, folder: str, words: Sequence[str]) -> str | None:
         groups = [override for override in overrides if _chooses(override, Path(folder))]
         if sentences := [s for s in (_no_option(group, Path(folder)) for group in groups) if s]:
             return listed(sentences)
-        with initialize_config_dir(folder, version_base="1.3"):
-            config = compose(name, [_first_choice(override) for override in groups])
+        places = _searched(words, overrides)
+        with catch_warnings(), initialize_config_dir(folder, version_base="1.3"):
+            simplefilter("ignore")  # Hydra gives them to the command itself
+            config = compose(name, [*map(_first_choice, groups), f"hydra.searchpath={places}"])
     except (HydraException, OmegaConfBaseException):
         return None
-    found = [_unknown_option(group, Path(folder)) for group in groups]
+    # Where options have other places, conf/ does not list them all.
+    found = [None if places else _unknown_option(group, Path(folder)) for group in groups]
     # An unknown option has no keys; those of its group are looked for when it is known.
     if not any(found):
         found = [
@@ -76,6 +81,18 @@ def unknown_keys(name: str, folder: str, words: Sequence[str]) -> str | None:
         ]
     sentences = [sentence for sentence in found if sentence]
     return listed(sentences) if sentences else None
+
+
+def _searched(words: Sequence[str], overrides: Sequence[Override]) -> list[str]:
+    """List the places beside ``conf/`` that a command line lets Hydra look for options in."""
+    places = [
+        str(place)
+        for override in overrides
+        if override.key_or_group == "hydra.searchpath" and isinstance(override.value(), list)
+        for place in cast(list[object], override.value())
+    ]
+    added = get_args_parser().parse_known_args(list(words))[0].config_dir
+    return [*places, f"file://{Path(added).absolute()}"] if added else places
 
 
 def _changes(overrides: Sequence[Override], groups: Sequence[Override]) -> Iterator[Override]:
