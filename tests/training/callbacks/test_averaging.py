@@ -103,7 +103,7 @@ def test_a_checkpoint_has_the_average_and_the_last_step(shared_scene: Path, tmp_
     name = next(iter(dict(detector.named_parameters())))
     torch.testing.assert_close(seen[-1]["state_dict"][name], averages(watch.taken)[-1])
     assert torch.equal(seen[-1]["current_model_state"][name], watch.taken[-1])
-    # What a validation finds belongs to the average.
+    # The guard and the alarm are calibrated with the average.
     assert seen[-1]["state_dict"].keys() == detector.state_dict().keys()
     for name, value in detector.state_dict().items():
         assert torch.equal(seen[-1]["state_dict"][name], value), name
