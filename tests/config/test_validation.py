@@ -6,7 +6,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from memguard.config.compose import compose
-from memguard.config.validation import validate, validate_training
+from memguard.config.schema import EvaluationSettings
+from memguard.config.validation import validate, validate_by, validate_training
 from memguard.errors import ConfigError
 
 
@@ -14,6 +15,16 @@ def composed(*overrides: str) -> DictConfig:
     config = compose(overrides)
     # Whether W&B is online takes seconds to find out.
     return OmegaConf.masked_copy(config, [k for k in config if k not in ("logger", "callbacks")])
+
+
+@pytest.mark.parametrize(
+    "overrides", [[], ["checkpoint=a.ckpt", "baseline=previous_frame", "data.threads=-1"]]
+)
+def test_a_test_is_of_a_checkpoint_or_a_baseline(overrides: list[str]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        validate_by(EvaluationSettings, compose(overrides, "evaluate"))
+    assert "A test needs exactly one of checkpoint and baseline" in str(refused.value)
+    assert ("data.threads" in str(refused.value)) == bool(overrides)  # all problems at once
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,17 @@ def resumed_or_begun(checkpoint: str | None, weights: str | None) -> Iterator[st
         )
 
 
+@reads("checkpoint", "baseline")
+def checkpoint_or_baseline(checkpoint: str | None, baseline: str | None) -> Iterator[str]:
+    """Refuse to test nothing, and to test two things at once."""
+    if (checkpoint is None) == (baseline is None):
+        yield (
+            "A test needs exactly one of checkpoint and baseline: add either checkpoint=…, the "
+            "checkpoints/last.ckpt of a training run, or baseline=previous_frame or "
+            "frame_difference."
+        )
+
+
 @reads("train", "test", "checkpoint")
 def trained_or_tested(train: bool, test: bool, checkpoint: str | None) -> Iterator[str]:
     """Refuse to do nothing, and to test a detector that nobody has trained."""

@@ -149,7 +149,7 @@ class EvaluationSettings(RunSettings):
     """Changes of a trained detector's settings, which ``conf/evaluate.yaml`` composes."""
 
     as_trained = DETECTOR
-    checks = (known_objective,)
+    checks = (of.checkpoint_or_baseline, known_objective)
 
     baseline: Literal["previous_frame", "frame_difference"] | None = Field(
         description="A baseline to test in place of a checkpoint."

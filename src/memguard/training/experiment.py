@@ -205,12 +205,6 @@ def _detector_to_train(config: DictConfig) -> Detector:
 
 def _checkpoint_to_test(config: DictConfig, trust: Trust) -> dict[str, Any]:
     """Read the checkpoint, or return the settings of a baseline in the form of one."""
-    if (config.checkpoint is None) == (config.baseline is None):
-        raise ConfigError(
-            "A test needs exactly one of checkpoint and baseline: add either checkpoint=…, the "
-            "checkpoints/last.ckpt of a training run, or baseline=previous_frame or "
-            "frame_difference."
-        )
     if config.checkpoint is None:
         settings, _ = read_settings(plain_settings(published_settings("pred")), config.paths)
         return {CONFIG_KEY: settings}
