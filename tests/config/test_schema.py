@@ -62,7 +62,10 @@ WRONG: dict[str, list[Any]] = {
     "scoring.patch": [*NOT_NUMBERS, 0.2, [0.2], [0.2, 0], [0.2, True], [0.2, NAN], [0.2, 2], None],
     "scoring.smoothing": [*NOT_NUMBERS, HUGE, None],
     "scoring.causal": [*NOT_FLAGS, None],
-    "data.frame_size": [*NOT_COUNTS, 0, 100, None],
+    "data.frame_size": [
+        *(*NOT_COUNTS, 0, 100, None),
+        *([32], [32, 48, 64], [0, 32], [32, 36], ["32", 48], [32, 4104]),
+    ],
     "dataset.root": [*NOT_PATHS, None],
     "dataset.name": [*NOT_PATHS, None],
     "dataset.labels": NOT_PATHS,

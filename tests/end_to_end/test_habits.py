@@ -163,6 +163,25 @@ def test_averaged_weights_are_tested_saved_and_resumed(shared_scene: Path, work:
         train(shared_scene, work / "other", "logger=none", resumed)
 
 
+def test_frames_need_not_be_square(shared_scene: Path, work: Path) -> None:
+    words = ("data.frame_size=[24,40]", "logger=none", "loss=ms_ssim", "loss.ms_ssim.scales=1")
+    metrics = train(shared_scene, work / "run", *words)
+    last = work / "run" / "checkpoints" / "last.ckpt"
+    again = train(shared_scene, work / "again", *words, "train=false", f"checkpoint={last}")
+    assert again == {name: value for name, value in metrics.items() if name in again}
+    table = memguard.load(last).score(shared_scene / "test" / "0.mp4")
+    # The square crosses the picture, 48 × 64, in rows 18 to 30, 5 pixels a frame from frame 10 on.
+    worst = max((row for row in table if row["frame"] > 12), key=lambda row: row["score"])
+    left = (worst["frame"] - 10) * 5 % 52
+    assert left - 5 - (worst["right"] - worst["left"]) < worst["left"] < left + 12
+    assert 18 - (worst["bottom"] - worst["top"]) < worst["top"] < 30
+    # A patch of 0.2 and 0.1 is 5 × 4 pixels of a frame: 10 × 6.4 of the picture.
+    for row in table:
+        assert row["right"] - row["left"] in (6, 7)
+        assert row["bottom"] - row["top"] == 10
+        assert max(row["right"] - 64, row["bottom"] - 48) <= 0 <= min(row["left"], row["top"])
+
+
 def test_a_sweep_over_seeds_prints_no_configuration(shared_scene: Path, work: Path) -> None:
     short = ("trainer.max_steps=1", "trainer.max_epochs=1", "test=false", "logger=none")
     words = ["-m", *OWN, f"dataset.root={shared_scene}", *short, "seed=1,2", "tags=[a,b]"]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from memguard.config.sentences import Problem, shown
+from memguard.data.video.frame_size import FrameSize, sides
 
 
 class Check(NamedTuple):
@@ -60,9 +61,9 @@ def _weight(term: Any) -> float:
 
 
 @reads("data.frame_size", "model._target_")
-def halved_three_times(size: int, model: str | None) -> Iterator[str]:
+def halved_three_times(size: FrameSize, model: str | None) -> Iterator[str]:
     """Refuse frames that the published encoder cannot halve; another network has a stride."""
-    if size % 8 and str(model).startswith("memguard."):
+    if any(side % 8 for side in sides(size)) and str(model).startswith("memguard."):
         yield (
             f"data.frame_size={size} cannot work: it must be a multiple of 8, in pixels, as the "
             "encoder halves it three times."

@@ -16,6 +16,7 @@ from memguard.config.values import (
     Count,
     Exact,
     FilePath,
+    FrameSides,
     FromOne,
     OnError,
     Part,
@@ -62,8 +63,8 @@ class DataSettings(Part):
 
     cache_dir: Any = Field(None, description="Follows paths.cache_dir.")
     past: Any = Field(None, description="Follows task.past.")
-    frame_size: Annotated[int, Field(ge=8, le=2**12), Words(unit="pixels")] = Field(
-        description="Side of the square that frames are resized to, pixels."
+    frame_size: FrameSides = Field(
+        description="Side of the square that frames are resized to, or [height,width], pixels."
     )
     channels: Annotated[Literal[1, 3], Exact, Words("1 (grey) or 3 (RGB)")] = Field(
         description="1 for grey, 3 for RGB."

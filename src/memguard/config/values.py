@@ -31,6 +31,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 FromOne = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=8, le=2**12)]
+FrameSides = Annotated[
+    Side | Annotated[list[Side], Field(min_length=2, max_length=2)],
+    Words("a whole number of pixels from 8 to 4096, or two, [height,width]"),
+]
 OnError = Literal["raise", "skip"]
 Cache = Literal["none", "disk", "ram"]
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from memguard.config.compose import register_resolvers
 from memguard.config.trust import trust_of
+from memguard.data.video.frame_size import sides
 from memguard.data.video.reader import fit
 from memguard.data.video.stream import Pictures, Stream, VideoStream
 from memguard.detection.detector import Detector
@@ -49,7 +50,7 @@ class LiveScorer:
         fabric = Fabric(accelerator=trainer.accelerator, precision=trainer.precision, devices=1)
         self._precision = fabric.autocast
         self.detector = detector.to(fabric.device).eval()
-        self._size, self._channels = config.data.frame_size, config.data.channels
+        self._size, self._channels = sides(config.data.frame_size), config.data.channels
         self._length = config.task.past + 1
         self.alarm = detector.alarm
         self.detector.begin_test()
@@ -108,7 +109,7 @@ class LiveScorer:
         patches = found["patch"].cpu()
         smoothed = smoother(patches)
         worst = smoothed.flatten(1).amax(dim=1)
-        frame, picture = (self._size, self._size), pictures.rgb.shape[2:]
+        frame, picture = self._size, pictures.rgb.shape[2:]
         rows, columns = worst_places(patches, smoothed, patch, frame).T.tolist()
         places = list(zip(rows, columns, strict=True))
         scores = self.alarm.score(worst).tolist()

@@ -8,6 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from memguard.config.trainer import refused_by
+from memguard.data.video.frame_size import sides
 from memguard.detection.detector import Detector
 from memguard.errors import ConfigError
 from memguard.model.autoencoder import Network
@@ -32,7 +33,7 @@ def require_working_step(detector: Detector, config: DictConfig) -> None:
     """
     _require_same_sizes(detector, config)
     data, items = config.data, detector.memory.items
-    shape = (1, config.task.past + 1, data.channels, data.frame_size, data.frame_size)
+    shape = (1, config.task.past + 1, data.channels, *sides(data.frame_size))
     frames, target = detector.split(torch.zeros(shape, dtype=torch.uint8))
     training = detector.training
     detector.eval()
@@ -66,7 +67,7 @@ def _require_same_sizes(detector: Detector, config: DictConfig) -> None:
             f"model cannot work: its encoder has {network.features} features, but the memory's "
             f"items have length {length}: set memory.dim={network.features}."
         )
-    if size % network.stride:
+    if any(side % network.stride for side in sides(size)):
         raise ConfigError(
             f"data.frame_size={size} cannot work: it must be a multiple of {network.stride}, the "
             f"stride of {type(network).__name__}."

@@ -45,6 +45,11 @@ def test_another_size_or_a_changed_file_has_its_own_cache(video: Video, tmp_path
     first = cache_on_disk(video, tmp_path)
     smaller = Video(video.path, frame_size=16, channels=1)
     assert cache_on_disk(smaller, tmp_path).frames(range(1)).shape == (1, 1, 16, 16)
+    wide, high = (Video(video.path, frame_size=size, channels=1) for size in ([16, 32], [32, 16]))
+    assert cache_on_disk(wide, tmp_path).frames(range(1)).shape == (1, 1, 16, 32)
+    assert cache_on_disk(high, tmp_path).frames(range(1)).shape == (1, 1, 32, 16)
+    square = Video(video.path, frame_size=[16, 16], channels=1)
+    assert cache_on_disk(square, tmp_path).path == cache_on_disk(smaller, tmp_path).path
     os.utime(video.path, ns=(0, 0))
     assert cache_on_disk(video, tmp_path).path != first.path
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from memguard.data.video.conversion import survey
 from memguard.data.video.frame_folders import as_video
+from memguard.data.video.frame_size import FrameSize, sides
 from memguard.data.video.reader import OPEN_READERS, Video
 from memguard.errors import DataError
 
@@ -109,11 +110,13 @@ def test_grey_of_equal_channels_is_the_channel(tmp_path: Path) -> None:
     np.testing.assert_array_equal(Video(path, channels=1).frames([0, 1])[:, 0].numpy(), levels)
 
 
-@pytest.mark.parametrize("size", [24, 256])
+@pytest.mark.parametrize("size", [24, 256, [24, 40]])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_resize_equals_opencv(colour_video: Path, size: int, channels: int) -> None:
+def test_resize_equals_opencv(colour_video: Path, size: FrameSize, channels: int) -> None:
     stored = Video(colour_video, channels=channels).frames(range(5))
-    assert_resized_as_opencv(stored, Video(colour_video, frame_size=size, channels=channels))
+    resized = Video(colour_video, frame_size=size, channels=channels)
+    assert resized.frames([0]).shape[-2:] == sides(size)
+    assert_resized_as_opencv(stored, resized)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

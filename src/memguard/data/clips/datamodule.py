@@ -22,6 +22,7 @@ from memguard.data.clips.windows import (
 )
 from memguard.data.datasets.benchmark import Benchmark
 from memguard.data.datasets.preparation import Footage, Preparation, PreparedVideo, prepare
+from memguard.data.video.frame_size import FrameSize
 from memguard.data.video.reader import Video
 from memguard.distributed import deal
 
@@ -40,7 +41,7 @@ class ClipDataModule(pl.LightningDataModule):
         benchmark: The videos and labels.
         cache_dir: The folder of converted videos and cached frames.
         past: Number of frames before the scored one in a window.
-        frame_size: Side of the square that frames are resized to, pixels.
+        frame_size: Side of the square that frames are resized to, or height and width, pixels.
         channels: 1 for grey, 3 for RGB.
         batch_size: Training windows per step.
         threads: Threads that decode ahead; 0 decodes each batch when it is requested.
@@ -79,7 +80,7 @@ class ClipDataModule(pl.LightningDataModule):
         *,
         cache_dir: Path | str,
         past: int,
-        frame_size: int,
+        frame_size: FrameSize,
         channels: int,
         batch_size: int,
         threads: int,

@@ -17,6 +17,7 @@ from rich.progress import track
 from torch import Tensor
 
 from memguard.data.video.frame_folders import fingerprint
+from memguard.data.video.frame_size import sides
 from memguard.data.video.random_access import DECORD_BYTES
 from memguard.data.video.reader import Video
 from memguard.files import put_into_cache
@@ -120,7 +121,8 @@ def cache_on_disk(video: Video, cache_dir: Path) -> FramesOnDisk:
     Raises:
         DataError: If the file cannot be decoded, or `cache_dir` cannot be written.
     """
-    settings = f"{video.frame_size}x{video.channels}"
+    size = () if video.frame_size is None else dict.fromkeys(sides(video.frame_size))
+    settings = "x".join(map(str, (*size, video.channels)))
     target = cache_dir / f"{video.path.stem}-{fingerprint(video.path)}-{settings}.npy"
     if not target.exists():
         with put_into_cache(target) as unfinished:

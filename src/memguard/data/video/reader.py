@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from memguard.data.video.decoding import DECODER_ERRORS, REMEDY, contents
+from memguard.data.video.frame_size import FrameSize, sides
 from memguard.data.video.packets import Packets, packets
 from memguard.data.video.random_access import batch, decord_may_open, pictures
 from memguard.errors import DataError
@@ -40,14 +41,17 @@ class Video:
 
     Args:
         path: The video file.
-        frame_size: Height and width in pixels to resize frames to; None: as stored.
+        frame_size: Side of the square to resize frames to, or height and width, pixels; None: as
+            stored.
         channels: 1 for grey frames (BT.601), 3 for RGB.
 
     Raises:
         DataError: If there is no such file. The first use reports a file that cannot be decoded.
     """
 
-    def __init__(self, path: Path, *, frame_size: int | None = None, channels: int = 3) -> None:
+    def __init__(
+        self, path: Path, *, frame_size: FrameSize | None = None, channels: int = 3
+    ) -> None:
         if not path.is_file():
             raise DataError(f"{path}: there is no such video file; correct the path or restore it")
         self.path = path
@@ -152,14 +156,16 @@ def _damage_reported(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: this file cannot be decoded as a video; {REMEDY}") from error
 
 
-def fit(pictures: Iterable[np.ndarray], *, frame_size: int | None, channels: int) -> torch.Tensor:
+def fit(
+    pictures: Iterable[np.ndarray], *, frame_size: FrameSize | None, channels: int
+) -> torch.Tensor:
     """Convert stored pictures to frames: resize them, and convert them to grey, with OpenCV.
 
     The published figures depend on its bilinear resize without antialiasing.
 
     Args:
         pictures: uint8 (H, W, 3), RGB, or (H, W, 1), grey.
-        frame_size: Height and width to resize to, pixels; None: as stored.
+        frame_size: Side of the square to resize to, or height and width, pixels; None: as stored.
         channels: 1 for grey, 3 for RGB.
 
     Returns:
@@ -167,18 +173,19 @@ def fit(pictures: Iterable[np.ndarray], *, frame_size: int | None, channels: int
 
     Example:
         >>> picture = np.zeros((240, 360, 3), np.uint8)
-        >>> fit([picture], frame_size=64, channels=1).shape
-        torch.Size([1, 1, 64, 64])
+        >>> fit([picture], frame_size=[64, 96], channels=1).shape
+        torch.Size([1, 1, 64, 96])
     """
     frames = [_fitted(picture, frame_size, channels) for picture in pictures]
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
 
 
-def _fitted(picture: np.ndarray, frame_size: int | None, channels: int) -> np.ndarray:
+def _fitted(picture: np.ndarray, frame_size: FrameSize | None, channels: int) -> np.ndarray:
     grey = picture.shape[2] == 1
     if channels == 1 and not grey:
         picture = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
     if frame_size is not None:
-        picture = cv2.resize(np.ascontiguousarray(picture), (frame_size, frame_size))
+        height, width = sides(frame_size)
+        picture = cv2.resize(np.ascontiguousarray(picture), (width, height))
     picture = np.atleast_3d(picture)  # OpenCV drops a single channel
     return picture.repeat(3, axis=2) if grey and channels == 3 else picture

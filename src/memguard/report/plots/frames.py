@@ -64,7 +64,8 @@ def frame_comparison(frames: Sequence[ComparedFrame], *, predicted: bool) -> Fig
     errors = [error_map(frame.target, frame.output) for frame in frames]
     largest = max(max(float(error.max()) for error in errors), 1e-6)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 2.05 * len(frames) + 0.5))
+        row_height = 2.05 * _aspect(frames[0].target)
+        figure = Figure(figsize=(PAGE_WIDTH, row_height * len(frames) + 0.5))
         grid = figure.subplots(len(frames), 3, squeeze=False)
         for row, frame, error in zip(grid, frames, errors, strict=True):
             draw_picture(row[0], frame.target)
@@ -85,6 +86,11 @@ def frame_comparison(frames: Sequence[ComparedFrame], *, predicted: bool) -> Fig
     return figure
 
 
+def _aspect(picture: np.ndarray) -> float:
+    """Divide the height of a picture, (C, H, W), by its width; a row needs room for its title."""
+    return max(picture.shape[1] / picture.shape[2], 0.5)
+
+
 def _column_titles(predicted: bool) -> tuple[str, str, str]:
     if predicted:
         return "target: frame t", "prediction of frame t", "absolute error"
@@ -101,7 +107,8 @@ def contact_sheet(frames: Sequence[SheetFrame], mark: str) -> Figure:
     columns = min(6, len(frames))
     rows = -(-len(frames) // columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 1.55 * rows + 0.3))
+        row_height = 1.25 * _aspect(frames[0].picture) + 0.3
+        figure = Figure(figsize=(PAGE_WIDTH, row_height * rows + 0.3))
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat:
             hide_axes(axes)
