@@ -150,7 +150,11 @@ COMMANDS: dict[str, type[Command]] = {
     "score": ScoreSettings,
     "prepare": PrepareSettings,
 }
-NEEDED = {"score": ["checkpoint=last.ckpt", "video=a.mp4"], "train": ["model=mnad_tiny"]}
+NEEDED = {
+    "evaluate": ["baseline=previous_frame"],
+    "score": ["checkpoint=last.ckpt", "video=a.mp4"],
+    "train": ["model=mnad_tiny"],
+}
 
 OF_OTHER_COMMANDS: dict[tuple[str, str], list[Any]] = {
     ("evaluate", "checkpoint"): NOT_PATHS,

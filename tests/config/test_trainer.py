@@ -37,8 +37,12 @@ def composed(*overrides: str, name: str = "train") -> Any:
 
 
 def test_what_lightning_takes_needs_no_plus() -> None:
-    for name, command in (("train", TrainingSettings), ("evaluate", EvaluationSettings)):
+    for name, command, of in (
+        ("train", TrainingSettings, "train=true"),
+        ("evaluate", EvaluationSettings, "baseline=previous_frame"),
+    ):
         config = composed(
+            of,
             "trainer.max_steps=5", "trainer.limit_val_batches=0.5", "trainer.fast_dev_run=true",
             "trainer.max_time=00:00:10:00", "trainer.profiler=null", name=name,
         )  # fmt: skip
