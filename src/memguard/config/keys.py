@@ -1,6 +1,7 @@
 """Find a key or option that a command does not have, and name the nearest."""
 
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any, cast
 from warnings import catch_warnings, simplefilter
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -91,7 +91,9 @@ def _searched(words: Sequence[str], overrides: Sequence[Override]) -> list[str]:
         if override.key_or_group == "hydra.searchpath" and isinstance(override.value(), list)
         for place in cast(list[object], override.value())
     ]
-    added = get_args_parser().parse_known_args(list(words))[0].config_dir
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd")  # as Hydra takes it
+    added = parser.parse_known_args(list(words))[0].config_dir
     return [*places, f"file://{Path(added).absolute()}"] if added else places
 
 

@@ -101,6 +101,7 @@ def restored_detector(path: Path, trust: str | Sequence[str] = ()) -> Detector:
     return detector.eval()
 
 
+# The detector's own room is below this one and cannot import it.
 Detector.restore = staticmethod(restored_detector)
 
 
