@@ -6,10 +6,12 @@ from typing import Any
 from mkdocs.structure.pages import Page
 
 from memguard.config.schema import (
+    CalibrationSettings,
     EvaluationSettings,
     PrepareSettings,
     ScoreSettings,
     TrainingSettings,
+    WatchSettings,
 )
 from memguard.config.sentences import wanted
 from memguard.config.values import Settings, group_of
@@ -19,6 +21,8 @@ COMMANDS = {
     "A training": TrainingSettings,
     "An evaluation": EvaluationSettings,
     "Scoring": ScoreSettings,
+    "A calibration": CalibrationSettings,
+    "Watching": WatchSettings,
     "A preparation": PrepareSettings,
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+from figures_of_alarms import false_alarms
 from figures_of_frames import recon, shared_range, timeline, video_06
 from figures_of_runs import batch_norm, memory, memory_size, protocol, reproduction
 from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     draw.__name__: draw
     for draw in (
         reproduction, protocol, memory, shared_range, recon, batch_norm, timeline, video_06,
-        memory_size,
+        memory_size, false_alarms,
     )
 }  # fmt: skip
 

@@ -38,15 +38,18 @@ def record(run: Path, study: str, name: str, folder: Path = HERE) -> None:
     if provenance.get("tags"):
         row["tags"] = " ".join(provenance["tags"])
     row |= {metric: f"{value:.7g}" for metric, value in metrics.items()}
-    _add(row, folder / "runs.csv")
+    add(row, folder / "runs.csv")
     scores = folder / "scores" / study / f"{name}.csv.gz"
     scores.parent.mkdir(parents=True, exist_ok=True)
     content = (run / "scores.csv").read_bytes().replace(b"\r\n", b"\n")
     scores.write_bytes(gzip.compress(content, mtime=0))
 
 
-def _add(row: dict[str, Any], table: Path) -> None:
-    """Add a row to the table, with a new column for each metric that it does not have yet."""
+def add(row: dict[str, Any], table: Path) -> None:
+    """Add a row to the table, with a new column for each metric that it does not have yet.
+
+    A row of the same study and name is replaced.
+    """
     with table.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         columns = list(reader.fieldnames or PROVENANCE)

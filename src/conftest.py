@@ -12,7 +12,8 @@ import memguard
 from tests.conftest import moving_square, write_video
 
 SMALL = [
-    "dataset=folder", "dataset.root=door", "model=mnad_tiny", "trainer.max_epochs=1", "logger=csv"
+    "dataset=folder", "dataset.root=door", "model=mnad_tiny", "trainer.max_epochs=1", "logger=csv",
+    "data.holdout=0.5",
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from memguard.model.memory.mnad import Memory
 from memguard.model.schedules import Schedule, cosine
 from memguard.model.total_loss import TotalLoss, published_loss
 from memguard.scoring.protocols import ScoreConfig
+from tests.browser import page as page
 
 # Tests that a script runs in its background would hand down to commands that Ctrl-C is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -42,11 +43,11 @@ def real_data() -> Path:
     return Path(folder)
 
 
-def write_video(path: Path, frames: np.ndarray) -> Path:
+def write_video(path: Path, frames: np.ndarray, fps: int = 25) -> Path:
     """Write uint8 (N, H, W, 3) as lossless H.264, so that tests know every value."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264rgb", rate=25, options={"qp": "0"})
+        stream = container.add_stream("libx264rgb", rate=fps, options={"qp": "0"})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "rgb24"
         for frame in frames:

@@ -1,5 +1,6 @@
 """Metrics are counted on the CPU: nothing fails on a device without double precision, as MPS is."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -80,6 +81,9 @@ def validated_and_tested(device: torch.device) -> tuple[dict[str, Any], Detector
     def log(name: str, value: Tensor | float, **_: object) -> None:
         logged[name] = value
 
+    tested = dict.fromkeys(range(2), SimpleNamespace(height=32, width=48))
+    trainer = SimpleNamespace(datamodule=SimpleNamespace(tested=tested))
+    detector.trainer = trainer  # type: ignore[assignment]
     detector.log = log  # type: ignore[assignment, method-assign]
     detector.log_dict = lambda found, **_: logged.update(found)  # type: ignore[assignment, misc]
     on_device = [ClipBatch(*(value.to(device) for value in batch)) for batch in batches()]

@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader
 
 from memguard.config.compose import config_folder, register_resolvers
 from memguard.data.clips.frame_cache import FramesInMemory
-from memguard.data.clips.windows import ClipBatch, OrderedWindows, Segment
+from memguard.data.clips.segments import Segment
+from memguard.data.clips.windows import ClipBatch, OrderedWindows
 from memguard.detection.detector import Detector
 from memguard.distributed import (
     _store,

@@ -9,15 +9,20 @@ import pytest
 
 import memguard
 from memguard.config.schema import (
+    CalibrationSettings,
     EvaluationSettings,
     PrepareSettings,
     ScoreSettings,
     TrainingSettings,
+    WatchSettings,
     keys_of,
 )
 from memguard.config.trainer import option_names
 
-COMMANDS = (TrainingSettings, EvaluationSettings, ScoreSettings, PrepareSettings)
+COMMANDS = (
+    TrainingSettings, EvaluationSettings, ScoreSettings, CalibrationSettings, WatchSettings,
+    PrepareSettings,
+)  # fmt: skip
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     [
@@ -37,7 +42,10 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 # A user's own class takes keys of its own, and a loss has terms of any name.
-OWN_KEYS = {"memory.share", "loss.gradient_difference.weight", "loss.ms_ssim.scales"}
+OWN_KEYS = {
+    "memory.share", "loss.gradient_difference.weight", "loss.ms_ssim.scales",
+    "callbacks.pruning.pruner",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -48,7 +56,8 @@ def test_settings_that_a_page_names_are_there(path: Path) -> None:
     named = re.findall(
         rf"(?<![\w./-])((?:{groups})(?:\.[a-z_]+)+)(?==|`)", path.read_text(encoding="utf-8")
     )
-    files_and_classes = {name for name in named if name.endswith((".pth", ".py", "._target_"))}
+    others = (".pth", ".py", ".json", ".jsonl", ".csv", "._target_")
+    files_and_classes = {name for name in named if name.endswith(others)}
     assert set(named) - files_and_classes <= known
 
 

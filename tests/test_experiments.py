@@ -4,11 +4,13 @@ import csv
 import gzip
 import importlib
 import json
+import math
 import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -18,7 +20,7 @@ SCORES = sorted((EXPERIMENTS / "scores").rglob("*.csv.gz"))
 COLUMNS = ["video", "frame", "psnr", "distance", "regular", "written", "score", "label"]
 FIGURES = [
     "reproduction", "protocol", "memory", "shared_range", "recon", "batch_norm", "timeline",
-    "video_06", "memory_size",
+    "video_06", "memory_size", "false_alarms",
 ]  # fmt: skip
 
 
@@ -123,7 +125,7 @@ def test_the_page_is_short_and_each_study_has_its_four_parts() -> None:
     assert len(README.encode()) <= 10_240
     _, *sections = re.split(r"^## ", README, flags=re.MULTILINE)
     studies = sections[:-1]
-    assert len(studies) == 7
+    assert len(studies) == 8
     for study in studies:
         title = study.splitlines()[0]
         assert len(f"## {study}".encode()) <= 1024, title
@@ -193,3 +195,57 @@ def test_a_run_without_a_test_is_rejected_and_changes_nothing(
         experiments("record").record(run, "new", "b_seed0", tmp_path)
     assert (tmp_path / "runs.csv").read_text(encoding="utf-8") == "study,run\n"
     assert not (tmp_path / "scores").exists()
+
+
+def normal_video(experiments: Any, errors: dict[int, float], labels: str = "") -> Any:
+    """300 frames at 5 a second, with some errors above 0 and the labels of the first frames."""
+    series, labelled = np.zeros(300), np.zeros(300, np.uint8)
+    for frame, error in errors.items():
+        series[frame] = error
+    labelled[: len(labels)] = list(map(int, labels))
+    return experiments("false_alarms").Scored(series, labelled, 5.0, 0.0)
+
+
+def test_false_alarms_are_counted_as_events_of_each_video(experiments: Any) -> None:
+    count = experiments("false_alarms").count
+    one = normal_video(experiments, {10: 3.0, 35: 2.0, 60: 3.0, 86: 3.0, 299: 3.0})
+    other = normal_video(experiments, {0: 3.0})
+    assert count([one, other], 1.0) == 4  # 25 frames apart are one event, 26 are two
+    assert count([one, other], 2.0) == 5  # a level is exceeded, not reached
+    assert count([one], 3.0) == 0
+    assert count([one._replace(errors=np.ones(3002))], 0.5) == 2  # longer than ten minutes
+
+
+def test_an_event_is_found_by_any_of_its_frames_and_by_none_outside(experiments: Any) -> None:
+    events_found = experiments("false_alarms").events_found
+    video = normal_video(experiments, {0: 9.0, 2: 5.0, 3: 4.0, 5: 1.0, 8: 3.0}, "0110101010")
+    # Events are frames 1 to 2, 4, 6 and 8; frame 5 is normal.
+    assert events_found(video, 2.0) == (2, 4)
+    assert events_found(video, 4.0) == (1, 4)
+
+
+def test_a_promise_is_compared_at_the_level_and_at_the_ends_of_its_interval(
+    experiments: Any,
+) -> None:
+    false_alarms = experiments("false_alarms")
+    heights = np.random.default_rng(0).exponential(size=100)
+    normal = normal_video(experiments, {})
+    normal = normal._replace(errors=np.zeros(4000), labels=np.zeros(4000, np.uint8))
+    normal.errors[::40] = heights
+    alarm = false_alarms.calibrated([normal])
+    row = false_alarms.metrics(alarm, [normal], [], per_hour=90)
+    assert row["alarms/hours"] == pytest.approx(4000 / 5 / 3600)
+    assert row["alarms/level_low"] < row["alarms/level"] < row["alarms/level_high"]
+    # 20 alarms are promised in these 800 seconds, and this very video was calibrated on.
+    assert row["alarms/seen"] == pytest.approx(20, abs=4)
+    assert row["alarms/seen_at_low"] > row["alarms/seen"] > row["alarms/seen_at_high"]
+    assert "alarms/events" not in row
+
+
+def test_the_interval_of_a_count_is_exact(experiments: Any) -> None:
+    poisson_interval = experiments("figures_of_alarms").poisson_interval
+    assert poisson_interval(0) == pytest.approx((0, -math.log(0.05)))
+    low, high = poisson_interval(2)
+    # At the ends, 2 and more, or 2 and fewer, have a probability of 5 %.
+    assert 1 - math.exp(-low) * (1 + low) == pytest.approx(0.05)
+    assert math.exp(-high) * (1 + high + high**2 / 2) == pytest.approx(0.05)

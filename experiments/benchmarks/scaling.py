@@ -28,7 +28,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
 
-from memguard.data.clips.windows import Segment, ShuffledWindows
+from memguard.data.clips.segments import Segment
+from memguard.data.clips.windows import ShuffledWindows
 from memguard.data.video.reader import Video
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import compactness_loss, separateness_loss

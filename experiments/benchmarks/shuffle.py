@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from memguard.data.clips.frame_cache import cache_in_memory
-from memguard.data.clips.windows import Segment, ShuffledWindows
+from memguard.data.clips.segments import Segment
+from memguard.data.clips.windows import ShuffledWindows
 from memguard.data.video.frame_folders import as_video
 from memguard.data.video.reader import Video
 

@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from memguard.data.clips.windows import ClipBatch, OrderedWindows, Segment, ShuffledWindows
+from memguard.data.clips.segments import Segment
+from memguard.data.clips.windows import ClipBatch, OrderedWindows, ShuffledWindows
 from memguard.data.video.reader import Video
 
 MINUTES = 60

@@ -27,7 +27,8 @@ from rich.progress import track
 from rich.table import Table
 from stream_memory import _resident_mib, linked
 
-from memguard.data.clips.windows import Frames, Segment, ShuffledWindows
+from memguard.data.clips.segments import Frames, Segment
+from memguard.data.clips.windows import ShuffledWindows
 from memguard.data.video.reader import OPEN_READERS, Video, fit
 from memguard.data.video.stream import VideoStream
 

@@ -31,7 +31,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from memguard.data.clips.frame_cache import cache_in_memory, cache_on_disk
-from memguard.data.clips.windows import STRETCH_WINDOWS, Frames, Segment, ShuffledWindows
+from memguard.data.clips.segments import STRETCH_WINDOWS, Frames, Segment
+from memguard.data.clips.windows import ShuffledWindows
 from memguard.data.video.frame_folders import as_video, frame_images
 from memguard.data.video.reader import Video
 

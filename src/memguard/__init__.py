@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from memguard.model.autoencoder import Autoencoder
     from memguard.model.memory import Memory
     from memguard.report.scores import read_scores
+    from memguard.scoring.localization import RBDC, TBDC
     from memguard.scoring.metrics import FrameAP, FrameAUROC, FrameEER
+    from memguard.scoring.pixels import PixelAUROC
     from memguard.scoring.protocols import ScoreConfig
     from memguard.training.experiment import evaluate, prepare, train
 
 __all__ = [
+    "RBDC",
+    "TBDC",
     "Autoencoder",
     "ClipDataModule",
     "Detector",
@@ -27,6 +31,7 @@ __all__ = [
     "FrameEER",
     "Memory",
     "MemoryGuard",
+    "PixelAUROC",
     "ScoreConfig",
     "UserError",
     "compose",
@@ -45,6 +50,8 @@ if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys(
     os.environ["GOMP_SPINCOUNT"] = "20000"
 
 _PLACES = {
+    "RBDC": "scoring.localization",
+    "TBDC": "scoring.localization",
     "Autoencoder": "model.autoencoder",
     "ClipDataModule": "data.clips.datamodule",
     "Detector": "training.trained",  # which gives it load_from_checkpoint
@@ -53,6 +60,7 @@ _PLACES = {
     "FrameEER": "scoring.metrics",
     "Memory": "model.memory",
     "MemoryGuard": "detection.guard",
+    "PixelAUROC": "scoring.pixels",
     "ScoreConfig": "scoring.protocols",
     "UserError": "errors",
     "compose": "config.compose",

@@ -105,8 +105,7 @@ def require_together(trainer: pl.Trainer, *, in_sweep: bool) -> None:
     if launcher and launcher.world_size() != trainer.world_size:
         raise ConfigError(
             f"This command runs as {launcher.world_size()} processes, but trainer.devices × "
-            f"trainer.num_nodes is {trainer.world_size}: add trainer=ddp to a training, "
-            "trainer.strategy=ddp with these two numbers to an evaluation, or start it once."
+            f"trainer.num_nodes is {trainer.world_size}: add trainer=ddp, or start it once."
         )
     if in_sweep and trainer.num_devices > 1 and not launcher:
         raise ConfigError(

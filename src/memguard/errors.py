@@ -6,6 +6,9 @@ from pathlib import Path
 
 from hydra.errors import CompactHydraException
 
+# The environment variable by which Hydra shows whole tracebacks.
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
 
 class UserError(CompactHydraException):
     """An error in the user's input: its message names the fault, the place and the remedy.

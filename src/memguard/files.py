@@ -48,9 +48,9 @@ def put_into_cache(target: Path) -> Iterator[Path]:
         ) from error
 
 
-def clear_unfinished(cache_dir: Path) -> None:
-    """Remove the unfinished files of killed runs from a cache folder."""
-    for scratch in cache_dir.glob(f"{_scratch('*')}*"):
+def clear_unfinished(folder: Path) -> None:
+    """Remove the unfinished files of killed runs from a folder."""
+    for scratch in folder.glob(f"{_scratch('*')}*"):
         if not _runs(int(scratch.name.split("-")[-2])):
             shutil.rmtree(scratch, ignore_errors=True)
 

@@ -144,6 +144,8 @@ def test_an_address_is_put_aside_and_nothing_else_shows_it(
         assert "pw" not in as_meant([word])[0]
         assert "p/w" not in as_meant([word])[0]
         assert true_source(name) == url
+    name = values(f"notify.webhook={url}")[0]
+    assert (true_source(name), re.search("pw|p/w", name)) == (url, None)
     for word in (f"vidoe={url}", url, f"+{url}", f"dataset.root={url}", f"memory.size='{url}'"):
         assert not re.search("pw|p/w", as_meant([word])[0])
 

@@ -65,7 +65,7 @@ def test_the_small_model_finds_its_own_gate_for_both_tasks(order: tuple[str, str
     ("command", "shown"),
     [
         ("train", "job"), ("train", "hydra"), ("train", "all"), ("evaluate", "job"),
-        ("score", "all"), ("prepare", "all"),
+        ("score", "all"), ("calibrate", "all"), ("prepare", "all"),
     ],
 )  # fmt: skip
 def test_every_command_shows_its_settings_resolved(
@@ -159,3 +159,8 @@ def test_the_chosen_options_are_in_the_configuration() -> None:
     assert options.experiment == "small_ped2_recon"
     assert options.sweep is None
     assert not [group for group in options if group.startswith("hydra")]
+
+
+def test_words_are_a_list() -> None:
+    with pytest.raises(ConfigError, match=r"a list of words: write \['dataset=ped2'\]"):
+        memguard.compose("dataset=ped2")

@@ -38,6 +38,8 @@ from memguard.config.keys import unknown_keys
          "paper_shanghaitech_pred, paper_shanghaitech_recon, small_ped2_pred, small_ped2_recon."),
         ("evaluate", ["baseline=previous"],
          "baseline=previous is not known: did you mean baseline=previous_frame?"),
+        ("train", ["task=none", "nothing=1"],
+         "task=none is not known: it must be one of pred, recon."),
         ("evaluate", ["scoring=pach"], "scoring=pach is not known: did you mean scoring=patch?"),
         # Hydra ends with a traceback.
         ("train", ["logger=null"],
@@ -63,7 +65,6 @@ def test_an_unknown_key_is_refused_with_the_nearest(
         ),
         ("train", ["-m", "dataset=ped2,avenue", "scoring.weight=0,1", "hydra/launcher=joblib"]),
         ("train", ["experiment=paper_ped2_pred", "data.holdout=0.1", "loss=mnad"]),
-        ("train", ["task=none", "nothing=1"]),  # Hydra says which options there are
         ("train", ["--config-name", "mine", "key.of.mine=1"]),
         (
             "evaluate",
@@ -110,3 +111,57 @@ def test_options_of_other_folders_are_composed_for_their_keys(tmp_path: Path) ->
             "memory.dimm is not known: did you mean memory.dim?"
         )
         assert unknown_keys("train", config_folder(), [*place, "memory=mine", "seed=1"]) is None
+
+
+def test_a_file_of_options_that_is_no_yaml_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "mine.yaml").write_text("size: 3\ndim: [4\n")
+    register_resolvers()
+    found = unknown_keys("train", config_folder(), [f"--config-dir={tmp_path}", "memory=mine"])
+    assert found is not None
+    assert found.startswith(f"{tmp_path}/memory/mine.yaml, line ")
+    assert "this is no YAML" in found
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    register_resolvers()
+    found = unknown_keys("train", config_folder(), [f"--config-dir={tmp_path}/none", "memory=mine"])
+    assert found == f"--config-dir={tmp_path}/none: there is no such folder; correct its path."
+
+
+def test_a_group_of_another_command_is_refused() -> None:
+    register_resolvers()
+    found = unknown_keys("evaluate", config_folder(), ["trainer=cpu", "model=mnad"])
+    assert found == (
+        "model is no group of this command's options: its groups are baseline, callbacks, dataset, "
+        "logger, scoring, trainer."
+    )
+
+
+def test_another_argument_of_a_class_needs_a_plus() -> None:
+    register_resolvers()
+    found = unknown_keys("train", config_folder(), ["optimizer.betas=3"])
+    assert found == (
+        "optimizer.betas is not known: it must be one of fused, lr. Another argument of its class "
+        "is +optimizer.betas=…"
+    )
+
+
+def test_an_unknown_option_is_refused_beside_other_folders(tmp_path: Path) -> None:
+    for option in ("memory/mine.yaml", "experiment/wide/two.yaml"):
+        (tmp_path / option).parent.mkdir(parents=True)
+        (tmp_path / option).write_text("{}")
+    register_resolvers()
+    for words, sentence in {
+        ("memory=mime",): "memory=mime is not known: did you mean memory=mine?",
+        ("-m", "memory=mnad,mime"): "memory=mime is not known: did you mean memory=mine?",
+        ("experiment=demmo",): "experiment=demmo is not known: did you mean experiment=demo?",
+        (
+            "experiment=wide/too",
+        ): "experiment=wide/too is not known: did you mean experiment=wide/two?",
+        ("memory=3",): "memory=3 cannot work: set memory to mine, mnad, none, or leave it out.",
+        ("experiment=wide/two",): None,
+        ("-m", "memory=glob(m*)"): None,
+    }.items():
+        for place in (f"--config-dir={tmp_path}", f"hydra.searchpath=[file://{tmp_path}]"):
+            assert unknown_keys("train", config_folder(), [place, *words]) == sentence

@@ -36,6 +36,12 @@ def test_a_metric_that_no_run_has_is_not_optimised(name: str) -> None:
         require_known_objective(composed(f"optimized_metric={name}"))
 
 
+def test_a_search_that_prunes_knows_its_metrics_as_well() -> None:
+    pruner = {"_target_": "optuna.pruners.MedianPruner"}
+    with pytest.raises(ConfigError, match=r"^optimized_metric=test/nope is not known: "):
+        require_known_objective(composed("optimized_metric=test/nope", pruner=pruner))
+
+
 @pytest.mark.parametrize("name", ["val/psnr", "test/auroc", "test/auroc_my_score", "test/eer"])
 def test_a_metric_that_a_run_may_have_is_optimised(name: str) -> None:
     require_known_objective(composed(f"optimized_metric={name}"))

@@ -13,11 +13,13 @@ from memguard.config.compose import config_folder, register_resolvers
 from memguard.config.groups import DatasetSettings
 from memguard.config.problems import find_problems
 from memguard.config.schema import (
+    CalibrationSettings,
     Command,
     EvaluationSettings,
     PrepareSettings,
     ScoreSettings,
     TrainingSettings,
+    WatchSettings,
     keys_of,
 )
 from memguard.config.validation import validate_by, validate_training
@@ -59,7 +61,10 @@ WRONG: dict[str, list[Any]] = {
     "guard.enabled": [*NOT_FLAGS, None],
     "scoring.name": [*NOT_NAMES, None],
     "scoring.weight": [*NOT_NUMBERS, 1.01, HUGE, None],
-    "scoring.patch": [*NOT_NUMBERS, 0.2, [0.2], [0.2, 0], [0.2, True], [0.2, NAN], [0.2, 2], None],
+    "scoring.patch": [
+        *(*NOT_NUMBERS, 0.2, [0.2], [0.2, 0], [0.2, True], [0.2, NAN], [0.2, 2], None),
+        *([[0.2]], [[0.2, 0.1], 0.1], [[0.2, 0.1], [0.1, 0]], [[0.2, 0.1]] * 11),
+    ],
     "scoring.smoothing": [*NOT_NUMBERS, HUGE, None],
     "scoring.causal": [*NOT_FLAGS, None],
     "data.frame_size": [
@@ -75,6 +80,7 @@ WRONG: dict[str, list[Any]] = {
     "data.batch_size": [*NOT_COUNTS, 0, None],
     "data.threads": [*NOT_COUNTS, -1, None],
     "data.stretch": [*NOT_COUNTS, 0],
+    "data.windows_per_epoch": [*NOT_WHOLE, 0],
     "data.holdout": [*NOT_NUMBERS, 1, 1.5, None],
     "optimizer.lr": [*NOT_NUMBERS, 0, None],
     "scheduler.interval": [*NOT_NAMES, None],
@@ -148,24 +154,73 @@ COMMANDS: dict[str, type[Command]] = {
     "train": TrainingSettings,
     "evaluate": EvaluationSettings,
     "score": ScoreSettings,
+    "calibrate": CalibrationSettings,
+    "watch": WatchSettings,
     "prepare": PrepareSettings,
 }
 NEEDED = {
     "evaluate": ["baseline=previous_frame"],
     "score": ["checkpoint=last.ckpt", "video=a.mp4"],
+    "calibrate": ["checkpoint=last.ckpt", "video=a.mp4", "output=new.ckpt"],
     "train": ["model=mnad_tiny"],
+    "watch": ["cameras=cameras.yaml"],
 }
+
+NOT_PLACES = [True, 1, NAN, "", None, [[0, 0], [1, 1]], [[[0, 0], [1, 1], [2, 0]]]]
 
 OF_OTHER_COMMANDS: dict[tuple[str, str], list[Any]] = {
     ("evaluate", "checkpoint"): NOT_PATHS,
     ("evaluate", "baseline"): NOT_NAMES,
+    ("evaluate", "run"): NOT_PATHS,
+    ("evaluate", "every_epoch"): [*NOT_FLAGS, None],
     ("evaluate", "optimized_metric"): [*NOT_PATHS, None],
     ("evaluate", "paths.cache_dir"): [*NOT_PATHS, None],
     ("score", "checkpoint"): [*NOT_PATHS, None],
     ("score", "alarm.false_per_hour"): [*NOT_NUMBERS, 0, None],
     ("score", "annotate"): [*NOT_FLAGS, None],
     ("score", "video"): [*ODD[:2], True, 1.5, NAN, None],
+    ("score", "ignored"): NOT_PLACES,
+    ("score", "conditions"): [*NOT_FLAGS, None],
+    ("score", "standing"): [*NOT_FLAGS, None],
+    ("score", "events.shortest"): [*NOT_NUMBERS, -1, None],
+    ("score", "events.longest"): [*NOT_NUMBERS, 0, None],
+    ("score", "events.snapshots"): [*NOT_FLAGS, None],
+    ("score", "events.clip"): [*NOT_NUMBERS, 61],
+    ("score", "events.keep_days"): [*NOT_NUMBERS, 0, None],
+    ("score", "events.keep_gigabytes"): [*NOT_NUMBERS, 0, None],
+    ("score", "notify.webhook"): [*NOT_PATHS, "door/hook", "ftp://door/hook", "https://"],
+    ("score", "notify.mqtt"): [*NOT_PATHS, "door:1883", "http://door", "mqtt://"],
+    ("score", "notify.command"): [{"a": 1}, [1, 2], [], [""], "nonsense", True, 0, NAN, ""],
+    ("score", "notify.cooldown"): [*NOT_NUMBERS, None],
+    ("score", "notify.most_per_hour"): [*NOT_WHOLE, 0, None],
     ("score", "paths.cache_dir"): [*NOT_PATHS, None],
+    ("calibrate", "checkpoint"): [*NOT_PATHS, None],
+    ("calibrate", "video"): [*ODD[:2], True, 1.5, NAN, None],
+    ("calibrate", "output"): [*NOT_PATHS, None],
+    ("calibrate", "ignored"): NOT_PLACES,
+    ("calibrate", "paths.cache_dir"): [*NOT_PATHS, None],
+    ("watch", "cameras"): [*NOT_PATHS, None],
+    ("watch", "folder"): [*NOT_PATHS, None],
+    ("watch", "serve"): [*NOT_PATHS, "8090", "door", "door:port"],
+    ("watch", "ray.address"): NOT_PATHS,
+    ("watch", "checkpoint"): NOT_PATHS,
+    ("watch", "ignored"): NOT_PLACES,
+    ("watch", "conditions"): [*NOT_FLAGS, None],
+    ("watch", "standing"): [*NOT_FLAGS, None],
+    ("watch", "hours"): [True, 1, "07:00-19:00", [], ["7-19"], ["07:00-24:00"], ["07:00"]],
+    ("watch", "alarm.false_per_hour"): [*NOT_NUMBERS, 0, None],
+    ("watch", "events.shortest"): [*NOT_NUMBERS, -1, None],
+    ("watch", "events.longest"): [*NOT_NUMBERS, 0, None],
+    ("watch", "events.snapshots"): [*NOT_FLAGS, None],
+    ("watch", "events.clip"): [*NOT_NUMBERS, 61],
+    ("watch", "events.keep_days"): [*NOT_NUMBERS, 0, None],
+    ("watch", "events.keep_gigabytes"): [*NOT_NUMBERS, 0, None],
+    ("watch", "notify.webhook"): [*NOT_PATHS, "door/hook", "ftp://door/hook", "https://"],
+    ("watch", "notify.mqtt"): [*NOT_PATHS, "door:1883", "http://door", "mqtt://"],
+    ("watch", "notify.command"): [{"a": 1}, [1, 2], [], [""], "nonsense", True, 0, NAN, ""],
+    ("watch", "notify.cooldown"): [*NOT_NUMBERS, None],
+    ("watch", "notify.most_per_hour"): [*NOT_WHOLE, 0, None],
+    ("watch", "paths.cache_dir"): [*NOT_PATHS, None],
     ("prepare", "dataset.root"): [*NOT_PATHS, None],
     ("prepare", "download"): [*NOT_FLAGS, None],
     ("prepare", "window"): [*NOT_COUNTS, 0, None],
@@ -213,7 +268,7 @@ def at_fault(command: str, config: DictConfig, key: str, value: Any) -> list[str
 
 def test_each_setting_is_tried_below() -> None:
     assert set(WRONG) == {key for key in keys_of(TrainingSettings) if key not in FOLLOWERS}
-    for name in ("evaluate", "score", "prepare"):
+    for name in ("evaluate", "score", "calibrate", "prepare"):
         own = set(keys_of(COMMANDS[name])) - set(WRONG) - set(FOLLOWERS)
         assert own <= {key for command, key in OF_OTHER_COMMANDS if command == name}
 
@@ -252,6 +307,7 @@ def test_a_request_may_leave_values_as_trained(name: str, key: str) -> None:
         ("optimizer.lr=inf", "optimizer.lr=inf cannot work: it must be a number above 0"),
         ("optimizer.lr=nan", "optimizer.lr=nan cannot work: it must be a number above 0"),
         ("loss.compactness=null", "loss.compactness=null cannot work"),
+        ("data.windows_per_epoch=0", "it must be a whole number of at least 1"),
         ("data.batch_size='${nowhere}'", "data.batch_size cannot work: .*nowhere"),
     ],
 )
@@ -430,7 +486,7 @@ def test_the_defaults_of_each_option_pass(choices: list[str]) -> None:
     assert find_problems(TrainingSettings, config) == []
 
 
-@pytest.mark.parametrize("name", ["evaluate", "score", "prepare"])
+@pytest.mark.parametrize("name", ["evaluate", "score", "calibrate", "prepare"])
 def test_the_defaults_of_each_command_pass(name: str) -> None:
     validate_by(COMMANDS[name], composed(name, *NEEDED.get(name, [])))
 

@@ -116,6 +116,24 @@ def test_a_test_is_not_as_short_as_its_training_was() -> None:
     assert tested.test
 
 
+def test_an_evaluation_chooses_its_device_as_a_training_does() -> None:
+    settings = OmegaConf.to_container(composed(), resolve=True)
+    settings["trainer"] = {"accelerator": "cpu", "precision": "bf16-mixed"}
+
+    def chosen(name: str) -> Any:
+        config = composed("baseline=previous_frame", f"trainer={name}", name="evaluate")
+        validate_by(EvaluationSettings, config)
+        return as_trained(None, {CONFIG_KEY: settings}, config).trainer
+
+    for name in ("cpu", "gpu", "mps"):
+        trainer = chosen(name)
+        assert (trainer.accelerator, trainer.precision, trainer.devices) == (name, "bf16-mixed", 1)
+    several = chosen("ddp")
+    assert (several.accelerator, several.devices, several.num_nodes) == ("cpu", "auto", 1)
+    assert several.strategy.timeout.hours == 12
+    assert not several.sync_batchnorm
+
+
 class GradientNorm(pl.Callback):
     """Notes the norm of the gradients that the optimiser steps by."""
 

@@ -18,7 +18,7 @@ import memguard
 from memguard.config.compose import config_folder, register_resolvers
 from memguard.config.trust import NotTrustedError, Trust, require_allowed, trust_of
 from memguard.errors import CheckpointError, ConfigError, DataError
-from memguard.live import watch
+from memguard.live import recording
 from memguard.training import experiment
 from memguard.training.build import build_detector
 from memguard.training.checkpoints import (
@@ -265,7 +265,7 @@ def by_evaluate(path: Path) -> None:
 def by_score(path: Path) -> None:
     config = composed("score", "checkpoint=x", "video=nothing.mp4")
     config.checkpoint = str(path)
-    watch.score(config, path.parent / "run")
+    recording.score(config, path.parent / "run")
 
 
 def by_checkpoint(path: Path) -> None:
@@ -365,6 +365,8 @@ def test_a_class_of_ones_own_loads_only_where_its_package_is_trusted(own: Path) 
         with pytest.raises(CheckpointError, match=r"model\._target_ is my_pkg\.nets\.Net"):
             memguard.load(own, trust=trust)
         assert "my_pkg" not in sys.modules
+    with pytest.raises(CheckpointError, match=r"add trust=\[other,my_pkg\]\.$"):
+        memguard.load(own, trust="other")  # both are needed where one class needs the other
     for trust in ("my_pkg", ["other", "my_pkg.nets"]):
         detector = memguard.load(own, trust=trust).detector
         assert (type(detector.autoencoder).__name__, detector.autoencoder.part.size) == ("Net", 7)
@@ -373,7 +375,7 @@ def test_a_class_of_ones_own_loads_only_where_its_package_is_trusted(own: Path) 
 def test_evaluate_and_score_take_trust_from_the_command(own: Path, tmp_path: Path) -> None:
     video = "video=/nowhere.mp4"
     with pytest.raises(CheckpointError, match="add trust=my_pkg"):
-        watch.score(composed("score", f"checkpoint={own}", video), tmp_path)
+        recording.score(composed("score", f"checkpoint={own}", video), tmp_path)
     dataset = ["dataset=folder", "dataset.root=/nowhere"]
     config = composed("evaluate", f"checkpoint={own}", "trust=my_pkg", *dataset)
     with pytest.raises(DataError, match="/nowhere: there is no such folder"):

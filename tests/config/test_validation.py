@@ -23,7 +23,7 @@ def composed(*overrides: str) -> DictConfig:
 def test_a_test_is_of_a_checkpoint_or_a_baseline(overrides: list[str]) -> None:
     with pytest.raises(ConfigError) as refused:
         validate_by(EvaluationSettings, compose(overrides, "evaluate"))
-    assert "A test needs exactly one of checkpoint and baseline" in str(refused.value)
+    assert "A test needs exactly one of checkpoint, run and baseline" in str(refused.value)
     assert ("data.threads" in str(refused.value)) == bool(overrides)  # all problems at once
 
 

@@ -32,6 +32,6 @@ def test_regular_score_and_patches_are_computed_from_the_difference() -> None:
     weights = {error: count * (1 - math.exp(-error)) for error, count in errors.items()}
     expected = sum(weights[error] * error for error in errors) / sum(weights.values())
     assert scored["regular"].tolist() == pytest.approx([expected])
-    assert scored["patch"].shape == (1, 7, 5)
-    assert float(scored["patch"][0, 0, 0]) == pytest.approx(0.2**2)
-    assert float(scored["patch"][0, -1, -1]) == pytest.approx(1 / 8)
+    assert scored["patch"].shape == (1, 1, 7, 5)
+    assert float(scored["patch"][0, 0, 0, 0]) == pytest.approx(0.2**2)
+    assert float(scored["patch"][0, 0, -1, -1]) == pytest.approx(1 / 8)

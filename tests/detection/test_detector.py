@@ -36,13 +36,16 @@ def test_the_calibration_of_other_weights_is_not_loaded() -> None:
             value.add_(1)
     learned.guard.calibrate(torch.rand(20))
     learned.alarm.calibrate([torch.rand(20)])
+    learned.standing.calibrate([torch.rand(20)])
     begun.begin_from(learned.state_dict())
     differing = {
         name
         for name, value in begun.state_dict().items()
         if not torch.equal(value, learned.state_dict()[name])
     }
-    assert differing == {"guard.normal_scores", *(f"alarm.{n}" for n in begun.alarm.state_dict())}
+    assert not begun.standing.calibrated
+    own = ("guard.", "alarm.", "reference.")
+    assert differing == {name for name in begun.state_dict() if name.startswith(own)}
 
 
 def every_term() -> TotalLoss:

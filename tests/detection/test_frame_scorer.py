@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -44,7 +45,7 @@ def test_the_columns_do_not_depend_on_the_batches() -> None:
     for batches in (parts, beside):
         found = columns_of(PreviousFrame(PATCH), batches)
         for name, column in whole.items():
-            torch.testing.assert_close(found[name], column, msg=name)
+            torch.testing.assert_close(found[name], column, equal_nan=True, msg=name)
     assert whole["video"].tolist() == [4] * 9 + [7] * 7
     assert whole["frame"].tolist() == [*range(1, 10), *range(1, 8)]
     assert whole["label"].tolist() == [0] * 9 + [1] * 7
@@ -67,4 +68,21 @@ def test_tests_are_independent_also_after_an_interrupted_one() -> None:
 
 def test_a_test_of_one_frame_works() -> None:
     frames = columns_of(PreviousFrame(PATCH), [batch((3, video(1, seed=0), 1))])
+    assert frames.pop("regions").shape == (1, 5, 5)
     assert all(column.shape == (1,) for column in frames.values())
+
+
+def test_regions_of_a_test_are_in_pixels_of_the_recorded_picture() -> None:
+    clips = torch.zeros(3, 2, 1, 16, 32, dtype=torch.uint8)
+    clips[:, 1, 0, 5:11, 20:28] = 100
+    clips[1] = 0
+    scoring = ScoreConfig("published", 0.3, [(0.25, 0.125), (0.5, 0.25)], 0, causal=False)
+    scorer = PreviousFrame(scoring)
+    scorer.frames = columns_of(scorer, [batch((6, clips[:1], 9), (2, clips[1:], 4))])
+    found = scorer.listed(scorer.frames.pop("regions"), {2: (48, 64), 6: (160, 96)})
+    assert found[:, :2].tolist() == [[2, 5], [6, 9]]
+    # 20, 5, 28 and 11 pixels of the tested frame, to half a pixel of it
+    expected = torch.tensor([[40.0, 15, 56, 33], [60, 50, 84, 110]])
+    assert ((found[:, 2:6] - expected).abs() <= torch.tensor([[1, 1.5] * 2, [2, 5] * 2])).all()
+    # half of a patch of 8 by 8 pixels lies beyond the object in neither size
+    assert found[:, 6].tolist() == pytest.approx([(100 / 255) ** 2 * (6 / 8) ** 0.5] * 2)

@@ -1,6 +1,7 @@
 """The guard: which frames pass, and which items they update."""
 
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -107,3 +108,31 @@ def test_a_guard_that_separates_frames_or_is_disabled_has_no_warning() -> None:
     assert guard(threshold=0.1).idle_warning(regular, torch.tensor([True, False])) is None
     none = torch.tensor([False, False])
     assert guard(threshold=0.1, enabled=False).idle_warning(regular, none) is None
+
+
+def test_items_of_an_earlier_test_continue_in_their_memory_alone() -> None:
+    memory = Memory(size=2, dim=2)
+    memory.items = torch.eye(2)
+    guard = MemoryGuard(threshold=0.0, quantile=0.5, scope="video", enabled=True)
+    guard.begin(memory)
+    guard.restore(3, torch.tensor([[0.6, 0.8], [0.0, 1.0]]))
+    assert guard.items([3, 1]).tolist() == [
+        [[pytest.approx(0.6), pytest.approx(0.8)], [0, 1]],
+        [[1, 0], [0, 1]],
+    ]
+    with pytest.raises(ValueError, match=r"shape \(3, 2\); this memory has \(2, 2\)"):
+        guard.restore(1, torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"threshold": "low"}, "threshold='low' must be a number or auto"),
+        ({"quantile": 1.5}, "quantile=1.5 must be from 0 to 1"),
+        ({"scope": "camera"}, "scope='camera' must be dataset or video"),
+    ],
+)
+def test_impossible_values_are_refused(wrong: dict[str, Any], sentence: str) -> None:
+    possible = {"threshold": 0.1, "quantile": 0.5, "scope": "video", "enabled": True}
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        MemoryGuard(**(possible | wrong))

@@ -92,8 +92,8 @@ def test_patches_have_the_configured_height_and_width() -> None:
     under_test, (clips,) = small_detector(scoring=config), videos(3)
     under_test.begin_test()
     found = under_test.score_frames(clips, torch.zeros(3, dtype=torch.long))
-    assert found["patch"].shape == (3, 13, 5)  # of 4 × 8 pixels, one and two pixels apart
-    expected = scoring.patch_error(found["output"], found["target"], (0.25, 0.5))
+    assert found["patch"].shape == (3, 1, 13, 5)  # of 4 × 8 pixels, one and two pixels apart
+    expected = scoring.patch_errors(found["output"], found["target"], [(0.25, 0.5)])
     assert torch.equal(found["patch"], expected)
 
 

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -95,20 +94,17 @@ def test_a_password_is_in_no_file_and_no_message(
 ) -> None:
     url = f"http://{USER}:{PASSWORD}@{camera.place}/film.mkv?key={KEY}"
     wrong = f"http://{USER}:{PASSWORD}2@{camera.place}/film.mkv?key={KEY}&channel=1"
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        refused = f"rtsp://{USER}:{PASSWORD}@127.0.0.1:{unused.getsockname()[1]}/cam?token={KEY}"
     (tmp_path / "door.url").write_text(url)
     (tmp_path / "broken.ckpt").write_bytes(b"no checkpoint")
     work, model = tmp_path / "work", f"checkpoint={checkpoint}"
     quoted = '"' + url.replace('"', r"\"") + '"'
     several = f"video={quoted},'{tmp_path}/none.mp4'", "hydra/launcher=joblib"
-    typed, by_variable, by_file, denied, unreachable, broken, typo, strange, sweep = run_together(
+    typed, by_variable, by_file, denied, broken, typo, strange, sweep = run_together(
         work, "score",
         [model, f"video={url}", "annotate=true"],
         [model, "video=${oc.env:DOOR}"],
         [model, f"video=@{tmp_path}/door.url"],
         [model, f"video={wrong}"],
-        [model, f"video={refused}"],
         [f"checkpoint={tmp_path}/broken.ckpt", f"video={url}"],
         [model, f"video={url}", "alarm.false_per_our=1"],
         [model, f"vidoe={url}"],
@@ -120,13 +116,12 @@ def test_a_password_is_in_no_file_and_no_message(
         assert "camera" in ended.said
     assert f"http://***@{camera.place}/film.mkv?channel=1&***: this stream cannot" in denied.said
     assert "401" in denied.said
-    assert "/cam?***: this stream cannot be opened (Connection refused)" in unreachable.said
     assert "broken.ckpt" in broken.said
     assert "alarm.false_per_our" in typo.said
     assert "vidoe" in strange.said
     assert "none.mp4: there is no such file" in sweep.said
-    failed = denied, unreachable, broken, typo, strange, sweep
-    assert [ended.status for ended in failed] == [1] * 6
+    failed = denied, broken, typo, strange, sweep
+    assert [ended.status for ended in failed] == [1] * 5
     found = [json.loads(path.read_text()) for path in work.rglob("events.json")]
     assert [(one["ended"], one["frames"]) for one in found] == [("whole", 36)] * 4
     require_secret(work, *(ended.said for ended in (typed, by_variable, by_file, *failed)))

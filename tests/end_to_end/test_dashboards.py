@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ import pytest
 from PIL import Image
 from wandb.proto.wandb_internal_pb2 import Record
 
+from tests.end_to_end.conftest import run_command
+
 SMALL = [
     "dataset=folder", "model=mnad_tiny", "model.width=4", "memory.dim=32", "memory.size=4",
     "data.frame_size=32", "data.threads=1", "trainer.max_epochs=2", "trainer.log_every_n_steps=1",
@@ -22,19 +22,11 @@ SMALL = [
 
 
 def train(scene: Path, folder: Path, *overrides: str, flag: str = "--run") -> None:
-    folder.mkdir()
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "memguard.train", flag, *SMALL, f"dataset.root={scene}",
-            *overrides, f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}",
-        ],
-        cwd=folder,
-        env={name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-        | {"HOME": str(folder / "home")},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+    without = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    done = run_command(
+        "train", flag, *SMALL, f"dataset.root={scene}", *overrides,
+        f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}",
+        folder=folder, environment=without | {"HOME": str(folder / "home")},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

@@ -104,6 +104,28 @@ def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_end_bit_for_bit
     assert_alike(read(newest(tmp_path / "resumed")), whole)
 
 
+def test_a_resumed_training_samples_the_windows_of_one_that_was_never_stopped(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    sampled, folder = "data.windows_per_epoch=20", tmp_path / "whole"
+    running = start(shared_scene, folder, sampled, "callbacks=each_epoch")
+    said = finish(running)
+    assert "20 of 30 windows per epoch" in said, said
+    whole = read(newest(folder))
+    assert whole["global_step"] == 3 * 20
+    killed = start(shared_scene, tmp_path / "killed", sampled, EACH_STEP)
+    wait_for(killed, lambda: 20 < steps_of(tmp_path / "killed") < 32)
+    killed.kill()
+    finish(killed)
+    assert 20 < steps_of(tmp_path / "killed") < 40
+    middle, end = newest(tmp_path / "killed"), folder / "checkpoints" / "epoch00.ckpt"
+    for number, checkpoint in enumerate((middle, end)):
+        resumed = tmp_path / str(number)
+        said = finish(start(shared_scene, resumed, sampled, f"checkpoint={checkpoint}"))
+        assert newest(resumed).exists(), said
+        assert_alike(read(newest(resumed)), whole)
+
+
 def test_a_training_goes_on_under_no_other_schedule(
     shared_scene: Path, tmp_path: Path, whole: dict[str, Any]
 ) -> None:

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import subprocess
-import sys
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
@@ -18,20 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc
 
+from tests.end_to_end.conftest import run_command
+
 # Blue, green and red of a wall; far enough apart that their order shows in every frame's PSNR.
 WALL = np.array([60, 110, 180])
 
 
 def memguard(module: str, *overrides: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", f"memguard.{module}", *overrides],
-        cwd=folder,
-        env=os.environ | {"MEMGUARD_CACHE": str(folder / "cache")},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    environment = os.environ | {"MEMGUARD_CACHE": str(folder / "cache")}
+    return run_command(module, *overrides, folder=folder, environment=environment)
 
 
 def write_videos(root: Path) -> list[str]:

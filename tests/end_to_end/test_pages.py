@@ -119,9 +119,9 @@ def test_commands_of_the_readme_and_of_the_page_extend_run(home: Path) -> None:
         ("prepare", ["dataset=ped2"]),
         small(research, "research", *UNTESTED),
         small([*sweep[:-2], "memory.size=5,10", "seed=0"], "sweep", *UNTESTED),
-        small(camera, "camera", *UNTESTED),
+        small(camera, "camera", *UNTESTED, "data.holdout=0.5"),
         small(shipped, "shipped", *UNTESTED, "model=mnad_tiny", "data.frame_size=48"),
-        without_width(small(mine, "mine", "data.holdout=0.5")),
+        without_width(small(mine, "mine", "data.holdout=0.6")),
         variables=variables,
     )
     require_success(trained)

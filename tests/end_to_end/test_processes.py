@@ -157,7 +157,7 @@ def test_batch_norm_is_measured_over_the_windows_of_all_processes(run: Path) -> 
 
 def test_three_processes_find_in_two_videos_what_one_finds(run: Path, tmp_path: Path) -> None:
     checkpoint = f"checkpoint={run}/checkpoints/last.ckpt"
-    several = ["trainer.devices=3", "trainer.strategy=ddp"]
+    several = ["trainer=ddp", "trainer.devices=3"]
     require_success(
         start(PYTHON, "evaluate", checkpoint, folder=tmp_path / "alone"),
         start(PYTHON, "evaluate", checkpoint, *several, folder=tmp_path / "several"),

@@ -21,18 +21,23 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 
 import memguard
 from memguard.config.schema import ScoreSettings
 from memguard.config.validation import validate_by
 from memguard.data.video.stream import VideoStream
-from memguard.errors import ConfigError, DataError
-from memguard.live import watch
+from memguard.errors import CheckpointError, ConfigError, DataError
+from memguard.live import recording
 from memguard.live.scorer import load
 from memguard.report.table import Table
 from memguard.training.checkpoints import CONFIG_KEY
 from tests.conftest import moving_square, write_video
-from tests.end_to_end.conftest import run
+from tests.end_to_end.conftest import run_command
+
+
+def run(module: str, *overrides: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    return run_command(module, *overrides, f"hydra.run.dir={folder}", folder=folder)
 
 
 def flicker(frames: int, *, between: range) -> np.ndarray:
@@ -50,6 +55,10 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 def events_of(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "events.json").read_text())
+
+
+def reports_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
 
 
 def test_videos_that_processes_share_get_the_scores_that_one_gives_them(
@@ -87,6 +96,7 @@ def test_a_video_gets_scores_events_a_timeline_and_an_annotated_copy(
     assert "frames/s" in done.stdout
     folder = tmp_path / "found"
     rows = rows_of(folder)
+    assert [report["state"] for report in reports_of(folder)] == ["begin", "end"]
     assert [int(row["frame"]) for row in rows] == list(range(4, 50))
     assert float(rows[-1]["seconds"]) == pytest.approx(49 / 25)
 
@@ -104,6 +114,7 @@ def test_a_video_gets_scores_events_a_timeline_and_an_annotated_copy(
     assert event["left"] < 44
     assert event["right"] > 32
     assert event["bottom"] > 36
+    assert event == reports_of(folder)[-1]
     with (folder / "events.csv").open(newline="") as file:
         (written,) = csv.DictReader(file)
     assert int(written["start_frame"]) == event["start_frame"]
@@ -117,6 +128,70 @@ def test_a_video_gets_scores_events_a_timeline_and_an_annotated_copy(
     assert (folder / "timeline.png").stat().st_size > 1000
 
 
+def test_errors_in_ignored_places_make_no_event(checkpoint: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "door.mp4", flicker(50, between=range(30, 45)))
+    words = f"checkpoint={checkpoint}", f"video={video}"
+    corner = "ignored=[[[0.4,0.5],[0.8,0.5],[0.8,1],[0.4,1]]]"  # with what flickers
+    recording.score(memguard.compose(words, "score"), tmp_path / "all")
+    recording.score(memguard.compose([*words, corner], "score"), tmp_path / "part")
+    assert len(events_of(tmp_path / "all")["events"]) == 1
+    assert events_of(tmp_path / "part")["events"] == []
+    assert [row["psnr"] for row in rows_of(tmp_path / "part")] == [
+        row["psnr"] for row in rows_of(tmp_path / "all")
+    ]
+
+
+def test_a_black_picture_is_a_condition_that_holds_anomalies_back(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    black = np.zeros((100, 48, 64, 3), np.uint8)
+    black[70:74] = 255  # far above the level
+    film = np.concatenate([moving_square(50, speed=0), black])
+    words = [f"checkpoint={checkpoint}", f"video={write_video(tmp_path / 'door.mp4', film)}"]
+    recording.score(memguard.compose(words, "score"), tmp_path / "held")
+    found = events_of(tmp_path / "held")
+    *step, condition = found["events"]  # the step itself comes before the condition is known
+    assert all(event["end_frame"] < 60 for event in step)
+    assert (condition["kind"], condition["reason"]) == ("condition", "The picture is black.")
+    assert 70 <= condition["start_frame"] < 90
+    assert found["held_back_frames"] >= 4
+    every = memguard.compose([*words, "conditions=false"], "score")
+    recording.score(every, tmp_path / "all")
+    unheld = events_of(tmp_path / "all")
+    assert {event["kind"] for event in unheld["events"]} == {"anomaly"}
+    assert 120 <= unheld["events"][-1]["peak_frame"] < 130
+    assert unheld["held_back_frames"] == 0
+
+
+def test_an_event_has_pictures_and_is_notified_without_a_secret_in_any_file(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    video = write_video(tmp_path / "door.mp4", flicker(50, between=range(30, 45)))
+    heard = tmp_path / "heard.jsonl"
+    program = [sys.executable, "-c", f"open({str(heard)!r}, 'a').write(input() + chr(10))"]
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        hook = f"http://ann:s3cret@127.0.0.1:{closed.getsockname()[1]}/hook"
+    done = run(
+        "score", f"checkpoint={checkpoint}", f"video={video}", "events.snapshots=true",
+        "events.clip=1", f"notify.webhook={hook}", f"notify.command={json.dumps(program)}",
+        folder=tmp_path / "found",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    begin, end = reports_of(tmp_path / "found")
+    assert (begin["state"], end["state"]) == ("begin", "end")
+    assert list(map(json.loads, heard.read_text().splitlines())) == [begin, end]
+    with Image.open(end["snapshot"]) as picture:
+        assert picture.size == (64, 48)
+    with av.open(end["clip"]) as clip:
+        assert len(list(clip.decode(video=0))) > 40
+    assert "http://***@127.0.0.1" in done.stdout + done.stderr
+    assert "2 notifications have not arrived; they wait in" in done.stdout + done.stderr
+    texts = [path.read_bytes() for path in (tmp_path / "found").rglob("*") if path.is_file()]
+    assert len(texts) > 8
+    assert b"s3cret" not in b"".join(texts) + (done.stdout + done.stderr).encode()
+
+
 def test_scores_are_those_of_a_test_by_the_causal_patch_score(
     checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -127,6 +202,7 @@ def test_scores_are_those_of_a_test_by_the_causal_patch_score(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     scorer = load(checkpoint)
+    assert scorer.fps == 25  # of the training videos
     scored = list(scorer.watch(VideoStream(video)))
     tested = rows_of(tmp_path / "test")
     errors = torch.tensor([float(row["score"]) for row in tested])
@@ -178,8 +254,12 @@ def started(checkpoint: Path, video: str, folder: Path) -> Iterator[subprocess.P
         ],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder.parent,
     )  # fmt: skip
-    scores = folder / "scores.csv"
-    while process.poll() is None and (not scores.exists() or scores.read_text().count("\n") < 60):
+    scores, until = folder / "scores.csv", time.monotonic() + 120
+    while (
+        time.monotonic() < until
+        and process.poll() is None
+        and (not scores.exists() or scores.read_text().count("\n") < 60)
+    ):
         time.sleep(0.05)
     try:
         yield process
@@ -224,7 +304,12 @@ def test_a_camera_is_watched_through_a_broken_connection_until_ctrl_c(
             connection, _ = listening.accept()
             with connection:
                 connection.recv(4096)
-                connection.sendall(head + film.read_bytes())
+                connection.sendall(head)
+                content = film.read_bytes()
+                size = -(-len(content) // 40)
+                for place in range(0, len(content), size):
+                    connection.sendall(content[place : place + size])
+                    time.sleep(1 / 25)  # as a camera sends
         listening.close()
 
     server = threading.Thread(target=serve, daemon=True)
@@ -239,7 +324,12 @@ def test_a_camera_is_watched_through_a_broken_connection_until_ctrl_c(
     frames = [int(row["frame"]) for row in rows_of(tmp_path / "found")]
     assert frames == [*range(4, 40), *range(44, 80)][: len(frames)]
     assert len(frames) > 50
-    assert events_of(tmp_path / "found")["ended"] == "stopped"
+    events = events_of(tmp_path / "found")
+    assert events["ended"] == "stopped"
+    outage, *_ = [event for event in events["events"] if event["kind"] == "outage"]
+    assert outage["reason"]
+    assert outage["start_frame"] == 39
+    assert 0.5 < outage["end_seconds"] - outage["start_seconds"] < 30
 
 
 def test_python_gives_a_table(checkpoint: Path, tmp_path: Path) -> None:
@@ -262,15 +352,11 @@ def test_a_checkpoint_without_normal_scores_is_refused(checkpoint: Path, tmp_pat
     weights = {k: v for k, v in saved["state_dict"].items() if not k.startswith("alarm.")}
     old = tmp_path / "old.ckpt"
     torch.save({CONFIG_KEY: saved[CONFIG_KEY], "state_dict": weights}, old)
-    done = run("score", f"checkpoint={old}", "video=x.mp4", folder=tmp_path / "found")
-    assert done.returncode == 1
-    assert f"{old} does not know the scores of normal video" in done.stderr
+    with pytest.raises(CheckpointError, match="does not know the scores of normal video"):
+        memguard.load(old)
     write_video(tmp_path / "set" / "test" / "0.mp4", moving_square(20))
-    done = run(
-        "evaluate", f"checkpoint={old}", "dataset=folder", f"dataset.root={tmp_path}/set",
-        folder=tmp_path / "test",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    words = [f"checkpoint={old}", "dataset=folder", f"dataset.root={tmp_path}/set", "logger=none"]
+    memguard.evaluate(memguard.compose(words, "evaluate"), tmp_path / "test")
 
 
 def test_hydras_own_settings_are_shown_resolved(tmp_path: Path) -> None:
@@ -291,10 +377,7 @@ def test_a_mistake_is_one_sentence_and_no_traceback(checkpoint: Path, tmp_path: 
     [("alarm.false_per_hour", 0), ("alarm.false_per_hour", "few"), ("annotate", 1)],
 )
 def test_what_cannot_work_is_refused_before_any_work(key: str, value: object) -> None:
-    given = {"checkpoint": "last.ckpt", "video": "door.mp4", "annotate": False}
-    config = OmegaConf.create(
-        given | {"alarm": {"false_per_hour": 1}, "paths": {"cache_dir": "cache"}}
-    )
+    config = memguard.compose(["checkpoint=last.ckpt", "video=door.mp4"], "score")
     validate_by(ScoreSettings, config)
     OmegaConf.update(config, key, value)
     with pytest.raises(ConfigError, match=f"{key}={value} cannot work"):
@@ -315,4 +398,7 @@ def test_permissions_are_to_be_corrected_where_a_source_may_not_be_read(
     monkeypatch.setattr(Path, "iterdir" if kind == "folder" else "open", refuse)
     sentence = r"door\.mp4: this cannot be read \(Permission denied\); correct its permissions"
     with pytest.raises(DataError, match=sentence):
-        [open_stream() for open_stream in watch._streams(str(source), tmp_path / "cache").values()]
+        [
+            open_stream()
+            for open_stream in recording.streams_of(str(source), tmp_path / "cache").values()
+        ]

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.end_to_end.conftest import run_command
+
 # A network that trains in a second; everything else is as users have it.
 SMALL = [
     "dataset=folder", "model=mnad_tiny", "model.width=4", "memory.dim=32", "data.frame_size=32",
@@ -18,22 +20,16 @@ SMALL = [
 ]  # fmt: skip
 
 
+def words_of(scene: Path, sweep: Path, *overrides: str) -> list[str]:
+    return ["-m", *overrides, *SMALL, f"dataset.root={scene}", f"hydra.sweep.dir={sweep}"]
+
+
 def command(scene: Path, sweep: Path, *overrides: str) -> list[str]:
-    return [
-        sys.executable, "-m", "memguard.train", "-m", *overrides, *SMALL, f"dataset.root={scene}",
-        f"hydra.sweep.dir={sweep}",
-    ]  # fmt: skip
+    return [sys.executable, "-m", "memguard.train", *words_of(scene, sweep, *overrides)]
 
 
-def run(scene: Path, sweep: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(scene, sweep, *overrides),
-        cwd=sweep.parent,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def train(scene: Path, sweep: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return run_command("train", *words_of(scene, sweep, *overrides), folder=sweep.parent)
 
 
 def only(sweep: Path, pattern: str) -> Path:
@@ -58,7 +54,7 @@ def test_a_killed_sweep_goes_on_with_what_is_missing(shared_scene: Path, tmp_pat
     assert (finished / "metrics.json").exists()
     assert not (only(sweep, "memory.size-4_*") / "metrics.json").exists()
 
-    done = run(shared_scene, sweep, *sizes)
+    done = train(shared_scene, sweep, *sizes)
     assert done.returncode == 1
     assert f"Finished already: {finished}" in done.stdout
     assert before == {path: path.stat().st_mtime_ns for path in before}
@@ -104,44 +100,50 @@ def test_an_interrupted_sweep_reports_what_is_finished_and_how_it_goes_on(
     assert (sweep / "figures" / "ranking.png").exists()
 
 
-def test_a_search_side_by_side_finds_the_best_and_asks_the_same_again(
-    shared_scene: Path, tmp_path: Path
-) -> None:
+def test_processes_search_together_and_jobs_are_pruned(shared_scene: Path, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     sweep = tmp_path / "sweep"
-    search = "sweep=search", "hydra.sweeper.n_trials=2", "trainer.max_epochs=1"
-    both = "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2"
-    done = run(shared_scene, sweep, *search, *both, "optimized_metric=val/psnr")
-    assert done.returncode == 0, done.stderr
+    search = (
+        "sweep=search", "hydra.sweeper.n_trials=4", "trainer.max_epochs=2",
+        "optimized_metric=val/psnr", "callbacks.pruning.pruner.n_startup_trials=0",
+        "callbacks.pruning.pruner.n_warmup_steps=0",
+        "callbacks.pruning.pruner._target_=optuna.pruners.MedianPruner",
+    )  # fmt: skip
+    processes = [
+        subprocess.Popen(
+            command(shared_scene, sweep, *search, *more), cwd=tmp_path, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )
+        for more in ([], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
+    ]  # fmt: skip
+    said = [process.communicate(timeout=400)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    with (sweep / "sweep.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    ends = [row["status"] for row in rows]
+    assert len(ends) == 4
+    assert set(ends) == {"finished", "pruned"}
+    (reason,) = {row["failure"][:12] for row in rows if row["status"] == "pruned"}
+    assert reason == "val/psnr is "
     found = [json.loads(path.read_text()) for path in sweep.glob("*/metrics.json")]
     best = yaml.safe_load((sweep / "optimization_results.yaml").read_text())["best_value"]
-    assert len(found) == 2
     assert best == max(metrics["val/psnr"] for metrics in found)
-
-    again = run(shared_scene, sweep, *search, "optimized_metric=not_for_selection/ap")
-    assert again.returncode == 1
-    assert again.stdout.count("Finished already") == 1  # the first of the earlier search
-    assert "optimized_metric=not_for_selection/ap is not among the metrics" in again.stderr
-    assert "Epoch" not in again.stdout
-    assert "Traceback" not in again.stdout + again.stderr
+    again = train(shared_scene, sweep, *search)
+    assert again.returncode == 0
+    assert "Launching" not in again.stdout
+    assert "Traceback" not in again.stdout + again.stderr + "".join(said)
 
 
 def test_tests_of_several_settings_are_named_and_reported_as_trainings_are(
     shared_scene: Path, tmp_path: Path
 ) -> None:
     sweep = tmp_path / "sweep"
-    command = [
-        sys.executable, "-m", "memguard.evaluate", "-m", "dataset=folder",
-        f"dataset.root={shared_scene}", "baseline=previous_frame,frame_difference", "logger=none",
-        f"hydra.sweep.dir={sweep}",
+    words = [
+        "-m", "dataset=folder", f"dataset.root={shared_scene}",
+        "baseline=previous_frame,frame_difference", "logger=none", f"hydra.sweep.dir={sweep}",
     ]  # fmt: skip
-    done = [
-        subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-        )
-        for _ in range(2)
-    ]
-    assert [run.returncode for run in done] == [0, 0], done[0].stderr
+    done = [run_command("evaluate", *words, folder=tmp_path) for _ in range(2)]
+    assert [each.returncode for each in done] == [0, 0], done[0].stderr
     folder = only(sweep, "baseline-previous_frame_*")
     assert done[1].stdout.count("Finished already") == 2
     with (sweep / "sweep.csv").open(newline="") as file:
@@ -155,7 +157,7 @@ def test_tests_of_several_settings_are_named_and_reported_as_trainings_are(
 def test_submitit_runs_the_jobs_of_a_plain_multirun(shared_scene: Path, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     sweep = tmp_path / "sweep"
-    done = run(
+    done = train(
         shared_scene, sweep, "hydra/launcher=submitit_local", "memory.size=3",
         "loss.compactness=0,0.1", "trainer.max_epochs=1",
     )  # fmt: skip
@@ -174,7 +176,7 @@ def test_a_machine_without_slurm_is_refused_and_keeps_no_folder(
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     if shutil.which("srun"):
         pytest.skip("This machine has SLURM.")
-    done = run(shared_scene, tmp_path / "sweep", "hydra/launcher=submitit_slurm", "seed=0,1")
+    done = train(shared_scene, tmp_path / "sweep", "hydra/launcher=submitit_slurm", "seed=0,1")
     assert done.returncode == 1
     assert done.stderr.startswith("hydra/launcher=submitit_slurm cannot work here")
     assert "Traceback" not in done.stderr
@@ -184,7 +186,7 @@ def test_a_machine_without_slurm_is_refused_and_keeps_no_folder(
 def test_ray_runs_the_jobs_of_a_plain_multirun(shared_scene: Path, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_ray_launcher")
     sweep = tmp_path / "sweep"
-    done = run(
+    done = train(
         shared_scene, sweep, "hydra/launcher=ray", "memory.size=3", "loss.compactness=0,0.1",
         "trainer.max_epochs=1",
     )  # fmt: skip

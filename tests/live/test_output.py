@@ -5,8 +5,6 @@ import csv
 import json
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,19 +12,25 @@ from typing import Any
 import pytest
 import torch
 
-from memguard.detection.events import Moment, ScoredPicture
+from memguard.detection.events import EventStream, Moment, ScoredPicture
 from memguard.errors import DataError
+from memguard.live.events.event_files import EventFiles, Keeping
+from memguard.live.events.reporter import EventReporter
+from memguard.live.notify.notifier import Notifier
 from memguard.live.output import STOPPED, WHOLE, StreamOutput, Summary, print_summaries
 from memguard.report import rows as rows_module
+
+NO_PICTURES = Keeping(snapshots=False, clip=None, days=1, gigabytes=1)
 
 
 def output(folder: Path, *, annotate: bool = False) -> StreamOutput:
     """The output of a stream whose alarm begins above 1."""
-    alarm = SimpleNamespace(
-        level=lambda per_hour, fps: 1.0, per_hour=lambda score, fps: 0.5, error=lambda level: 0.1,
-        sample_counts=(100, 30),
+    alarm = SimpleNamespace(error=lambda level: 0.1, sample_counts=(100, 30))
+    reporter = EventReporter(
+        "door", folder, EventStream(level=1.0), per_hour=lambda score: 0.5, live=False,
+        files=EventFiles(folder / "events", NO_PICTURES), notifier=Notifier(),
     )  # fmt: skip
-    return StreamOutput(folder, "door", 25.0, alarm, 1.0, annotate)  # type: ignore[arg-type]
+    return StreamOutput(folder, "door", 25.0, alarm, 1.0, annotate, reporter)  # type: ignore[arg-type]
 
 
 def picture(number: int) -> ScoredPicture:
@@ -43,18 +47,6 @@ def picture(number: int) -> ScoredPicture:
 def files_of(folder: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
     with (folder / "scores.csv").open(newline="") as file:
         return list(csv.DictReader(file)), json.loads((folder / "events.json").read_text())
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of three megabytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root may mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def fill(folder: Path, *, but: int = 0) -> None:

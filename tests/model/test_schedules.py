@@ -51,3 +51,8 @@ def test_a_schedule_is_given_the_number_of_steps_if_it_takes_it() -> None:
 def test_a_schedule_has_an_interval_of_lightning() -> None:
     with pytest.raises(ValueError, match=r"^interval=batch must be step or epoch"):
         Schedule(cosine, interval="batch")  # type: ignore[arg-type]
+
+
+def test_a_schedule_is_made_by_a_function() -> None:
+    with pytest.raises(ValueError, match=r"^make=3 must be a function that builds a scheduler"):
+        Schedule(3)  # type: ignore[arg-type]

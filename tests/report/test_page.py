@@ -79,7 +79,9 @@ def a_test(
     frames = {name: column.double() for name, column in columns.items()}
     frames["score"] = scoring.scores(frames)[scoring.name]
     names = ["first", "<second>"]
-    return FinishedTest(frames, names, scoring, (32, 32), recorder, fps={0: 10, 1: None})
+    return FinishedTest(
+        frames, names, scoring, (32, 32), recorder, torch.zeros(0, 7), {0: 10, 1: None}
+    )
 
 
 def _show(
@@ -105,7 +107,7 @@ def _show(
         "target": target,
         "psnr": -20 * (error / 2).log10(),
         "distance": error / 10,
-        "patch": (error.square() / 4).view(-1, 1, 1),
+        "patch": (error.square() / 4).view(-1, 1, 1, 1),
     }
     if len(memory):
         outputs |= {"query": query, "similarity": query @ memory.T, "items": memory}
@@ -387,7 +389,7 @@ def test_an_alarm_is_the_peak_that_no_part_of_the_score_alone_would_name(tmp_pat
             rows = list(part)
             outputs: Any = {
                 "psnr": psnr[rows], "distance": distance[rows],
-                "patch": torch.zeros(len(rows), 1, 1),
+                "patch": torch.zeros(len(rows), 1, 1, 1),
                 "target": frames[rows], "output": frames[rows],
             }  # fmt: skip
             batch = ClipBatch(

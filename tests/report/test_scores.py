@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from memguard.errors import DataError
-from memguard.report.scores import SCORE_COLUMNS, read_scores, write_scores
+from memguard.report.scores import SCORE_COLUMNS, read_scores, write_regions, write_scores
 
 FRAMES = {
     "video": torch.tensor([1, 1, 2, 2]),
@@ -45,6 +45,16 @@ def test_compressed_scores_are_the_same(tmp_path: Path) -> None:
     packed = tmp_path / "scores.csv.gz"
     packed.write_bytes(gzip.compress((tmp_path / "scores.csv").read_bytes()))
     assert read_scores(str(packed)).rows == read_scores(tmp_path / "scores.csv").rows
+
+
+def test_regions_are_written_with_names_and_pixels(tmp_path: Path) -> None:
+    rows = [[1.0, 4, 20, 10, 36, 31, 0.125], [2, 7, 0, 0, 360, 240, 2**-30]]
+    write_regions(tmp_path / "regions.csv", torch.tensor(rows), ["left out", "a, b", "01"])
+    assert (tmp_path / "regions.csv").read_text().splitlines() == [
+        "video,frame,left,top,right,bottom,score",
+        '"a, b",4,20,10,36,31,0.125',
+        "01,7,0,0,360,240,9.3132257e-10",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """The rows of a test's tables, by hand."""
 
 import numpy as np
+import torch
 
 from memguard.report.table import Cell
-from memguard.report.tested import VIDEO_COLUMNS, VideoScores
+from memguard.report.tested import VIDEO_COLUMNS, ScoredTest, VideoScores
+from memguard.scoring.protocols import ScoreConfig
 
 
 def video(label: list[int]) -> VideoScores:
@@ -41,3 +43,23 @@ def test_a_video_without_both_classes_has_no_area() -> None:
     assert normal["anomalous"] == 0
     unknown = row(video([-1, -1, -1, -1]))
     assert unknown["auroc"] is unknown["anomalous"] is unknown["written_anomalous"] is None
+
+
+def test_metrics_of_places_have_a_row_of_their_own() -> None:
+    scoring = ScoreConfig("patch", 0.6, (0.5, 0.25), smoothing=0, causal=False)
+    values = torch.tensor([0.1, 0.4, 0.3, 0.8])
+    frames = dict.fromkeys(["psnr", "distance", "patch", "score"], values)
+    frames |= {"video": torch.zeros(4), "label": torch.tensor([0, 0, 1, 1])}
+    places = {"test/rbdc": 0.25, "test/auroc_pixel": 0.75}
+    with_places, without = (
+        ScoredTest(frames, ["v"], scoring, (8, 8), places=each).protocol_table()
+        for each in (places, {})
+    )
+    assert with_places is not None
+    assert without is not None
+    assert with_places.columns == (*without.columns, "rbdc", "auroc_pixel")
+    *scores, last = with_places
+    assert [row["score"] for row in scores] == without["score"]
+    assert {row["rbdc"] for row in scores} == {None}
+    assert (last["score"], last["auroc"], last["rbdc"]) == ("places", None, 0.25)
+    assert last["auroc_pixel"] == 0.75

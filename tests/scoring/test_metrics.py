@@ -137,3 +137,22 @@ def test_a_table_of_one_frame_has_rows() -> None:
     assert {name: tuple(column.shape) for name, column in rows.items()} == {
         "video": (1,), "frame": (1,), "psnr": (1,), "patch": (1, 2, 2),
     }  # fmt: skip
+
+
+def test_the_padded_macro_average_leaves_out_no_video() -> None:
+    # Video 0: areas with both frames added by hand; video 4 is anomalous throughout.
+    score = torch.tensor([3.0, 2.0, 1.0, 2.0, 5.0, 4.0])
+    label = torch.tensor([0, 1, 0, 1, 1, 1])
+    video = torch.tensor([0, 0, 0, 4, 4, 4])
+    metric = FrameAUROC(average="macro_padded")
+    metric.update(score, label, video)
+    # Of pairs (anomalous, normal): 5 of 6 in video 0, all 4 in video 4.
+    assert float(metric.compute()) == pytest.approx((5 / 6 + 1) / 2)
+
+
+def test_padding_counts_in_units_of_the_whole_sets_scores() -> None:
+    # The best video has the frame of the lowest score, which ties with the normal frame added.
+    metric = FrameAUROC(average="macro_padded")
+    metric.update(torch.tensor([-7.0, 9.0]), torch.tensor([1, 0]), torch.tensor([0, 1]))
+    # Video 0: −7 ties with the 0, 1 beats it. Video 1: 9 ties with the 1 that beats the 0.
+    assert float(metric.compute()) == pytest.approx((1.5 / 2 + 1.5 / 2) / 2)

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memguard import scoring
 
@@ -66,3 +68,51 @@ def test_a_patch_beside_the_smoothed_one_counts_if_they_share_a_pixel(
 def test_patches_overlap_by_three_quarters() -> None:
     frame = torch.zeros(1, 1, 16, 32)
     assert scoring.patch_error(frame, frame, (0.5, 0.25)).shape == (1, 5, 13)
+
+
+def test_each_size_has_its_own_map_and_zeros_beyond_it() -> None:
+    output, target = torch.rand(2, 3, 16, 32), torch.rand(2, 3, 16, 32)
+    small, large = (0.125, 0.125), (0.5, 0.25)
+    errors = scoring.patch_errors(output, target, [small, large])
+    own = scoring.patch_error(output, target, large)
+    assert torch.equal(errors[:, 0], scoring.patch_error(output, target, small))
+    assert torch.equal(errors[:, 1, : own.shape[1], : own.shape[2]], own)
+    assert errors[:, 1, own.shape[1] :].count_nonzero() == 0
+    assert errors[:, 1, :, own.shape[2] :].count_nonzero() == 0
+
+
+def test_the_worst_patches_of_all_sizes_are_joined_by_hand() -> None:
+    errors = torch.zeros(2, 3, 2, 2)
+    errors[0, 0, 0, 1], errors[0, 1, 1, 0], errors[0, 2, 1, 1] = 0.4, 0.1, 0.2
+    errors[1, 0, 0, 0], errors[1, 1, 0, 0] = 0.9, 0.9  # no error of the third size
+    assert scoring.worst_patch(errors).tolist() == pytest.approx([(0.4 * 0.1 * 0.2) ** (1 / 3), 0])
+
+
+@given(st.lists(st.floats(1e-9, 1.0), min_size=6, max_size=6))
+def test_one_size_keeps_its_errors_to_the_last_bit(values: list[float]) -> None:
+    errors = torch.tensor(values).view(2, 1, 1, 3)
+    assert torch.equal(scoring.worst_patch(errors), errors.flatten(1).amax(dim=1))
+    places = scoring.errors_of_places(errors, [(1, 1 / 3)], frame=(1, 3))
+    assert torch.equal(places, errors[:, 0])
+
+
+@given(st.floats(0.1, 10), st.integers(0, 2))
+def test_a_factor_counts_alike_in_each_size(factor: float, size: int) -> None:
+    errors = torch.tensor([0.2, 0.5, 0.3]).view(1, 3, 1, 1)
+    changed = errors.clone()
+    changed[0, size] *= factor
+    ratio = scoring.worst_patch(changed) / scoring.worst_patch(errors)
+    assert float(ratio) == pytest.approx(factor ** (1 / 3), rel=1e-5)
+
+
+def test_a_place_has_the_patches_around_its_centre() -> None:
+    output = torch.zeros(1, 1, 24, 48)
+    output[..., 14:18, 30:36] = 0.6  # on its own in the right half
+    sizes = [(1 / 6, 1 / 8), (1 / 3, 0.25)]  # 4 by 6 and 8 by 12 pixels, 1 and 2, 2 and 3 apart
+    errors = scoring.patch_errors(output, torch.zeros_like(output), sizes)
+    places = scoring.errors_of_places(errors, sizes, (24, 48))
+    assert places.shape == (1, 21, 43)
+    assert divmod(int(places.argmax()), 43) == (14, 30)
+    # the whole object in the small patch, in a quarter of the large one
+    assert float(places.max()) == pytest.approx(0.3**2 * (1 * 1 / 4) ** 0.5)
+    assert places[0, 0, 0] == 0

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import exp
+from typing import Any
 
 import pytest
 import torch
@@ -86,19 +87,6 @@ def test_in_a_shared_range_a_nearly_constant_distance_counts_little() -> None:
     torch.testing.assert_close(scores["published"][:4], published)
 
 
-def test_the_worst_patch_of_each_frame_counts() -> None:
-    errors = torch.zeros(3, 2, 2)
-    errors[1, 0, 1], errors[1, 1, 1], errors[2, 1, 0] = 0.4, 0.3, 0.2
-    assert torch.equal(PUBLISHED.worst_patch(errors), torch.tensor([0.0, 0.4, 0.2]))
-
-
-def test_a_patch_error_of_one_frame_counts_less_than_a_lasting_one() -> None:
-    flash, lasting = torch.zeros(9, 1, 1), torch.zeros(9, 1, 1)
-    flash[4], lasting[2:7] = 0.5, 0.3
-    scoring = replace(PUBLISHED, smoothing=1)
-    assert scoring.worst_patch(flash).max() < scoring.worst_patch(lasting).max()
-
-
 def test_smoothing_corrects_a_score_that_drops_for_one_frame() -> None:
     columns = frames([0, 0, 0, 1, 1, 1, 1, 1])
     columns["video"] = torch.zeros(8)
@@ -158,13 +146,10 @@ def test_causal_scores_are_smoothed_over_the_past_of_their_video() -> None:
     assert scores["patch_psnr"].tolist() == pytest.approx(expected, abs=1e-6)
 
 
-def test_causal_patches_are_smoothed_over_the_past_alone() -> None:
-    errors = torch.tensor([[0.1, 0.2], [0.7, 0.3], [0.2, 0.4]]).view(3, 1, 2)
-    left, right = over_the_past([0.1, 0.7, 0.2]), over_the_past([0.2, 0.3, 0.4])
-    expected = [max(pair) for pair in zip(left, right, strict=True)]
-    causal = replace(PUBLISHED, smoothing=1, causal=True)
-    assert causal.worst_patch(errors).tolist() == pytest.approx(expected)
-    assert replace(causal, causal=False).worst_patch(errors)[0] > expected[0]
+def test_sizes_are_in_order_whether_one_or_several_are_given() -> None:
+    assert PUBLISHED.sizes == [(0.2, 0.1)]
+    several = replace(PUBLISHED, patch=[(0.2, 0.1), [0.1, 0.05], (0.05, 0.3)])
+    assert several.sizes == [(0.1, 0.05), (0.05, 0.3), (0.2, 0.1)]
 
 
 def test_the_tests_own_score_is_used_unchanged() -> None:
@@ -176,3 +161,17 @@ def test_the_tests_own_score_is_used_unchanged() -> None:
 def test_labelled_frames_alone_decide_whether_a_video_has_one_class() -> None:
     assert one_class_videos(frames([0, 1, 1, -1, -1, -1, -1, -1])) == []
     assert one_class_videos(frames([0, 0, 1, 1, -1, 1, 1, -1])) == [1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"name": "best"}, "name='best' must be one of published, shared_range, patch"),
+        ({"weight": -0.1}, "weight=-0.1 must be a share from 0 to 1"),
+        ({"smoothing": -2}, "smoothing=-2 must be a number of frames, 0 or more"),
+    ],
+)
+def test_impossible_values_are_refused(wrong: dict[str, Any], sentence: str) -> None:
+    config = ScoreConfig("patch", weight=0.6, patch=(0.2, 0.1), smoothing=3, causal=True)
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        replace(config, **wrong)

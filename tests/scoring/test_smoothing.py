@@ -41,19 +41,33 @@ def test_each_video_is_smoothed_separately() -> None:
     assert scoring.smooth_per_video(values, videos, 2).tolist() == [0, 0, 1, 1]
 
 
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("sigma", [0, 0.5, 2])
 @pytest.mark.parametrize("at_a_time", [1, 7, 40])
-def test_a_stream_is_smoothed_as_the_whole_video(sigma: float, at_a_time: int) -> None:
+def test_a_stream_is_smoothed_as_the_whole_video(
+    causal: bool, sigma: float, at_a_time: int
+) -> None:
     values = torch.rand(40, 3, 2, generator=torch.Generator().manual_seed(0))
-    smoother = scoring.CausalSmoother(sigma)
-    streamed = torch.cat([smoother(part) for part in values.split(at_a_time)])
-    whole = scoring.smooth_over_time(values, sigma, causal=True)
-    assert torch.allclose(streamed, whole, rtol=1e-6, atol=0)
+    smoother = scoring.StreamSmoother(sigma, causal=causal)
+    streamed = [smoother(part) for part in values.split(at_a_time)]
+    whole = scoring.smooth_over_time(values, sigma, causal=causal)
+    assert torch.allclose(torch.cat([*streamed, smoother.finish()]), whole, rtol=1e-6, atol=0)
+    if causal:
+        assert [len(part) for part in streamed] == [len(part) for part in values.split(at_a_time)]
 
 
-def test_a_stream_stores_only_the_past_with_a_weight() -> None:
-    smoother = scoring.CausalSmoother(2)
+@pytest.mark.parametrize("frames", [1, 3, 8, 9])
+def test_a_series_shorter_than_the_smoothing_is_smoothed_at_its_end(frames: int) -> None:
+    values = torch.rand(frames, generator=torch.Generator().manual_seed(1))
+    smoother = scoring.StreamSmoother(2, causal=False)
+    streamed = torch.cat([smoother(values), smoother.finish()])
+    assert torch.allclose(streamed, scoring.smooth_over_time(values, 2))
+
+
+@pytest.mark.parametrize(("causal", "stored"), [(True, 8), (False, 16)])
+def test_a_stream_stores_only_the_values_with_a_weight(causal: bool, stored: int) -> None:
+    smoother = scoring.StreamSmoother(2, causal=causal)
     for _ in range(100):
         smoother(torch.rand(5))
-    assert smoother._past is not None
-    assert len(smoother._past) == 8
+    assert smoother._known is not None
+    assert len(smoother._known) == stored

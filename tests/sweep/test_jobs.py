@@ -1,14 +1,16 @@
 """The jobs of a sweep, and the presets of sweeps."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from memguard.config.compose import config_folder, register_resolvers
-from memguard.sweep.jobs import constant_keys, read_jobs, varied
+from memguard.sweep.jobs import PRUNED, Pruned, constant_keys, read_jobs, run_job, varied
 from tests.sweep.conftest import job
 
 
@@ -42,7 +44,8 @@ def test_presets_vary_the_keys_of_their_names() -> None:
 
 def test_a_search_maximises_a_metric_that_needs_no_labels() -> None:
     config = swept("search")
-    assert config.hydra.sweeper._target_.endswith("OptunaSweeper")
+    assert config.hydra.sweeper._target_ == "hydra_plugins.memguard_search.MemguardSearch"
+    assert config.callbacks.pruning.metric == "val/pseudo_auroc"
     assert config.hydra.sweeper.direction == "maximize"
     assert config.optimized_metric == "val/pseudo_auroc"
 
@@ -74,3 +77,32 @@ def test_jobs_are_read_by_number_with_how_they_ended_and_what_varied(tmp_path: P
 def test_a_key_that_is_swept_is_not_constant_wherever_else_it_is_set() -> None:
     command = ["dataset=ped2", "memory.size=7", "memory.size=5,10", "seed=range(3)"]
     assert constant_keys(command) == ["dataset"]
+
+
+@pytest.fixture
+def searched(tmp_path: Path) -> Iterator[DictConfig]:
+    """The configuration of a search's job, in its own folder."""
+    config = swept("search", "hydra.mode=MULTIRUN", f"hydra.runtime.output_dir={tmp_path}")
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)
+    yield config
+    HydraConfig.instance().cfg = before
+
+
+def test_a_search_ends_with_the_first_job_that_lacks_its_metric(searched: DictConfig) -> None:
+    assert run_job(searched, lambda config: {"val/pseudo_auroc": 0.5, "val/psnr": 20.0}) == 0.5
+    searched.optimized_metric = "test/ap"
+    with pytest.raises(SystemExit, match=r"test/ap is not among .* val/pseudo_auroc"):
+        run_job(searched, lambda config: {"val/pseudo_auroc": 0.5})
+
+
+def test_a_pruned_job_keeps_its_reason_and_does_not_run_again(
+    searched: DictConfig, tmp_path: Path
+) -> None:
+    def pruned(config: DictConfig) -> dict[str, float]:
+        raise Pruned("val/psnr is 20 after 2 epochs.")
+
+    assert run_job(searched, pruned) == PRUNED
+    assert run_job(searched, lambda config: {"val/pseudo_auroc": 0.5}) == PRUNED
+    assert (tmp_path / "pruned.txt").read_text() == "val/psnr is 20 after 2 epochs.\n"
+    assert not (tmp_path / "failure.txt").exists()

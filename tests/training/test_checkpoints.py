@@ -17,6 +17,7 @@ from memguard.config.compose import config_folder, register_resolvers
 from memguard.errors import CheckpointError
 from memguard.training.checkpoints import (
     CONFIG_KEY,
+    FPS_KEY,
     PROCESSES_KEY,
     RememberConfig,
     damage_reported,
@@ -51,9 +52,10 @@ def weights(tmp_path: Path) -> Path:
 
 def test_a_checkpoint_remembers_its_settings_and_how_many_processes_trained_it() -> None:
     held: dict[str, Any] = {}
-    trainer: Any = SimpleNamespace(world_size=3)
+    trainer: Any = SimpleNamespace(world_size=3, datamodule=SimpleNamespace(fps=12.5))
     RememberConfig(composed()).on_save_checkpoint(trainer, trainer, held)
-    assert held == {CONFIG_KEY: plain_settings(composed()), PROCESSES_KEY: 3}
+    settings = plain_settings(composed())
+    assert held == {CONFIG_KEY: settings, PROCESSES_KEY: 3, FPS_KEY: 12.5}
     assert held[CONFIG_KEY]["model"]["width"] == 4
     assert held[CONFIG_KEY]["optimizer"]["lr"] == composed().optimizer.lr
 

@@ -292,6 +292,27 @@ def test_a_network_of_ones_own_is_given_what_it_takes_of_the_published_settings(
     }  # fmt: skip
 
 
+class Looked(torch.nn.Module):
+    def __init__(self, kind: str | None) -> None:
+        super().__init__()
+        if not kind:
+            raise AssertionError
+        self.took = {"wide": 3}[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(None, "AssertionError (AssertionError"), ("deep", "'deep' (KeyError")]
+)
+@pytest.mark.parametrize("group", ["model", "memory"])
+def test_any_error_of_ones_own_class_is_a_sentence(
+    group: str, kind: str | None, reason: str
+) -> None:
+    settings = OmegaConf.create({"_target_": f"{__name__}.Looked", "kind": kind})
+    with pytest.raises(ConfigError) as error:
+        build(group, settings, trust_of(None, __name__.partition(".")[0]))
+    assert str(error.value) == f"{group} cannot work: {reason} in {__name__}.Looked)."
+
+
 def test_a_setting_that_no_network_takes_is_refused() -> None:
     config = composed(f"model._target_={__name__}.Net", "+model.deptj=5")
     with pytest.raises(ConfigError, match=r"^model cannot work: .*unexpected .*deptj"):

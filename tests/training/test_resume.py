@@ -88,6 +88,7 @@ def checkpoint(tmp_path: Path) -> Path:
         ("data.channels=3", "1", "3"),
         ("data.batch_size=4", "8", "4"),
         ("data.stretch=1", "32", "1"),
+        ("data.windows_per_epoch=100", "null", "100"),
         ("data.holdout=0.1", "0.05", "0.1"),
         ("model.width=8", "16", "8"),
         ("memory.size=5", "10", "5"),
@@ -153,6 +154,7 @@ def test_a_refusal_names_all_that_differs(checkpoint: Path) -> None:
         ["guard.threshold=0.5", "guard.scope=video", "scoring=patch", "test=false"],
         ["+trainer.accumulate_grad_batches=1", "+trainer.limit_test_batches=2"],
         ["optimized_metric=test/auroc"],
+        ["data.frame_size=[64,64]"],  # the same square
     ],
 )
 def test_settings_that_decide_nothing_may_differ(checkpoint: Path, overrides: list[str]) -> None:
@@ -180,6 +182,13 @@ def test_an_option_that_a_training_had_may_not_be_left_out() -> None:
 def test_settings_that_an_older_checkpoint_lacks_refuse_nothing() -> None:
     trained = {"data": {"seed": "${seed}", "past": "???"}, "loss": {"margin": 1}}
     now = {"data": {"seed": 3, "past": 4, "stretch": 1}, "loss": {"margin": 1.0}, "compile": True}
+    assert differences(trained, now) == []
+
+
+def test_a_training_of_a_version_without_samples_took_all_windows() -> None:
+    trained, now = {"data": {"stretch": 1}}, {"data": {"stretch": 1, "windows_per_epoch": 9}}
+    assert differences(trained, now) == [("data.windows_per_epoch", None, 9)]
+    now["data"].pop("windows_per_epoch")
     assert differences(trained, now) == []
 
 

@@ -36,6 +36,13 @@ def test_stored_settings_are_plain_and_have_all_that_decides(overrides: list[str
     assert stored["model"]["features"] == stored["memory"]["dim"]
 
 
+def test_a_square_is_stored_as_one_number() -> None:
+    sizes = {"[64,64]": 64, "64": 64, "[32,64]": [32, 64]}
+    for given, stored in sizes.items():
+        settings = plain_settings(composed(f"data.frame_size={given}"))
+        assert settings["data"]["frame_size"] == stored
+
+
 def test_a_dataset_is_found_in_the_data_folder_of_whoever_reads() -> None:
     inside = plain_settings(composed("dataset=ped2", "paths.data_dir=/train/data"))
     assert "/train/data" not in str(inside)

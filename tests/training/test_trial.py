@@ -9,8 +9,9 @@ from omegaconf import DictConfig
 
 from memguard.config.compose import config_folder, register_resolvers
 from memguard.errors import ConfigError
+from memguard.model.schedules import Schedule
 from memguard.training.build import build_detector
-from memguard.training.trial import require_working_step
+from memguard.training.trial import require_working_optimizer, require_working_step
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -34,8 +35,11 @@ def test_a_trial_leaves_the_detector_as_it_was(task: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["loss=ms_ssim"], r"^loss cannot work: scales=5 .* need frames of 176 pixels .*32×32"),
-        (["loss=[gradient_difference]", "loss.gradient_difference.alpha=0"], r"^loss .*alpha=0"),
+        (["loss=ms_ssim"], r"^loss\.ms_ssim cannot work: scales=5 .* need frames of 176 .*32×32"),
+        (
+            ["loss=[gradient_difference]", "loss.gradient_difference.alpha=0"],
+            r"^loss\.gradient_difference .*alpha=0",
+        ),
         (["model.past=3"], r"^model cannot work: .*channels"),
     ],
 )
@@ -90,5 +94,20 @@ def test_a_term_that_is_no_single_number_is_refused() -> None:
     config = composed()
     detector = build_detector(config)
     detector.loss.terms["pixel"].compute = lambda prediction, target: prediction - target
-    with pytest.raises(ConfigError, match=r"^loss .* \(1, 1, 32, 32\), .* take its mean"):
+    with pytest.raises(ConfigError, match=r"^loss.pixel .* \(1, 1, 32, 32\), .* take its mean"):
         require_working_step(detector, config)
+
+
+def test_a_memory_has_items() -> None:
+    config = composed()
+    detector = build_detector(config)
+    detector.memory = torch.nn.Identity()  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match=r"^memory cannot work: Identity has no items; give it"):
+        require_working_step(detector, config)
+
+
+def test_a_schedule_makes_a_scheduler() -> None:
+    detector = build_detector(composed())
+    detector.schedule = Schedule(lambda optimizer: 3)  # type: ignore[arg-type,return-value]
+    with pytest.raises(ConfigError, match=r"^scheduler cannot work: it makes 3 in place of"):
+        require_working_optimizer(detector)

@@ -1,5 +1,6 @@
 """The command line: one entry for all commands."""
 
+import gc
 import runpy
 import sys
 
@@ -9,9 +10,13 @@ COMMANDS = {
     "train": "train a detector on normal video and test it",
     "evaluate": "test a checkpoint, or a baseline without a model",
     "score": "score a video or a camera, and report events",
+    "calibrate": "give a checkpoint the alarm of hours of normal video",
+    "watch": "watch many cameras, and notify of events",
     "prepare": "check a dataset, convert its frames, or download it",
     "import-official": "make a checkpoint of the authors' weights",
 }
+# Keys with paths, beside those that every command has.
+LITERAL = {"import-official": ("model", "items", "output"), "calibrate": ("output",)}
 
 
 def main() -> None:
@@ -33,9 +38,10 @@ def main() -> None:
 
 def run_command(name: str) -> None:
     """Run a command by its name under the words of this process."""
-    literal = ("model", "items", "output") if name == "import-official" else ()
+    literal = LITERAL.get(name, ())
     with quietly_interrupted():
         with loading():  # for seconds
             from memguard.cli import commands
             from memguard.config.command_line import run
+        gc.freeze()  # else the end of the process searches all modules for garbage, for seconds
         run(commands.COMMANDS[name], literal)

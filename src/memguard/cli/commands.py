@@ -1,4 +1,4 @@
-"""Commands: a function of Hydra's for each of train, evaluate, score, prepare and import."""
+"""Commands: a function of Hydra's for each."""
 
 import sys
 from collections.abc import Callable
@@ -15,7 +15,8 @@ from memguard.cli.interrupts import INTERRUPTED
 from memguard.config.compose import chosen_options, config_folder, register_resolvers
 from memguard.config.keys import with_known_keys
 from memguard.convert import official
-from memguard.live import watch
+from memguard.live import calibration, recording
+from memguard.live.cameras import watch as cameras
 from memguard.sweep import jobs
 from memguard.sweep.report import reported_if_interrupted
 from memguard.training import experiment
@@ -30,7 +31,7 @@ ConfigStore.instance().store(
 @reported_if_interrupted
 @with_known_keys("train", config_folder())
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="train")
-def train(config: DictConfig) -> float | None:
+def train(config: DictConfig) -> float | str | None:
     """Train and test a detector, by itself or as a job of a sweep."""
     return jobs.run_job(_with_options(config), _in_own_folder(experiment.train))
 
@@ -38,7 +39,7 @@ def train(config: DictConfig) -> float | None:
 @reported_if_interrupted
 @with_known_keys("evaluate", config_folder())
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="evaluate")
-def evaluate(config: DictConfig) -> float | None:
+def evaluate(config: DictConfig) -> float | str | None:
     """Test a trained detector, by itself or as a job of a sweep."""
     return jobs.run_job(_with_options(config), _in_own_folder(experiment.evaluate))
 
@@ -54,8 +55,22 @@ def prepare(config: DictConfig) -> None:
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="score")
 def score(config: DictConfig) -> None:
     """Score videos or a camera."""
-    if not watch.score(config, _folder()):
+    if not recording.score(config, _folder()):
         sys.exit(INTERRUPTED)
+
+
+@with_known_keys("calibrate", config_folder())
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="calibrate")
+def calibrate(config: DictConfig) -> None:
+    """Give a checkpoint the alarm of normal video."""
+    calibration.calibrate(config)
+
+
+@with_known_keys("watch", config_folder())
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="watch")
+def watch(config: DictConfig) -> None:
+    """Watch many cameras."""
+    cameras.watch(config)
 
 
 @hydra.main(version_base="1.3", config_path=None, config_name="import_official")
@@ -84,6 +99,8 @@ COMMANDS = {
     "train": train,
     "evaluate": evaluate,
     "score": score,
+    "calibrate": calibrate,
+    "watch": watch,
     "prepare": prepare,
     "import-official": import_official,
 }

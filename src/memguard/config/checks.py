@@ -115,14 +115,24 @@ def resumed_or_begun(checkpoint: str | None, weights: str | None) -> Iterator[st
         )
 
 
-@reads("checkpoint", "baseline")
-def checkpoint_or_baseline(checkpoint: str | None, baseline: str | None) -> Iterator[str]:
+@reads("checkpoint", "run", "baseline")
+def one_to_test(*given: str | None) -> Iterator[str]:
     """Refuse to test nothing, and to test two things at once."""
-    if (checkpoint is None) == (baseline is None):
+    if sum(each is not None for each in given) != 1:
         yield (
-            "A test needs exactly one of checkpoint and baseline: add either checkpoint=…, the "
-            "checkpoints/last.ckpt of a training run, or baseline=previous_frame or "
-            "frame_difference."
+            "A test needs exactly one of checkpoint, run and baseline: add either checkpoint=…, "
+            "the checkpoints/last.ckpt of a training run, or run=…, its folder, or "
+            "baseline=previous_frame or frame_difference."
+        )
+
+
+@reads("every_epoch", "run")
+def epochs_of_run(every_epoch: bool, run: str | None) -> Iterator[str]:
+    """Refuse to test the epochs of a single checkpoint or a baseline."""
+    if every_epoch and run is None:
+        yield (
+            "every_epoch=true cannot work without run: add run=…, the folder of a training with "
+            "callbacks=each_epoch, in place of checkpoint or baseline."
         )
 
 

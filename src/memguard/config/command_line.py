@@ -1,14 +1,14 @@
 """Quote the words of a command line before Hydra reads them.
 
 Hydra's grammar gives ``= , : { [ ( #`` and more a meaning, and Hydra records every word. Paths are
-quoted here, which Hydra then takes literally. Addresses of cameras are kept out of its records.
+quoted here, which Hydra then takes literally. Addresses with passwords are kept out of its records.
 """
 
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,16 +19,15 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from memguard.data.video.addresses import put_aside, shown
-from memguard.errors import ConfigError, UserError
+from memguard.errors import FULL_ERROR, ConfigError, UserError
 
-VIDEO = "video"
+# Keys whose values may be addresses with passwords.
+ADDRESSES = frozenset({"video", "notify.webhook", "notify.mqtt"})
 MISSING = "???"  # OmegaConf's mark of a value that is not set yet
-LITERAL = frozenset(
-    {
-        VIDEO, "checkpoint", "weights", "dataset.root", "paths.data_dir", "paths.cache_dir",
-        "hydra.run.dir", "hydra.sweep.dir",
-    }
-)  # fmt: skip
+LITERAL = ADDRESSES | {
+    "checkpoint", "weights", "run", "dataset.root", "paths.data_dir", "paths.cache_dir",
+    "hydra.run.dir", "hydra.sweep.dir",
+}  # fmt: skip
 
 # Values of these may be addresses that their owner needs whole.
 _OF_OTHERS = ("hydra.", "hydra/", "logger.")
@@ -57,7 +56,7 @@ def run(command: Callable[[], object], literal: Sequence[str] = ()) -> None:
     try:
         sys.argv[1:] = as_meant(sys.argv[1:], LITERAL.union(literal))
     except UserError as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        if os.environ.get(FULL_ERROR) == "1":
             raise
         sys.exit(str(error))
     command()
@@ -101,12 +100,12 @@ def _word(word: str, literal: frozenset[str], several: bool) -> str:
     key, text = override.groups()
     name = key.lstrip("+").removesuffix("=")
     if name in literal:
-        convert = _video if name == VIDEO else _path
+        convert = partial(_address, name) if name in ADDRESSES else _path
         if several and _SWEEP.fullmatch(text):
             return word
         parts = _separated(_CHOICE.sub(r"\1", text)) if several else [text]
-        if name == VIDEO:
-            parts = _require_whole_addresses(list(parts))
+        if name in ADDRESSES:
+            parts = _require_whole_addresses(name, list(parts))
         return key + ",".join(map(convert, parts))
     if "://" not in text or name.startswith(_OF_OTHERS):
         return word
@@ -123,14 +122,14 @@ def _separated(text: str) -> Iterator[str]:
             return
 
 
-def _require_whole_addresses(parts: list[str]) -> list[str]:
+def _require_whole_addresses(key: str, parts: list[str]) -> list[str]:
     """Refuse pieces of one address: they would show its password."""
     for before, part in pairwise(parts):
         cut = "://" in before and before[0] not in "'\""
         if cut and "@" in part[1:] and "://" not in part:
             raise ConfigError(
-                f"{VIDEO}: commas separate values in a multirun, and one follows within an address;"
-                f" write each address in quotes, as in \"{VIDEO}='rtsp://…','rtsp://…'\"."
+                f"{key}: commas separate values in a multirun, and one follows within an address;"
+                f" write each address in quotes, as in \"{key}='rtsp://…','rtsp://…'\"."
             )
     return parts
 
@@ -139,16 +138,16 @@ def _path(text: str) -> str:
     return _meaning(text, shown(_from_home(_unquoted(text))))
 
 
-def _video(text: str) -> str:
+def _address(key: str, text: str) -> str:
     given = _unquoted(text)
     if given.startswith("@"):
-        return quoted(put_aside(_first_line(Path(os.path.expanduser(given[1:])))))
+        return quoted(put_aside(_first_line(key, Path(os.path.expanduser(given[1:])))))
     if _VARIABLE.search(given) and not _is_interpolation(_VARIABLE.sub("", given)):
-        return quoted(put_aside(_VARIABLE.sub(_variable, given)))
+        return quoted(put_aside(_VARIABLE.sub(partial(_variable, key), given)))
     if _is_interpolation(given) and "://" in given:
         raise ConfigError(
-            f"{VIDEO}: an address may contain ${{oc.env:NAME}}, and no other interpolation; write "
-            f"the whole address into a file, and set {VIDEO}=@FILE."
+            f"{key}: an address may contain ${{oc.env:NAME}}, and no other interpolation; write "
+            f"the whole address into a file, and set {key}=@FILE."
         )
     return _meaning(text, put_aside(_from_home(given)))
 
@@ -171,26 +170,26 @@ def _meaning(text: str, meant: str) -> str:
     return text if plain else quoted(meant)
 
 
-def _first_line(path: Path) -> str:
+def _first_line(key: str, path: Path) -> str:
     try:
         with path.open(encoding="utf-8") as file:
             line = file.readline().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise ConfigError(
-            f"{path}: this cannot be read ({reason}); {VIDEO}=@FILE takes the first line of a text "
-            f"file, {VIDEO}=./@FILE a video whose name begins so."
+            f"{path}: this cannot be read ({reason}); {key}=@FILE takes the first line of a text "
+            f"file, {key}=./@FILE a file whose name begins so."
         ) from None
     if not line:
-        raise ConfigError(f"{path}: its first line is empty; write the camera's address there.")
+        raise ConfigError(f"{path}: its first line is empty; write the address there.")
     return line
 
 
-def _variable(match: re.Match[str]) -> str:
+def _variable(key: str, match: re.Match[str]) -> str:
     name, default = match.groups()
     value = os.environ.get(name, default)
     if value is None:
-        raise ConfigError(f"{VIDEO}: the environment variable {name} is not set; export it first.")
+        raise ConfigError(f"{key}: the environment variable {name} is not set; export it first.")
     return value
 
 

@@ -112,7 +112,7 @@ def compose(overrides: Sequence[str] = (), command: str = "train") -> DictConfig
         command: ``train``, ``evaluate`` or ``prepare``.
 
     Raises:
-        ConfigError: The command has no such key.
+        ConfigError: The command has no such key, or the words are no list.
 
     Example:
         >>> import memguard
@@ -120,6 +120,8 @@ def compose(overrides: Sequence[str] = (), command: str = "train") -> DictConfig
         >>> config.memory.size
         7
     """
+    if isinstance(overrides, str):
+        raise ConfigError(f"compose takes a list of words: write [{overrides!r}].")
     register_resolvers()
     # A running command has a configuration of its own, and keeps it.
     running = GlobalHydra.instance().hydra

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from memguard.config.sentences import Words
 from memguard.config.trust import TARGET
 from memguard.config.values import (
+    Broker,
     Cache,
     Count,
     Exact,
@@ -21,10 +22,12 @@ from memguard.config.values import (
     OnError,
     Part,
     Positive,
+    Program,
     Seed,
     Settings,
     Share,
     Text,
+    WebAddress,
     Weight,
 )
 
@@ -72,6 +75,9 @@ class DataSettings(Part):
     batch_size: int = Field(ge=1, le=2**16, description="Windows per step.")
     threads: int = Field(ge=0, le=2**10, description="Threads that decode ahead.")
     stretch: int | None = Field(None, ge=1, le=10**6, description="Windows decoded together.")
+    windows_per_epoch: FromOne | None = Field(
+        None, description="Windows that an epoch samples of the training videos; null: all."
+    )
     holdout: float = Field(ge=0, lt=1, description="Share of each training video held out.")
     seed: Seed = Field(description="Seed of the order of windows; follows seed.")
     on_error: Any = Field(None, description="Follows dataset.on_error.")
@@ -155,6 +161,9 @@ class GuardSettings(Part):
     enabled: bool = Field(description="Update the memory in a test.")
 
 
+PatchSize = Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2)]
+
+
 class ScoringSettings(Part):
     """The score of a frame."""
 
@@ -163,10 +172,16 @@ class ScoringSettings(Part):
     name: Literal["published", "shared_range", "patch"] = Field(description="The score of the run.")
     weight: Share = Field(description="λ, the weight of the PSNR term.")
     patch: Annotated[
-        list[Annotated[float, Field(gt=0, le=1)]],
-        Field(min_length=2, max_length=2),
-        Words("[height, width], shares of the picture's above 0 and up to 1"),
-    ] = Field(description="Height and width of a patch, as shares of the frame's.")
+        Literal["auto"]
+        | PatchSize
+        | Annotated[list[PatchSize], Field(min_length=1, max_length=10)],
+        Words(
+            "auto, [height, width], shares of the picture's above 0 and up to 1, or a list of these"
+        ),
+    ] = Field(
+        description="Height and width of a patch, as shares of the frame's, or several; auto: the "
+        "sizes of what moves in the training videos."
+    )
     smoothing: Annotated[float, Field(ge=0, le=10**4), Words(unit="frames")] = Field(
         description="Standard deviation of the smoothing over time, frames."
     )
@@ -289,3 +304,34 @@ class LoggerSettings(Settings, extra="allow"):
     """The loggers by name, and those of the user's own."""
 
     wandb: WandbSettings | None = None
+
+
+class EventsSettings(Settings):
+    """Events, and their pictures."""
+
+    shortest: Annotated[float, Field(ge=0), Words(unit="seconds")] = Field(
+        description="Duration from which an event is reported, seconds."
+    )
+    longest: Annotated[float, Field(ge=1), Words(unit="seconds")] = Field(
+        description="Longest duration of an event, seconds; a longer one is followed by another."
+    )
+    snapshots: bool = Field(description="Write a picture of each event's peak, with its box.")
+    clip: Annotated[float, Field(ge=0, le=60), Words(unit="seconds")] | None = Field(
+        description="Seconds before and after an event in its clip; null: no clips."
+    )
+    keep_days: Positive = Field(description="Days after which pictures and clips are removed.")
+    keep_gigabytes: Positive = Field(
+        description="Space of pictures and clips; if they need more, the oldest are removed."
+    )
+
+
+class NotifySettings(Settings):
+    """Notifications of events."""
+
+    webhook: WebAddress | None = Field(description="Web address that reports are posted to.")
+    mqtt: Broker | None = Field(description="MQTT broker that reports are published at.")
+    command: Program | None = Field(description="Program that is run for each report.")
+    cooldown: Weight = Field(
+        description="Least seconds from one notified event of a camera to the next of its kind."
+    )
+    most_per_hour: FromOne = Field(description="Most events of a camera notified in an hour.")

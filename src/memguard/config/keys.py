@@ -3,11 +3,12 @@
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, cast
 from warnings import catch_warnings, simplefilter
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -19,6 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from memguard.config.sentences import listed, unknown
 from memguard.config.trainer import OURS, option_names
+from memguard.config.trust import TARGET
+from memguard.errors import ConfigError
 
 # With these, a command may have another configuration.
 ELSEWHERE = ("--config-n", "--config-p", "-cn", "-cp", "--experimental-rerun")
@@ -64,21 +67,27 @@ def unknown_keys(name: str, folder: str, words: Sequence[str]) -> str | None:
     try:
         overrides = OverridesParser.create().parse_overrides(settings)
         groups = [override for override in overrides if _chooses(override, Path(folder))]
-        if sentences := [s for s in (_no_option(group, Path(folder)) for group in groups) if s]:
-            return listed(sentences)
-        places = _searched(words, overrides)
+        places = f"hydra.searchpath={_searched(words, overrides)}"
         with catch_warnings(), initialize_config_dir(folder, version_base="1.3"):
             simplefilter("ignore")  # Hydra gives them to the command itself
-            config = compose(name, [*map(_first_choice, groups), f"hydra.searchpath={places}"])
+            choices = _choices(name) if groups else []
+            found = [_no_group(group, choices) for group in groups]
+            if not any(found):
+                listed_by = partial(_options, name, places)
+                found = [_unknown_option(group, listed_by) for group in groups]
+            # An unknown option has no keys; those of its group are looked for when it is known.
+            if not any(found):
+                config = compose(name, [*map(_first_choice, groups), places])
+                changes = _changes(overrides, groups)
+                found = [_unknown(config, override.key_or_group) for override in changes]
+    except ConfigError as error:
+        return str(error)
     except (HydraException, OmegaConfBaseException):
         return None
-    # Where options have other places, conf/ does not list them all.
-    found = [None if places else _unknown_option(group, Path(folder)) for group in groups]
-    # An unknown option has no keys; those of its group are looked for when it is known.
-    if not any(found):
-        found = [
-            _unknown(config, override.key_or_group) for override in _changes(overrides, groups)
-        ]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{mark.name}, line {mark.line + 1}" if mark else "a file of settings"
+        return f"{place}: this is no YAML ({error.problem}); correct it."
     sentences = [sentence for sentence in found if sentence]
     return listed(sentences) if sentences else None
 
@@ -94,6 +103,8 @@ def _searched(words: Sequence[str], overrides: Sequence[Override]) -> list[str]:
     parser = ArgumentParser(add_help=False)
     parser.add_argument("--config-dir", "-cd")  # as Hydra takes it
     added = parser.parse_known_args(list(words))[0].config_dir
+    if added and not Path(added).is_dir():
+        raise ConfigError(f"--config-dir={added}: there is no such folder; correct its path.")
     return [*places, f"file://{Path(added).absolute()}"] if added else places
 
 
@@ -111,38 +122,55 @@ def _chooses(override: Override, folder: Path) -> bool:
     return group.startswith("hydra/") or override.package is not None or (folder / group).is_dir()
 
 
-def _no_option(override: Override, folder: Path) -> str | None:
-    """Refuse null and numbers for a group: Hydra raises a traceback for them."""
-    value = override.value()
-    if override.is_delete() or override.is_sweep_override() or isinstance(value, (str, list)):
-        return None
-    if isinstance(value, QuotedString):
-        return None
-    group = override.key_or_group
-    options = ", ".join(_options(folder / group))
-    return f"{override.input_line} cannot work: set {group} to {options}, or leave it out."
+def _choices(name: str) -> list[str]:
+    """List the groups whose options a command chooses."""
+    return sorted(map(str, compose(name, return_hydra_config=True).hydra.runtime.choices))
 
 
-def _unknown_option(override: Override, folder: Path) -> str | None:
-    """Refuse an unknown option; Hydra ignores one of an optional group."""
+def _no_group(override: Override, choices: Sequence[str]) -> str | None:
+    """Refuse a group of another command: a checkpoint, say, has its model."""
     group = override.key_or_group
-    if override.is_delete() or group.startswith("hydra/") or not (folder / group).is_dir():
+    if override.is_add() or override.package or "/" in group or group in ("", *choices):
         return None
-    options = _options(folder / group)
+    own = ", ".join(choice for choice in choices if "/" not in choice)
+    listing = f"its groups are {own}" if own else "it has none"
+    return f"{group} is no group of this command's options: {listing}."
+
+
+def _unknown_option(override: Override, options: Callable[[str], list[str]]) -> str | None:
+    """Refuse what is no option of a group; Hydra ignores one of an optional group."""
+    group = override.key_or_group
+    if override.is_delete():
+        return None
+    if not _is_text(override):  # Hydra raises a traceback
+        listing = ", ".join(options(group))
+        return f"{override.input_line} cannot work: set {group} to {listing}, or leave it out."
+    if group.startswith("hydra/"):  # Hydra says what is installed
+        return None
     for option in _chosen(override):
-        name = option.removesuffix(".yaml")
-        if name not in options:
-            return unknown(f"{group}=", name, options)
+        inner, slash, name = option.removesuffix(".yaml").rpartition("/")
+        known = options(f"{group}{slash}{inner}")
+        if known and name not in known:
+            return unknown(f"{group}={inner}{slash}", name, known)
     return None
 
 
-def _options(group: Path) -> list[str]:
-    return sorted(file.relative_to(group).as_posix()[:-5] for file in group.rglob("*.yaml"))
+def _is_text(override: Override) -> bool:
+    """Tell whether an override chooses by names, and not by null or a number."""
+    return override.is_sweep_override() or isinstance(override.value(), (str, list, QuotedString))
+
+
+def _options(name: str, places: str, group: str) -> list[str]:
+    """List the options of a group, in ``conf/`` and in other places."""
+    loader = GlobalHydra.instance().config_loader()
+    return sorted(loader.get_group_options(group, config_name=name, overrides=[places]))
 
 
 def _chosen(override: Override) -> list[str]:
     if override.is_discrete_sweep():
         return [str(text) for text in override.sweep_string_iterator()]
+    if override.is_sweep_override():  # glob(…) finds what there is
+        return []
     value = override.value()
     return [str(part) for part in (value if isinstance(value, list) else [value])]
 
@@ -162,7 +190,13 @@ def _unknown(config: DictConfig, key: str) -> str | None:
         group = "".join(f"{before}." for before in parts[:depth])
         known = [*map(str, node), *((*option_names(), *OURS) if group == "trainer." else ())]
         if part not in known:
-            return unknown(group, ".".join(parts[depth:]), [k for k in known if k[0] != "_"])
+            sentence = unknown(group, ".".join(parts[depth:]), [k for k in known if k[0] != "_"])
+            takes_others = depth and TARGET in node and "did you mean" not in sentence
+            return (
+                f"{sentence} Another argument of its class is +{key}=…"
+                if takes_others
+                else sentence
+            )
         node = node._get_node(part)
     return None
 

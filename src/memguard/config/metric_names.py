@@ -17,10 +17,15 @@ IN_TRAINING = (
     *("memory/cosine_mean", "memory/cosine_max", "val/psnr", "val/pseudo_auroc"),
     *(f"val/pseudo_auroc_{kind}" for kind in ("pasted", "backwards", "frozen", "fast")),
 )
-OF_A_TEST = ("auroc", "auroc_macro", "ap", "eer", "frames", "frames_written", "frames_anomalous")
+OF_A_TEST = (
+    *("auroc", "auroc_macro", "auroc_macro_padded", "ap", "eer"),
+    *("frames", "frames_written", "frames_anomalous"),
+)
+OF_PLACES = ("test/auroc_pixel", "test/rbdc", "test/tbdc")
 IN_METRICS_JSON = (
     *(name for name in IN_TRAINING if "/" in name),
     *(f"{when}/{name}" for when in ("test", "not_for_selection") for name in OF_A_TEST),
+    *OF_PLACES,
     *("guard/threshold", "data/skipped_train", "data/skipped_test"),
 )
 
@@ -31,7 +36,7 @@ BY_LABELS = "not_for_selection/"
 OF_A_SCORE = ("test/auroc_", "not_for_selection/auroc_")
 
 # Classes from elsewhere may log under names of their own.
-KNOWN_CLASSES = ("memguard.", "pytorch_lightning.", "lightning.")
+KNOWN_CLASSES = ("memguard.", "pytorch_lightning.", "lightning.", "optuna.")
 
 
 # The groups whose classes log metrics.

@@ -1,5 +1,7 @@
-"""Remove the folder of a command, or of a sweep's job, that was refused before its work began."""
+"""Refuse a command, or a sweep's job, in one sentence, and remove its folder if it is empty."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
-from memguard.errors import UserError
+from memguard.errors import FULL_ERROR, UserError
 
 
 class RefusedLeavesNothing(Callback):
@@ -48,6 +50,12 @@ class RefusedLeavesNothing(Callback):
             return
         folder = Path(config.hydra.runtime.output_dir)
         self._before.restore(folder, log=f"{config.hydra.job.name}.log")
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Leave the reason as the last word; Hydra would print lines of its own around it."""
+        reason = kwargs["job_return"]._return_value
+        if isinstance(reason, UserError) and os.environ.get(FULL_ERROR) != "1":
+            sys.exit(str(reason))
 
 
 class _Before:

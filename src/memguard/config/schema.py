@@ -12,11 +12,13 @@ from memguard.config.groups import (
     CallbacksSettings,
     DatasetSettings,
     DataSettings,
+    EventsSettings,
     GuardSettings,
     LoggerSettings,
     LossSettings,
     MemorySettings,
     ModelSettings,
+    NotifySettings,
     OptimizerSettings,
     PathsSettings,
     SchedulerSettings,
@@ -31,10 +33,14 @@ from memguard.config.metric_names import (
 )
 from memguard.config.trainer import TrainerSettings
 from memguard.config.values import (
+    Count,
     FilePath,
+    Hours,
     Packages,
+    Places,
     Positive,
     Seed,
+    Served,
     Settings,
     Tags,
     Text,
@@ -149,10 +155,14 @@ class EvaluationSettings(RunSettings):
     """Changes of a trained detector's settings, which ``conf/evaluate.yaml`` composes."""
 
     as_trained = DETECTOR
-    checks = (of.checkpoint_or_baseline, known_objective)
+    checks = (of.one_to_test, of.epochs_of_run, known_objective)
 
     baseline: Literal["previous_frame", "frame_difference"] | None = Field(
         description="A baseline to test in place of a checkpoint."
+    )
+    run: FilePath | None = Field(description="A run folder, whose last checkpoint is tested.")
+    every_epoch: bool = Field(
+        description="Test every stored epoch of the run beside it: an upper bound, by the labels."
     )
 
 
@@ -162,17 +172,76 @@ class AlarmSettings(Settings):
     false_per_hour: Positive = Field(description="False alarms an hour in normal video.")
 
 
-class ScoreSettings(DetectorSettings, extra="forbid"):
-    """A video and changes of a detector's settings, which ``conf/score.yaml`` composes."""
+class PictureSettings(Settings):
+    """The part of a camera's picture that counts."""
+
+    ignored: Places = Field(description="Places whose errors do not count.")
+
+
+class ReportedSettings(PictureSettings):
+    """The reports of a stream."""
+
+    conditions: bool = Field(description="Report a covered or moved camera in place of anomalies.")
+    standing: bool = Field(description="Report things that stand still and are no background.")
+    alarm: AlarmSettings
+    events: EventsSettings
+    notify: NotifySettings
+
+
+class WatchedSettings(ReportedSettings):
+    """Settings of what one camera has watched."""
+
+    hours: Hours | None = Field(description="Hours of the day to watch; null: always.")
+
+
+class LiveSettings(DetectorSettings, extra="forbid"):
+    """Changes of a trained detector's settings, to score streams."""
 
     as_trained = DETECTOR
     checks = ()
 
+    paths: PathsSettings
+
+
+class ScoreSettings(LiveSettings, ReportedSettings, extra="forbid"):
+    """A video and changes of a detector's settings, which ``conf/score.yaml`` composes."""
+
     checkpoint: FilePath = Field(description="The last.ckpt of a training.")
     video: str | int = Field(description="A file, a folder, a camera's address or number.")
     annotate: bool = Field(description="Write a video with the errors laid over the picture.")
-    alarm: AlarmSettings
-    paths: PathsSettings
+
+
+class CalibrationSettings(LiveSettings, PictureSettings, extra="forbid"):
+    """Normal video and changes of a detector's settings, as ``conf/calibrate.yaml`` composes."""
+
+    checkpoint: FilePath = Field(description="The last.ckpt of a training.")
+    video: str | int = Field(description="A file, a folder, a camera's address or number.")
+    output: FilePath = Field(description="Where the calibrated checkpoint is written.")
+
+
+class CameraSettings(Command, WatchedSettings):
+    """A camera in the file of ``memguard.watch``, over the values of ``conf/watch.yaml``."""
+
+    source: Text | Count = Field(description="The camera's address or number, or a file.")
+    checkpoint: FilePath = Field(description="The last.ckpt of a training on this camera.")
+
+
+class RaySettings(Settings):
+    """A cluster that shares the cameras."""
+
+    address: Text | None = Field(description="Address of a Ray cluster, or auto.")
+
+
+class WatchSettings(LiveSettings, WatchedSettings, extra="forbid"):
+    """Cameras and their usual settings, which ``conf/watch.yaml`` composes."""
+
+    as_trained = DETECTOR | {"checkpoint"}
+
+    cameras: FilePath = Field(description="A file with the cameras by name.")
+    folder: FilePath = Field(description="Folder of the cameras' output and state.")
+    serve: Served | None = Field(description="Address of the live page.")
+    ray: RaySettings
+    checkpoint: FilePath | None = Field(description="The last.ckpt of cameras that name no other.")
 
 
 class PrepareSettings(Command):

@@ -55,11 +55,14 @@ def unknown(group: str, name: str, known: Iterable[str]) -> str:
 
     >>> unknown("trainer.", "max_epoch", ("max_epochs", "max_steps"))
     'trainer.max_epoch is not known: did you mean trainer.max_epochs?'
+    >>> unknown("callbacks.mine.", "size", ())
+    'callbacks.mine.size is not known: there is none to set.'
     """
     names = sorted(known)
     if near := get_close_matches(name, names, n=1, cutoff=0.5):
         return f"{group}{name} is not known: did you mean {group}{near[0]}?"
-    return f"{group}{name} is not known: it must be one of {', '.join(names)}."
+    others = f"it must be one of {', '.join(names)}" if names else "there is none to set"
+    return f"{group}{name} is not known: {others}."
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ def wanted(values: Mapping[str, Any]) -> str:
     'a number from 0 to 1'
     >>> wanted({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]})
     'a whole number of at least 1, or null'
+    >>> wanted({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
+    'a number above 0 and below 1'
     >>> wanted({"enum": ["none", "disk", "ram"]})
     'none, disk or ram'
     """
@@ -113,9 +118,10 @@ def _number(values: Mapping[str, Any]) -> str:
         limits = {"at least": low, "at most": high}
         ends = [f"{end} {limit}" for end, limit in limits.items() if limit is not None]
         return f"a whole number{of}" + (f" of {' and '.join(ends)}" if ends else "")
-    if (above := values.get("exclusiveMinimum")) is not None:
-        return f"a number{of} above {above:g}"
-    if (below := values.get("exclusiveMaximum")) is not None:
+    above, below = values.get("exclusiveMinimum"), values.get("exclusiveMaximum")
+    if above is not None:
+        return f"a number{of} above {above:g}" + ("" if below is None else f" and below {below:g}")
+    if below is not None:
         return f"a number{of} from {low:g} to below {below:g}"
     return f"a number{of} " + (
         f"of at least {low:g}" if high is None else f"from {low:g} to {high:g}"

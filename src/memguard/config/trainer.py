@@ -178,15 +178,17 @@ def _is_available(kind: str) -> bool:
 
 
 @contextmanager
-def refused_by(key: str) -> Iterator[None]:
+def refused_by(key: str, target: str = "") -> Iterator[None]:
     """Turn an error of a class about its settings into a sentence that names their key.
 
     Args:
         key: Of the settings that something is made from.
+        target: The name of a class that may raise any error; the sentence names it, too.
 
     Raises:
         ConfigError: They cannot work.
     """
+    expected = Exception if target else (MisconfigurationException, TypeError, ValueError)
     try:
         yield
     except UserError:
@@ -196,9 +198,9 @@ def refused_by(key: str) -> Iterator[None]:
         cause = error.__cause__ or error
         if isinstance(cause, UserError):
             raise cause from None
-        raise ConfigError(_sentence(key, cause)) from error
-    except (MisconfigurationException, TypeError, ValueError) as error:
-        raise ConfigError(_sentence(key, error)) from error
+        raise ConfigError(_sentence(key, cause, target)) from error
+    except expected as error:
+        raise ConfigError(_sentence(key, error, target)) from error
 
 
 @contextmanager
@@ -212,8 +214,14 @@ def misconfiguration_reported() -> Iterator[None]:
         yield
     except MisconfigurationException as error:
         raise ConfigError(_sentence("trainer", error)) from error
+    except ValueError as error:
+        if "val_check_interval" not in str(error):  # which Lightning finds by itself
+            raise
+        raise ConfigError(_sentence("trainer.val_check_interval", error)) from error
 
 
-def _sentence(key: str, error: BaseException) -> str:
-    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return f"{key} cannot work: {text}."
+def _sentence(key: str, error: BaseException, target: str = "") -> str:
+    kind = type(error).__name__
+    text = " ".join(str(error).split()).rstrip(".") or kind
+    place = f" ({kind} in {target})" if target else ""
+    return f"{key} cannot work: {text}{place}."

@@ -164,7 +164,7 @@ def _require_target(
     if not trust.allows(group, target):
         raise NotTrustedError(
             f"{key}.{TARGET} is {_shown(target)}, which is none of memguard's own classes for "
-            f"{key}: nothing of it was run; {_remedy(target)}"
+            f"{key}: nothing of it was run; {_remedy(target, trust)}"
         )
     if (group, target) not in trust.named:
         package = trust.package(target)
@@ -173,11 +173,13 @@ def _require_target(
     return True
 
 
-def _remedy(target: str) -> str:
+def _remedy(target: str, trust: Trust) -> str:
     package = target.partition(".")[0]
     if package in sys.stdlib_module_names or package == "memguard":
         return "get the file again from a source that you trust"
-    return f"if it is your own class, and you trust the file, add trust={package}"
+    packages = ",".join((*trust.packages, package))
+    words = f"[{packages}]" if trust.packages else package
+    return f"if it is your own class, and you trust the file, add trust={words}"
 
 
 def _require_defined(key: str, target: str, package: str) -> None:

@@ -36,6 +36,35 @@ FrameSides = Annotated[
     Side | Annotated[list[Side], Field(min_length=2, max_length=2)],
     Words("a whole number of pixels from 8 to 4096, or two, [height,width]"),
 ]
+WebAddress = Annotated[
+    str,
+    Field(pattern=r"^https?://[^\s/]"),
+    Words("an address that begins with http:// or https://"),
+]
+Broker = Annotated[
+    str,
+    Field(pattern=r"^mqtts?://[^\s/]"),
+    Words("an address such as mqtt://user:password@host:1883"),
+]
+Program = Annotated[
+    list[Annotated[str, Field(min_length=1)]],
+    Field(min_length=1),
+    Words("a list of a program and its arguments, such as [python,alarm.py]"),
+]
+Served = Annotated[
+    str, Field(pattern=r"^[\w.:\[\]-]+:\d{1,5}$"), Words("HOST:PORT, such as 127.0.0.1:8090")
+]
+Point = Annotated[list[Share], Field(min_length=2, max_length=2)]
+Polygon = Annotated[list[Point], Field(min_length=3)]
+Places = Annotated[
+    list[Polygon] | FilePath,
+    Words(
+        "polygons of at least three points [x,y] from 0 to 1, such as [[[0,0],[0.5,0],[0,0.5]]], "
+        "or the path of a mask"
+    ),
+]
+Span = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+Hours = Annotated[list[Span], Field(min_length=1), Words("a list of spans such as [07:00-19:30]")]
 OnError = Literal["raise", "skip"]
 Cache = Literal["none", "disk", "ram"]
 

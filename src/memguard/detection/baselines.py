@@ -55,5 +55,5 @@ class PreviousFrame(FrameScorer):
             distance=scoring.squared_error(output, target).flatten(1).mean(dim=1),
             regular=scoring.regular_score(output, target),
             written=torch.zeros(len(clips), dtype=torch.bool, device=clips.device),
-            patch=scoring.patch_error(output, target, self.scoring.patch),
+            patch=scoring.patch_errors(output, target, self.scoring.sizes),
         )

@@ -1,7 +1,6 @@
 """The detector: train encoder, memory and decoder together, and validate them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,18 +14,19 @@ from torch.optim import Optimizer
 
 from memguard import scoring
 from memguard.data.clips.windows import ClipBatch
-from memguard.detection.alarm import Alarm
+from memguard.detection.alarm import Alarm, OptionalAlarm
 from memguard.detection.frame_scorer import FrameScorer, RememberedFrames
 from memguard.detection.guard import MemoryGuard
 from memguard.detection.guarded_scoring import GuardedScoring
+from memguard.detection.held_out import HeldOut
 from memguard.detection.lookahead import Lookahead, most_at_once
 from memguard.detection.optimisation import Step, clip_unscaled, scheduled
+from memguard.detection.reference import Reference
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.memory.mnad import Memory, MemoryRead, item_use, queries_per_item
 from memguard.model.schedules import Schedule
 from memguard.model.shapes import require_shapes
 from memguard.model.total_loss import TotalLoss
-from memguard.scoring.metrics import FrameTable
 from memguard.scoring.protocols import ScoreConfig
 
 
@@ -54,6 +54,9 @@ class Detector(FrameScorer):
         begun_from_weights: Whether the weights of another training were loaded.
         item_counts: (M,), the number of queries nearest to each item in the last training step.
         alarm: The distribution of errors of normal video; each validation learns it again.
+        standing: That of the differences from a slow background; a calibration learns it.
+        trained_fps: Frames per second of the training videos; None if unknown.
+        reference: The look of normal pictures, learned likewise.
         guarded_scoring: The test loop; :meth:`begin_test` builds it.
 
     Example:
@@ -98,15 +101,17 @@ class Detector(FrameScorer):
         self.autoencoder = autoencoder.to(memory_format=layout)  # type: ignore[call-overload]
         self.memory = memory
         self.guard = guard
-        self.alarm = Alarm()
+        self.alarm, self.standing = Alarm(), OptionalAlarm()
+        self.reference = Reference()
         self.loss = loss
         self.layout = layout
         self.compiled = compiled
         self.begun_from_weights = False
+        self.trained_fps: float | None = None
         self.item_counts = torch.zeros(0)
         self.make_optimizer = optimizer
         self.schedule = schedule
-        self._held_out = FrameTable(["psnr", "regular", "patch"])
+        self._held_out = HeldOut(scoring)
         self.register_load_state_dict_post_hook(_leave_terms_as_built)
 
     @classmethod
@@ -133,7 +138,8 @@ class Detector(FrameScorer):
     def begin_from(self, learned: Mapping[str, Tensor]) -> None:
         """Load the weights and items of another training.
 
-        Its guard and alarm are left out, because they describe the errors of those weights.
+        Its guard, alarm and reference are left out, because they describe the errors of those
+        weights, and the video of that training.
 
         Args:
             learned: The ``state_dict`` of the other training.
@@ -281,36 +287,18 @@ class Detector(FrameScorer):
             recalled: The result of reading the memory.
             items: (M, C), the items that were read.
         """
-        total, terms = self.loss(
-            prediction=output.float(),
-            target=target,
-            query=recalled.query,
-            items=items,
-            recalled=recalled.recalled,
-            similarity=recalled.similarity.detach(),
-        )
+        total, terms = self.loss(**known_to_terms(output, target, recalled, items))
         return total, terms
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Score held-out normal windows with the trained items."""
         output, target = self.predict(batch.frames)
-        self._held_out.update(
-            video=batch.video,
-            frame=batch.frame,
-            psnr=scoring.psnr(output, target),
-            regular=scoring.regular_score(output, target),
-            patch=scoring.patch_error(output, target, self.scoring.patch),
-        )
+        self._held_out.add(batch, output, target)
 
     def on_validation_epoch_end(self) -> None:
-        """Calibrate the guard and the alarm for the present weights."""
-        frames = self._held_out.rows()  # of all processes, each frame once
-        self._held_out.reset()
-        self.log("val/psnr", float(frames["psnr"].mean()), prog_bar=True)
-        self.guard.calibrate(frames["regular"])
-        live = replace(self.scoring, causal=True)
-        patches = [frames["patch"][frames["video"] == video] for video in frames["video"].unique()]
-        self.alarm.calibrate([live.worst_patch(of_video.float()) for of_video in patches])
+        """Calibrate the guard and the alarm for the present weights, and learn the reference."""
+        psnr = self._held_out.calibrate(self.guard, self.alarm, self.reference)
+        self.log("val/psnr", psnr, prog_bar=True)
 
     def begin_test(self) -> None:
         """Start from the trained items."""
@@ -320,7 +308,7 @@ class Detector(FrameScorer):
             self.memory,
             self.guard,
             Lookahead(most_at_once(self.device)),
-            self.scoring.patch,
+            self.scoring.sizes,
         )
 
     def score_frames(self, clips: Tensor, videos: Tensor) -> RememberedFrames:
@@ -340,6 +328,20 @@ class Detector(FrameScorer):
         if warning := self.guard.idle_warning(self.frames["regular"], self.frames["written"]):
             pl.utilities.rank_zero_warn(warning)
         self.log("guard/threshold", self.guard.threshold)
+
+
+def known_to_terms(
+    output: Tensor, target: Tensor, recalled: MemoryRead, items: Tensor
+) -> dict[str, Tensor]:
+    """Name what the terms of the loss may read; see :class:`~memguard.model.total_loss.Term`."""
+    return {
+        "prediction": output.float(),
+        "target": target,
+        "query": recalled.query,
+        "items": items,
+        "recalled": recalled.recalled,
+        "similarity": recalled.similarity.detach(),
+    }
 
 
 def _leave_terms_as_built(_detector: nn.Module, unfit: Any) -> None:

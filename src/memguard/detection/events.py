@@ -1,9 +1,14 @@
 """The results of a stream: scored pictures, and the events among them."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from math import inf
 from typing import NamedTuple
 
 from torch import Tensor
+
+from memguard.scoring import Region
 
 # Events at most this many frames apart are one, a second at 25 frames a second: a person
 # who walks behind a tree is still there.
@@ -24,10 +29,12 @@ class Moment(NamedTuple):
     Attributes:
         frame: The number of the frame, from 0.
         seconds: The time since the beginning of the video.
+        time: The time of day of a camera's frame; None in a file, whose time is unknown.
     """
 
     frame: int
     seconds: float
+    time: datetime | None = None
 
 
 class ScoredPicture(NamedTuple):
@@ -43,6 +50,8 @@ class ScoredPicture(NamedTuple):
         box: The box of the worst patch.
         rgb: uint8 (3, H, W), the picture.
         error: (S, S), the squared error of each pixel of the network's frame, in [0, 1].
+        regions: Finds the places with a score above that of the median normal frame, the highest
+            first; see :func:`~memguard.scoring.find_regions`. It takes time, and not all need them.
     """
 
     moment: Moment
@@ -54,11 +63,12 @@ class ScoredPicture(NamedTuple):
     box: Box
     rgb: Tensor
     error: Tensor
+    regions: Callable[[], Sequence[Region]] = tuple
 
     def row(self) -> tuple[float | int, ...]:
         """Return the values of :data:`COLUMNS`."""
         values = (self.score, self.psnr, self.distance, self.regular, int(self.written))
-        return (*self.moment, *values, *self.box)
+        return (self.moment.frame, self.moment.seconds, *values, *self.box)
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class EventStream:
 
     Args:
         level: Frames with a score above it belong to an event.
+        longest: The longest duration of an event, seconds. A longer one ends, and the next begins.
 
     Attributes:
         open: The event that the next frame may still belong to.
@@ -97,14 +108,14 @@ class EventStream:
         (7, 8, 8, None)
     """
 
-    def __init__(self, level: float) -> None:
-        self.level = level
+    def __init__(self, level: float, longest: float = inf) -> None:
+        self.level, self.longest = level, longest
         self.open: Event | None = None
 
     def add(self, moment: Moment, score: float, box: Box = (0, 0, 0, 0)) -> Event | None:
         """Add the next frame, and return the event that has ended before it, if any."""
         ended = None
-        if self.open and moment.frame - self.open.end.frame > BRIDGED_FRAMES:
+        if self.open and self._is_over(self.open, moment):
             ended = self.finish()
         if score > self.level:
             if self.open is None:
@@ -119,3 +130,7 @@ class EventStream:
         """End the open event, and return it, if any."""
         ended, self.open = self.open, None
         return ended
+
+    def _is_over(self, event: Event, moment: Moment) -> bool:
+        quiet = moment.frame - event.end.frame > BRIDGED_FRAMES
+        return quiet or moment.seconds - event.start.seconds > self.longest

@@ -1,6 +1,7 @@
 """Frame scorers: the interface that trained detectors and baselines share in a test."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TypedDict
 
 import pytorch_lightning as pl
@@ -8,10 +9,14 @@ import torch
 from torch import Tensor
 
 from memguard.data.clips.windows import ClipBatch
+from memguard.detection.patch_scores import PatchScores
+from memguard.detection.places import PlaceMetrics
 from memguard.scoring.metrics import FrameTable
 from memguard.scoring.protocols import ScoreConfig, frame_metrics
 
-COLUMNS = ["psnr", "distance", "regular", "written", "patch", "patch_row", "patch_column", "label"]
+OF_PATCHES = ["patch", "patch_row", "patch_column", "regions"]
+COLUMNS = ["psnr", "distance", "regular", "written", *OF_PATCHES, "label"]
+REGION_COLUMNS = ("video", "frame", "left", "top", "right", "bottom", "score")
 
 
 class ScoredFrames(TypedDict):
@@ -24,7 +29,7 @@ class ScoredFrames(TypedDict):
         distance: (B,), the second term of the score; see :func:`memguard.scoring.feature_distance`.
         regular: (B,), see :func:`memguard.scoring.regular_score`.
         written: (B,), whether the frame updated the memory.
-        patch: (B, rows, columns); see :func:`memguard.scoring.patch_error`.
+        patch: (B, S, rows, columns); see :func:`memguard.scoring.patch_errors`.
     """
 
     output: Tensor
@@ -60,16 +65,25 @@ class FrameScorer(pl.LightningModule):
         frames: The result of a test: ``video``, ``frame``, ``psnr``, ``distance``, ``regular``,
             ``written``, ``patch``, ``patch_row`` and ``patch_column`` (of the patch that decides
             the score), ``label`` (−1 unknown) and ``score``, each (frames,), in order.
+        regions: (N, 7), the regions of all frames under the columns :data:`REGION_COLUMNS`, by
+            video, frame and score; see :func:`~memguard.scoring.find_regions`. A box is in pixels
+            of the recorded picture, right and bottom exclusive, and the score is on the scale of
+            ``patch``.
         frame_shape: Height and width of the tested frames in pixels, (0, 0) before a test.
+        places: Compares regions and error maps with the truth; None leaves that out.
+        place_metrics: Its metrics of the test, as :meth:`PlaceMetrics.metrics` returns them.
     """
 
     def __init__(self, scoring: ScoreConfig) -> None:
         super().__init__()
         self.scoring = scoring
         self.frames: dict[str, Tensor] = {}
+        self.regions = torch.zeros(0, len(REGION_COLUMNS))
         self.frame_shape = (0, 0)
+        self.places: PlaceMetrics | None = None
+        self.place_metrics: dict[str, float] = {}
         self._table = FrameTable(COLUMNS)
-        self._unfinished: dict[int, list[dict[str, Tensor]]] = {}
+        self._unfinished: dict[int, _UnfinishedVideo] = {}
 
     @abstractmethod
     def begin_test(self) -> None:
@@ -114,24 +128,38 @@ class FrameScorer(pl.LightningModule):
             "distance": scored["distance"],
             "regular": scored["regular"],
             "written": scored["written"],
-            "patch": scored["patch"],
         }
         present = set(batch.video.tolist())
         for video in self._unfinished.keys() - present:
             self._finish_video(video)
         for video in present:
             rows = batch.video == video
+            if video not in self._unfinished:
+                self._unfinished[video] = _UnfinishedVideo(self.scoring, self.frame_shape)
             part = {name: column[rows] for name, column in values.items()}
-            self._unfinished.setdefault(video, []).append(part)
+            self._unfinished[video].add(part, scored["patch"][rows])
+        if self.places:
+            self.places.add(batch, scored["output"], scored["target"])
         return scored
 
     def on_test_epoch_end(self) -> None:
         """Join the frames of all processes, and log the metrics."""
         self.frames = self.joined_frames()
+        tested = self.trainer.datamodule.tested  # type: ignore[attr-defined]
+        shapes = {video: (footage.height, footage.width) for video, footage in tested.items()}
+        self.regions = self.listed(self.frames.pop("regions"), shapes)
         self.log_dict(frame_metrics(self.frames, self.scoring))
+        if self.places:
+            self.place_metrics = self.places.metrics(self.frames, self.regions)
+            self.log_dict(self.place_metrics)
 
     def joined_frames(self) -> dict[str, Tensor]:
-        """Join the frames of all processes and test steps; columns as in ``frames``."""
+        """Join the frames of all processes and test steps.
+
+        Returns:
+            Columns as in ``frames``, and ``regions``, (frames, 5, 5), with sides as shares of the
+            frame's.
+        """
         for video in list(self._unfinished):
             self._finish_video(video)
         frames = self._table.rows()
@@ -139,11 +167,47 @@ class FrameScorer(pl.LightningModule):
         return frames
 
     def _finish_video(self, video: int) -> None:
-        """Smooth the patches of a whole video, and add it to the table."""
-        parts = self._unfinished.pop(video)
-        columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        errors = columns["patch"]
-        columns["patch"] = self.scoring.worst_patch(errors)
-        places = self.scoring.worst_places(errors, self.frame_shape)
-        columns["patch_row"], columns["patch_column"] = places.unbind(dim=1)
-        self._table.update(**columns)
+        self._table.update(**self._unfinished.pop(video).finish())
+
+    def listed(self, regions: Tensor, pictures: Mapping[int, tuple[int, int]]) -> Tensor:
+        """List the regions of all frames as :attr:`regions` has them.
+
+        Args:
+            regions: (frames, 5, 5), from :meth:`joined_frames`.
+            pictures: Height and width of each video's recorded pictures, by its number.
+        """
+        places = torch.stack([self.frames["video"], self.frames["frame"]], dim=1)
+        rows = torch.cat([places[:, None].expand(-1, regions.shape[1], -1), regions], dim=2)
+        rows = rows[~regions[:, :, -1].isnan()]
+        for video, (height, width) in pictures.items():
+            of_video = rows[:, 0] == video
+            scale = torch.tensor([width, height, width, height])
+            rows[of_video, 2:6] = (rows[of_video, 2:6] * scale).round()
+        return rows
+
+
+class _UnfinishedVideo:
+    """The values of a video's frames so far.
+
+    Args:
+        scoring: The scoring of the test.
+        frame: Height and width of the tested frames, pixels.
+    """
+
+    def __init__(self, scoring: ScoreConfig, frame: tuple[int, int]) -> None:
+        self._parts: list[dict[str, Tensor]] = []
+        self._frame = frame
+        self._patches = PatchScores(scoring, frame)
+
+    def add(self, columns: dict[str, Tensor], errors: Tensor) -> None:
+        """Add the next frames: a value each for every column, and their patch errors."""
+        self._parts.append(columns)
+        self._patches.add(errors)
+
+    def finish(self) -> dict[str, Tensor]:
+        """Return every column of the whole video; regions have sides as shares of the frame's."""
+        columns = {name: torch.cat([part[name] for part in self._parts]) for name in self._parts[0]}
+        columns |= self._patches.finish()
+        height, width = self._frame
+        columns["regions"][..., :4] /= torch.tensor([width, height, width, height])
+        return columns

@@ -6,7 +6,7 @@ section 3.2, equation 8 and the paragraph around it.
 
 from collections.abc import Sequence
 from math import isnan
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from memguard.model.memory.mnad import Memory
 
 QUANTILES = 101
+
+Scope = Literal["dataset", "video"]
 
 
 class MemoryGuard(nn.Module):
@@ -30,6 +32,9 @@ class MemoryGuard(nn.Module):
         scope: ``dataset`` carries the items from video to video, as published; ``video`` starts
             each video from the trained items.
         enabled: False leaves the items as trained.
+
+    Raises:
+        ValueError: A value is none of these.
 
     Attributes:
         normal_scores: (101,), the percentiles of the regular score over held-out normal frames;
@@ -62,10 +67,16 @@ class MemoryGuard(nn.Module):
         *,
         threshold: float | Literal["auto"],
         quantile: float,
-        scope: Literal["dataset", "video"],
+        scope: Scope,
         enabled: bool,
     ) -> None:
         super().__init__()
+        if isinstance(threshold, str) and threshold != "auto":
+            raise ValueError(f"threshold={threshold!r} must be a number or auto")
+        if not 0 <= quantile <= 1:
+            raise ValueError(f"quantile={quantile} must be from 0 to 1")
+        if scope not in get_args(Scope):
+            raise ValueError(f"scope={scope!r} must be dataset or video")
         self._threshold = threshold
         self.quantile = quantile
         self.scope = scope
@@ -107,6 +118,17 @@ class MemoryGuard(nn.Module):
     def items(self, memories: Sequence[int]) -> Tensor:
         """Return the present items of each of these memories, (B, M, C)."""
         return torch.stack([self._items.get(memory, self._trained) for memory in memories])
+
+    def restore(self, memory: int, items: Tensor) -> None:
+        """Continue a memory with the items of an earlier test, (M, C).
+
+        Raises:
+            ValueError: They are not as many, or not as long, as the trained ones.
+        """
+        if items.shape != self._trained.shape:
+            wanted, given = (tuple(each.shape) for each in (self._trained, items))
+            raise ValueError(f"The items have the shape {given}; this memory has {wanted}.")
+        self._items[memory] = items.to(self._trained)
 
     def passes(self, regular: Tensor) -> Tensor:
         """Compare regular scores with γ.

@@ -34,7 +34,7 @@ class GuardedScoring:
         guard: Holds the items of the test and decides which frames update them. Call its ``begin``
             first.
         lookahead: Chooses the frames to decode at once.
-        patch: Height and width of a patch as shares of the frame's.
+        sizes: For each size of patches, height and width as shares of the frame's.
 
     Example:
         >>> autoencoder = Autoencoder(
@@ -44,7 +44,7 @@ class GuardedScoring:
         >>> memory = Memory(size=5, dim=8)
         >>> guard.begin(memory)
         >>> ahead = Lookahead(frames=1)
-        >>> loop = GuardedScoring(autoencoder, memory, guard, ahead, patch=(0.25, 0.25))
+        >>> loop = GuardedScoring(autoencoder, memory, guard, ahead, sizes=[(0.25, 0.25)])
         >>> frames, target = torch.zeros(3, 4, 16, 16), torch.zeros(3, 1, 16, 16)
         >>> with torch.no_grad():
         ...     scored = loop.score(frames, target, videos=torch.tensor([0, 0, 0]))
@@ -60,13 +60,13 @@ class GuardedScoring:
         memory: Memory,
         guard: MemoryGuard,
         lookahead: Lookahead,
-        patch: Sequence[float],
+        sizes: Sequence[Sequence[float]],
     ) -> None:
         self.autoencoder = autoencoder
         self.memory = memory
         self.guard = guard
         self.lookahead = lookahead
-        self.patch = patch
+        self.sizes = sizes
 
     def score(self, frames: Tensor, target: Tensor, videos: Tensor) -> RememberedFrames:
         """Score frames and update the memory.
@@ -90,7 +90,7 @@ class GuardedScoring:
             "distance": joined["distance"],
             "regular": joined["regular"],
             "written": joined["written"],
-            "patch": scoring.patch_error(joined["output"], target, self.patch),
+            "patch": scoring.patch_errors(joined["output"], target, self.sizes),
             "query": joined["query"],
             "similarity": joined["similarity"],
             "items": self.guard.items(self.guard.memories(videos[-1:]))[0],

@@ -8,11 +8,11 @@ import av
 import matplotlib as mpl
 import numpy as np
 import torch.nn.functional as F
-from av.video.stream import VideoStream
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from memguard.detection.events import ScoredPicture
+from memguard.detection.events import Box, ScoredPicture
+from memguard.live.fragmented import FragmentedVideo
 from memguard.report.plots.stream import clock
 from memguard.report.plots.style import BLUE, VERMILION
 
@@ -25,9 +25,6 @@ YELLOW, GROUND, PALE = "#F0E442", "#FFFFFF", "#595959"
 # error of the alarm level.
 FULL_HEAT = 4
 COVER = 0.55
-
-# Playable up to its last fragment however the command ends, without an index that grows in memory.
-FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 
 
 class AnnotatedVideo:
@@ -43,27 +40,18 @@ class AnnotatedVideo:
     def __init__(self, path: Path, fps: float, level: float, error: float) -> None:
         self._level, self._full = level, FULL_HEAT * error
         self._scores: deque[float] = deque(maxlen=SHOWN_FRAMES)
-        self._fps = Fraction(fps).limit_denominator(1001)
-        self._container = av.open(str(path), "w", options=FRAGMENTED)
-        self._stream: VideoStream | None = None
+        self._video = FragmentedVideo(path, Fraction(fps).limit_denominator(1001))
         self._font = ImageFont.load_default(size=14)
 
     def add(self, scored: ScoredPicture) -> None:
         """Draw and write the next picture."""
         self._scores.append(scored.score)
         image = np.asarray(self._drawn(scored))
-        if self._stream is None:
-            self._stream = self._container.add_stream("libx264", self._fps)
-            self._stream.height, self._stream.width = image.shape[:2]
-            self._stream.pix_fmt = "yuv420p"
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        self._container.mux(self._stream.encode(frame))
+        self._video.add(av.VideoFrame.from_ndarray(image, format="rgb24"))
 
     def close(self) -> None:
         """Write the rest of the encoder's frames."""
-        if self._stream:
-            self._container.mux(self._stream.encode())
-        self._container.close()
+        self._video.close()
 
     def _drawn(self, scored: ScoredPicture) -> Image.Image:
         """Draw the picture with its errors, the box of an alarm, and the chart below."""
@@ -75,12 +63,7 @@ class AnnotatedVideo:
         alarm = scored.score > self._level
         if alarm:
             left, top, right, bottom = (side * scale for side in scored.box)
-            box = [left, top, right - 1, bottom - 1]  # Pillow draws the last pixel as well
-            draw = ImageDraw.Draw(picture)
-            draw.rectangle(box, outline="black", width=5)
-            draw.rectangle(
-                [box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1], outline=YELLOW, width=3
-            )
+            draw_box(picture, (left, top, right, bottom))
         even = (size[0] + size[0] % 2, size[1] + STRIP + size[1] % 2)  # yuv420p needs even sides
         whole = Image.new("RGB", even, GROUND)
         whole.paste(picture)
@@ -109,6 +92,15 @@ class AnnotatedVideo:
         colour = VERMILION if alarm else PALE
         place_of_text = (right, whole.height - STRIP + 4)
         draw.text(place_of_text, text, fill=colour, font=self._font, anchor="ra")
+
+
+def draw_box(picture: Image.Image, box: Box) -> None:
+    """Draw a yellow box with a black edge."""
+    left, top, right, bottom = box
+    right, bottom = right - 1, bottom - 1  # Pillow draws the last pixel as well
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle([left, top, right, bottom], outline="black", width=5)
+    draw.rectangle([left + 1, top + 1, right - 1, bottom - 1], outline=YELLOW, width=3)
 
 
 def _heated(picture: Image.Image, error: Tensor) -> Image.Image:

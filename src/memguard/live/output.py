@@ -5,20 +5,33 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from memguard.data.video.stream import Interruption
 from memguard.detection.alarm import Alarm
-from memguard.detection.events import COLUMNS, Event, EventStream, ScoredPicture
+from memguard.detection.events import COLUMNS, ScoredPicture
 from memguard.errors import DataError
 from memguard.files import written_whole
 from memguard.live.annotate import AnnotatedVideo
+from memguard.live.events.reporter import EventReporter
+from memguard.live.reports import (
+    ANOMALY,
+    CONDITION,
+    END,
+    OUTAGE,
+    REPORT_COLUMNS,
+    SCORED,
+    STANDING,
+    Kind,
+    Report,
+)
 from memguard.report.plots.stream import stream_timeline
 from memguard.report.results import write_json
 from memguard.report.rows import Rows, not_written
+from memguard.scoring import Region
 
 NOT_ENDED, STOPPED, WHOLE, TOO_SHORT = "not ended", "stopped", "whole", "too short"
 WITHOUT_ERROR = (STOPPED, WHOLE, TOO_SHORT)
@@ -52,38 +65,48 @@ class Summary:
 class StreamOutput:
     """Write the scores and events of a stream into a folder.
 
-    ``scores.csv`` grows row by row, ``events.json`` and ``events.csv`` exist from the beginning and
-    are written again after each event, and ``timeline.png`` follows at the end.
+    ``scores.csv`` and ``regions.csv`` grow row by row, and ``events.jsonl`` by each report.
+    ``events.json`` and ``events.csv`` exist from the beginning and are written again after each
+    event, and ``timeline.png`` follows at the end.
 
     Args:
         folder: The folder.
         name: The name of the stream.
         fps: The frames per second of the stream.
-        alarm: The calibrated alarm, which gives the level.
+        alarm: The calibrated alarm.
         per_hour: The accepted number of false alarms per hour.
         annotate: Whether to write ``annotated.mp4`` as well.
+        reporter: Joins frames to events, and reports them.
 
     Raises:
         DataError: A file cannot be written, or the folder has scores already.
 
     Attributes:
         ended: The end of the stream; see :class:`Summary`.
-        events: The events that have ended.
+        events: The last reports of the events, outages and conditions that have ended.
     """
 
     def __init__(
-        self, folder: Path, name: str, fps: float, alarm: Alarm, per_hour: float, annotate: bool
+        self,
+        folder: Path,
+        name: str,
+        fps: float,
+        alarm: Alarm,
+        per_hour: float,
+        annotate: bool,
+        reporter: EventReporter,
     ) -> None:
         self._rows = Rows(folder / "scores.csv", ("video", *COLUMNS))
+        self._regions = Rows(folder / "regions.csv", ("video", "frame", *Region._fields))
         self._folder, self._name, self._fps = folder, name, fps
         self._alarm, self._per_hour = alarm, per_hour
-        self._level = alarm.level(per_hour, fps)
+        self._level = reporter.level
         self._began = datetime.now().astimezone()
         self._frames, self._highest = 0, float("nan")
-        self._stream = EventStream(self._level)
+        self._reporter = reporter
         self._annotated: AnnotatedVideo | None = None
         self.ended = NOT_ENDED
-        self.events: list[Event] = []
+        self.events: list[Report] = []
         self._write("events.json", self._write_events)
         if annotate:
             self._write("annotated.mp4", self._begin_annotated)
@@ -96,27 +119,41 @@ class StreamOutput:
         """
         numbers = (f"{x:.8g}" if isinstance(x, float) else x for x in scored.row())
         self._rows.add((self._name, *numbers))
+        for *box, score in scored.regions():
+            self._regions.add((self._name, scored.moment.frame, *box, f"{score:.8g}"))
         self._frames += 1
         self._highest = float(np.fmax(self._highest, scored.score))
-        if ended := self._stream.add(scored.moment, scored.score, scored.box):
-            self.events.append(ended)
-            self._write("events.json", self._write_events)
+        self._take(self._reporter.add(scored))
         if annotated := self._annotated:
             self._write("annotated.mp4", lambda: annotated.add(scored))
+
+    def interrupt(self, interruption: Interruption) -> None:
+        """Write the beginning of an outage.
+
+        Raises:
+            DataError: A file cannot be written.
+        """
+        self._take(self._reporter.interrupt(interruption))
 
     def close(self) -> None:
         """Write the files of the end, as far as possible.
 
         ``ended`` names a file that cannot be written, unless it names an earlier error.
         """
-        if ended := self._stream.finish():
-            self.events.append(ended)
+        self.events += self._reporter.close()
         if self._annotated:
             self._attempt("annotated.mp4", self._annotated.close)
         self._rows.release()
+        self._regions.release()
         if self._rows.exists:  # else the user has removed the folder
             self._attempt("events.json", self._write_events)
             self._attempt("timeline.png", self._draw_timeline)
+
+    def _take(self, reports: Sequence[Report]) -> None:
+        """Write the events that have ended."""
+        if ended := [report for report in reports if report.state == END]:
+            self.events += ended
+            self._write("events.json", self._write_events)
 
     def _attempt(self, name: str, write: Callable[[], None]) -> None:
         """Write a file, or record its error in ``ended``."""
@@ -140,22 +177,35 @@ class StreamOutput:
 
     def _draw_timeline(self) -> None:
         seconds, score = _highest_of_stretches(self._folder / "scores.csv", self._frames)
-        spans = [(event.start.seconds, event.end.seconds) for event in self.events]
-        figure = stream_timeline(self._name, seconds, score, self._level, spans)
+        figure = stream_timeline(
+            self._name,
+            seconds,
+            score,
+            self._level,
+            self._spans(ANOMALY),
+            standing=self._spans(STANDING),
+            outages=self._spans(OUTAGE),
+            conditions=self._spans(CONDITION),
+        )
         with written_whole(self._folder / "timeline.png") as unfinished:
             figure.savefig(unfinished)
 
+    def _spans(self, kind: Kind) -> list[tuple[float, float]]:
+        """Return the start and the end of the events of a kind, seconds."""
+        events = (event for event in self.events if event.kind == kind)
+        return [(event.start_seconds, event.end_seconds) for event in events]
+
     @property
     def count(self) -> int:
-        """The number of events, including one that has not ended."""
-        return len(self.events) + (self._stream.open is not None)
+        """The number of events with a score, including those that have not ended."""
+        return sum(len(self._spans(kind)) + (kind in self._reporter.open) for kind in SCORED)
 
     def summary(self) -> Summary:
         """Summarise the stream."""
         return Summary(self._name, self._frames, self.count, self._highest, self._level, self.ended)
 
     def _write_events(self) -> None:
-        rows = [self._row(event) for event in self.events]
+        rows = [event.model_dump(mode="json") for event in self.events]
         held_out, peaks = self._alarm.sample_counts
         content = {
             "video": self._name,
@@ -167,6 +217,7 @@ class StreamOutput:
             "false_per_hour": self._per_hour,
             "held_out_frames": held_out,
             "held_out_peaks": peaks,
+            "held_back_frames": self._reporter.held_back,
             "events": rows,
         }
         with written_whole(self._folder / "events.json") as unfinished:
@@ -175,22 +226,9 @@ class StreamOutput:
             written_whole(self._folder / "events.csv") as unfinished,
             unfinished.open("w", newline="", encoding="utf-8") as file,
         ):
-            writer = csv.DictWriter(file, EVENT_COLUMNS)
+            writer = csv.DictWriter(file, REPORT_COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-
-    def _row(self, event: Event) -> dict[str, Any]:
-        moments = (event.start, event.end, event.peak)
-        times = [value for moment in moments for value in (moment.frame, moment.seconds)]
-        expected = self._alarm.per_hour(event.score, self._fps)
-        values = (*times, event.score, expected, *event.box)
-        return dict(zip(EVENT_COLUMNS, values, strict=True))
-
-
-EVENT_COLUMNS = (
-    "start_frame", "start_seconds", "end_frame", "end_seconds", "peak_frame", "peak_seconds",
-    "peak_score", "normal_per_hour", "left", "top", "right", "bottom",
-)  # fmt: skip
 
 
 def print_summaries(streams: Sequence[Summary], folder: Path) -> None:
@@ -209,7 +247,7 @@ def print_summaries(streams: Sequence[Summary], folder: Path) -> None:
         table.add_row(summary.name, str(summary.frames), str(summary.events), *numbers, ended)
     console.print(table)
     for path in sorted(folder.rglob("*")):
-        if path.suffix in (".csv", ".json", ".png", ".mp4"):
+        if path.suffix in (".csv", ".json", ".jsonl", ".png", ".mp4", ".jpg"):
             console.print(str(path), soft_wrap=True, highlight=False)
 
 

@@ -68,7 +68,7 @@ class Schedule:
         interval: The scheduler takes a step after each ``step`` of the optimizer or each ``epoch``.
 
     Raises:
-        ValueError: If there is no such interval.
+        ValueError: ``make`` cannot be called, or there is no such interval.
 
     Example:
         >>> Schedule(cosine).needs_end
@@ -82,7 +82,9 @@ class Schedule:
     interval: Interval = "step"
 
     def __post_init__(self) -> None:
-        """Reject another interval."""
+        """Reject what is no scheduler, and another interval."""
+        if not callable(self.make):
+            raise ValueError(f"make={self.make!r} must be a function that builds a scheduler")
         if self.interval not in get_args(Interval):
             raise ValueError(f"interval={self.interval} must be step or epoch")
 

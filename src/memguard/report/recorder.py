@@ -15,6 +15,7 @@ from memguard.detection.frame_scorer import RememberedFrames, ScoredFrames
 from memguard.distributed import gathered
 from memguard.report.item_usage import ItemUse
 from memguard.report.pictures import Size, fitted, levels, photograph
+from memguard.scoring import worst_patch
 
 THUMBNAIL_SIDE = 144
 THUMBNAILS_BYTES = 2_500_000
@@ -154,20 +155,29 @@ class TestRecorder(pl.Callback):
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Join the records of all processes in the first."""
-        for other in gathered(self)[1:]:
-            self._join(other)
+        # Not the recorder itself, which holds Lightning's logging, and that the whole detector.
+        own = self.thumbnails, self._candidates, self.memory, self._last_video, self.items
+        for other in gathered(own)[1:]:
+            self._join(*other)
 
-    def _join(self, other: "TestRecorder") -> None:
-        self.thumbnails.join(other.thumbnails)
-        self._candidates |= other._candidates
-        if other.memory is None:
+    def _join(
+        self,
+        thumbnails: Thumbnails,
+        candidates: dict[int, list[Candidate]],
+        memory: ItemUse | None,
+        last_video: int,
+        items: np.ndarray,
+    ) -> None:
+        self.thumbnails.join(thumbnails)
+        self._candidates |= candidates
+        if memory is None:
             return
         if self.memory is None:
-            self.memory = other.memory
+            self.memory = memory
         else:
-            self.memory.join(other.memory)
-        if other._last_video > self._last_video:
-            self._last_video, self.items = other._last_video, other.items
+            self.memory.join(memory)
+        if last_video > self._last_video:
+            self._last_video, self.items = last_video, items
 
     def candidates(self, video: int) -> list[Candidate]:
         """Return the candidates of a video, each once."""
@@ -189,7 +199,7 @@ class TestRecorder(pl.Callback):
     def _keep_candidates(self, outputs: ScoredFrames, batch: ClipBatch) -> None:
         """Choose each video's candidates among those known and the frames of this batch."""
         measured = torch.stack(
-            [outputs["psnr"], outputs["distance"], outputs["patch"].flatten(1).amax(dim=1)], dim=1
+            [outputs["psnr"], outputs["distance"], worst_patch(outputs["patch"])], dim=1
         )
         measures = measured.double().cpu().numpy()
         for video in batch.video.unique().tolist():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from memguard.detection.frame_scorer import REGION_COLUMNS
 from memguard.errors import DataError, access_reported
 from memguard.files import written_whole
 from memguard.report.table import Cell, Table
@@ -57,6 +58,24 @@ def write_scores(path: Path, frames: dict[str, Tensor], names: Sequence[str]) ->
             known = int(label) if label >= 0 else ""
             row = [names[int(video)], int(frame), *(f"{x:.8g}" for x in numbers)]
             writer.writerow([*row, int(written), f"{score:.8g}", known])
+
+
+def write_regions(path: Path, regions: Tensor, names: Sequence[str]) -> None:
+    """Write a CSV file with a row per region of a frame.
+
+    Args:
+        path: The file.
+        regions: (N, 7), see :attr:`memguard.detection.frame_scorer.FrameScorer.regions`.
+        names: The names of the videos, by their numbers.
+    """
+    with (
+        written_whole(path) as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(REGION_COLUMNS)
+        for video, *box, score in regions.tolist():
+            writer.writerow([names[int(video)], *map(int, box), f"{score:.8g}"])
 
 
 def read_scores(path: Path | str) -> Table:

@@ -1,7 +1,7 @@
 """A finished test: its scores video by video, and its tables."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import isnan
 
@@ -99,12 +99,14 @@ class ScoredTest:
         names: The names of the videos, by their numbers.
         scoring: The scoring of the test.
         frame_shape: Height and width of the tested frames in pixels.
+        places: The metrics of :class:`memguard.detection.places.PlaceMetrics`.
     """
 
     frames: dict[str, Tensor]
     names: Sequence[str]
     scoring: ScoreConfig
     frame_shape: tuple[int, int]
+    places: Mapping[str, float] = field(kw_only=True, default_factory=dict)
 
     @cached_property
     def columns(self) -> dict[str, np.ndarray]:
@@ -145,7 +147,7 @@ class ScoredTest:
     def box(self, row: int) -> Box:
         """Locate the patch that decides the score of a row, in pixels of the tested frame."""
         place = int(self.columns["patch_row"][row]), int(self.columns["patch_column"][row])
-        return patch_box(*place, self.scoring.patch, self.frame_shape, self.frame_shape)
+        return patch_box(*place, self.scoring.sizes[0], self.frame_shape, self.frame_shape)
 
     def video_table(self) -> Table:
         """Tabulate the videos, a row each."""
@@ -154,7 +156,8 @@ class ScoredTest:
     def protocol_table(self) -> Table | None:
         """Tabulate every score under every protocol; None without labels.
 
-        A cell is empty where the labels' classes do not allow the metric.
+        A cell is empty where the labels' classes do not allow the metric. The metrics of places do
+        not depend on the score, and have a row of their own.
         """
         counts = protocol_table(self.frames, self.scoring)
         if not counts:
@@ -164,7 +167,12 @@ class ScoredTest:
             [name, *(None if isnan(row[metric]) else row[metric] for metric in metrics)]
             for name, row in counts.items()
         ]
-        return Table(["score", *metrics], rows)
+        if self.places:
+            blank: list[Cell] = [None] * len(self.places)
+            rows = [[*row, *blank] for row in rows]
+            rows.append(["places", *([None] * len(metrics)), *self.places.values()])
+        places = [name.removeprefix("test/") for name in self.places]
+        return Table(["score", *metrics, *places], rows)
 
 
 @dataclass(frozen=True)
@@ -173,8 +181,10 @@ class FinishedTest(ScoredTest):
 
     Attributes:
         recorder: The recorder of the test.
+        regions: (N, 7), see :attr:`memguard.detection.frame_scorer.FrameScorer.regions`.
         fps: Frames per second of each video, where there is a clock.
     """
 
     recorder: TestRecorder
+    regions: Tensor
     fps: dict[int, float | None]

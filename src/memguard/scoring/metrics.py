@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor, distributed
 from torchmetrics import Metric
 from torchmetrics.functional.classification import (
@@ -18,8 +19,10 @@ from torchmetrics.utilities import dim_zero_cat
 
 from memguard.model.shapes import require_shapes
 
+Average = Literal["micro", "macro", "macro_padded"]
 
-class _OnCPU(Metric):
+
+class OnCPU(Metric):
     """Keep all states on the CPU, on whatever device the model runs.
 
     They have double precision, which Apple's MPS lacks. Processes exchange them as objects, because
@@ -31,7 +34,7 @@ class _OnCPU(Metric):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"dist_sync_fn": _of_all_processes} | kwargs)
 
-    def _apply(self, fn: Callable[..., Tensor], exclude_state: Sequence[str] = "") -> "_OnCPU":
+    def _apply(self, fn: Callable[..., Tensor], exclude_state: Sequence[str] = "") -> "OnCPU":
         """Ignore moves to other devices and precisions."""
         return self
 
@@ -42,7 +45,7 @@ def _of_all_processes(value: Tensor, group: Any = None) -> list[Tensor]:
     return values
 
 
-class FrameTable(_OnCPU):
+class FrameTable(OnCPU):
     """Collect columns with a value or a map per frame over batches and processes.
 
     State: a list of tensors per column, concatenated over processes.
@@ -94,13 +97,34 @@ class FrameTable(_OnCPU):
         return {name: column[first] for name, column in rows.items()}
 
 
-class FrameMetric(_OnCPU):
+class Share(OnCPU):
+    """Base of the metrics with one value in [0, 1]."""
+
+    higher_is_better = True
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
+
+    def plot(
+        self, val: Tensor | Sequence[Tensor] | None = None, ax: Axes | None = None
+    ) -> tuple[Any, Any]:
+        """Plot a value, or several in their order.
+
+        Args:
+            val: From :meth:`compute` or ``forward``; None computes it.
+            ax: Where to plot; None makes a figure.
+
+        Returns:
+            The figure, None where ``ax`` is given, and the axes.
+        """
+        return self._plot(val, ax)
+
+
+class FrameMetric(Share):
     """Base of the frame-level metrics: collect the score, label and video of each frame.
 
     State: three lists of tensors, concatenated over processes.
     """
 
-    higher_is_better = True
     score: list[Tensor]
     label: list[Tensor]
     video: list[Tensor]
@@ -145,7 +169,10 @@ class FrameAUROC(FrameMetric):
     Args:
         average: ``micro`` pools the frames of all videos, the usual figure of the field; ``macro``
             is the mean over videos. A video with one class has no ROC curve, and the macro average
-            leaves it out; :meth:`one_class_videos` lists these videos.
+            leaves it out; :meth:`one_class_videos` lists these videos. ``macro_padded`` leaves out
+            none: to each video it adds a normal frame with score 0 and an anomalous frame with
+            score 1, scores min–max normalised over the whole set. Both macro averages are in use,
+            and the padded one is higher (Georgescu et al., TPAMI 2021).
 
     Example:
         >>> metric = FrameAUROC()
@@ -157,13 +184,15 @@ class FrameAUROC(FrameMetric):
         [0, 1]
     """
 
-    def __init__(self, average: Literal["micro", "macro"] = "micro", **kwargs: Any) -> None:
+    def __init__(self, average: Average = "micro", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.average = average
 
     def compute(self) -> Tensor:
         """Return the area, in [0, 1]; NaN if neither the set nor a video has both classes."""
         score, label, video = self._frames()
+        if self.average == "macro_padded" and _has_both_classes(label):
+            score, label, video = _padded(score, label, video)
         if self.average == "micro":
             groups = [torch.ones_like(label, dtype=torch.bool)]
         else:
@@ -179,6 +208,17 @@ class FrameAUROC(FrameMetric):
         """List the videos with frames of one class."""
         _, label, video = self._frames()
         return [int(v) for v in video.unique() if not _has_both_classes(label[video == v])]
+
+
+def _padded(score: Tensor, label: Tensor, video: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Add a normal frame with score 0 and an anomalous frame with score 1 to each video."""
+    number = video.unique()
+    zeros, ones = (torch.full_like(number, value) for value in (0, 1))
+    return (
+        torch.cat([score, zeros, ones]),
+        torch.cat([label, zeros, ones]),
+        torch.cat([video, number, number]),
+    )
 
 
 def frame_auroc(score: Tensor, label: Tensor, video: Tensor | None = None) -> float:

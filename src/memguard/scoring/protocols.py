@@ -6,18 +6,17 @@ protocol.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
-from typing import Literal
+from math import isnan, prod
+from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from memguard.model.shapes import require_shapes
 from memguard.scoring.functional import anomaly_score
 from memguard.scoring.metrics import FrameAP, FrameAUROC, FrameEER, FrameMetric
 from memguard.scoring.normalisation import normalise_by_widest, normalise_per_video
-from memguard.scoring.patches import worst_places
-from memguard.scoring.smoothing import smooth_over_time, smooth_per_video
+from memguard.scoring.smoothing import smooth_per_video
 
 MEANINGS = {
     "published": "PSNR and distance, each min–max normalised over its video: the paper's",
@@ -33,6 +32,12 @@ MEANINGS = {
 """The scores of :meth:`ScoreConfig.scores`."""
 
 
+PatchSize = Sequence[float]
+"""Height and width of a patch as shares of the frame's, each in (0, 1]."""
+
+ScoreName = Literal["published", "shared_range", "patch"]
+
+
 @dataclass(frozen=True)
 class ScoreConfig:
     """Turn the values of a test into scores.
@@ -43,9 +48,14 @@ class ScoreConfig:
             range for all videos; a video with nearly constant distance keeps small scores.
             ``patch`` is the largest patch error, comparable between videos.
         weight: λ, the share of the PSNR term against the distance term.
-        patch: Height and width of a patch as shares of the frame's.
+        patch: Height and width of a patch as shares of the frame's, or those of several sizes. The
+            errors of all sizes are joined by :func:`~memguard.scoring.worst_patch`, and the
+            smallest size gives the boxes.
         smoothing: Standard deviation of the smoothing over time, frames.
         causal: Smooth over the past alone, as for a live camera.
+
+    Raises:
+        ValueError: A value is none that a score has.
 
     Example:
         >>> scoring = ScoreConfig(
@@ -59,56 +69,32 @@ class ScoreConfig:
         tensor([0., 1.])
     """
 
-    name: Literal["published", "shared_range", "patch"]
+    name: ScoreName
     weight: float
-    patch: Sequence[float]
+    patch: PatchSize | Sequence[PatchSize]
     smoothing: float
     causal: bool
 
-    def worst_patch(self, errors: Tensor) -> Tensor:
-        """Compute the largest patch error of each frame of a video, smoothed over time.
+    def __post_init__(self) -> None:
+        """Reject values that no score has."""
+        names = get_args(ScoreName)
+        if self.name not in names:
+            raise ValueError(f"name={self.name!r} must be one of {', '.join(names)}")
+        if isinstance(self.patch, str):
+            raise ValueError(
+                f"patch={self.patch} is measured in training videos by memguard.train and "
+                "memguard.evaluate alone: give sizes"
+            )
+        if not 0 <= self.weight <= 1:
+            raise ValueError(f"weight={self.weight} must be a share from 0 to 1")
+        if self.smoothing < 0:
+            raise ValueError(f"smoothing={self.smoothing} must be a number of frames, 0 or more")
 
-        Args:
-            errors: (T, rows, columns), from :func:`~memguard.scoring.patch_error`, in order.
-
-        Returns:
-            (T,), mean squared errors, in [0, 1].
-
-        Raises:
-            ValueError: If ``errors`` has another shape.
-
-        Example:
-            >>> scoring = ScoreConfig("patch", 0.6, (0.5, 0.5), smoothing=0, causal=False)
-            >>> scoring.worst_patch(torch.tensor([[[0.1, 0.3]], [[0.2, 0.1]]]))
-            tensor([0.3000, 0.2000])
-        """
-        require_shapes(errors=(errors, "T rows columns"))
-        return self._smooth_patches(errors).flatten(1).amax(dim=1)
-
-    def worst_places(self, errors: Tensor, frame: Sequence[int]) -> Tensor:
-        """Find the patch of each frame that decides its score.
-
-        Errors smoothed over time decide the ``patch`` score; see
-        :func:`~memguard.scoring.worst_places`. The frame's own errors decide its PSNR, and the
-        place is the frame's own worst patch.
-
-        Args:
-            errors: (T, rows, columns), from :func:`~memguard.scoring.patch_error`, in order.
-            frame: Height and width of the frame in pixels.
-
-        Returns:
-            (T, 2), row and column of each frame's patch.
-
-        Example:
-            >>> scoring = ScoreConfig("patch", 0.6, (1, 0.5), smoothing=0, causal=False)
-            >>> scoring.worst_places(torch.tensor([[[0.1, 0.3, 0.2]]]), frame=(8, 8))
-            tensor([[0, 1]])
-        """
-        decisive = self._smooth_patches(errors) if self.name == "patch" else errors
-        return worst_places(errors, decisive, self.patch, frame)
-
-    def _smooth_patches(self, errors: Tensor) -> Tensor:
-        return smooth_over_time(errors, self.smoothing, causal=self.causal)
+    @property
+    def sizes(self) -> Sequence[PatchSize]:
+        """Height and width of the patches of each size, the smallest first."""
+        given = np.asarray(self.patch, dtype=float).reshape(-1, 2).tolist()
+        return sorted(((height, width) for height, width in given), key=prod)
 
     def scores(self, frames: dict[str, Tensor]) -> dict[str, Tensor]:
         """Compute every score.
@@ -171,6 +157,8 @@ def frame_metrics(frames: dict[str, Tensor], scoring: ScoreConfig) -> dict[str, 
 
         - ``test/auroc``: of the test's own score, micro: all frames of all videos together,
         - ``test/auroc_macro``: the mean over videos with both classes,
+        - ``test/auroc_macro_padded``: the mean over all videos, each with a normal frame of the
+          lowest and an anomalous frame of the highest score added,
         - ``test/ap`` and ``test/eer``: average precision and equal error rate of the same score,
         - ``test/auroc_…``: micro, of each other score of :meth:`ScoreConfig.scores`.
     """
@@ -195,8 +183,9 @@ def protocol_table(frames: dict[str, Tensor], scoring: ScoreConfig) -> dict[str,
         scoring: The scoring of the test.
 
     Returns:
-        For each score of :meth:`ScoreConfig.scores`: ``auroc`` (micro), ``auroc_macro``, ``ap`` and
-        ``eer``; NaN if undefined. An empty dictionary without labels.
+        For each score of :meth:`ScoreConfig.scores`: ``auroc`` (micro), ``auroc_macro``,
+        ``auroc_macro_padded``, ``ap`` and ``eer``; NaN if undefined. An empty dictionary without
+        labels.
     """
     known = frames["label"] >= 0
     if not known.any():
@@ -211,6 +200,7 @@ def _metrics(score: Tensor, label: Tensor, video: Tensor) -> dict[str, float]:
     metrics: dict[str, FrameMetric] = {
         "auroc": FrameAUROC(sync_on_compute=False),
         "auroc_macro": FrameAUROC(average="macro", sync_on_compute=False),
+        "auroc_macro_padded": FrameAUROC(average="macro_padded", sync_on_compute=False),
         "ap": FrameAP(sync_on_compute=False),
         "eer": FrameEER(sync_on_compute=False),
     }

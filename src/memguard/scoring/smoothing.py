@@ -10,6 +10,15 @@ from memguard.model.shapes import require_shapes
 GAUSSIAN_REACH = 4
 
 
+def smoothing_reach(sigma: float) -> int:
+    """Return how many frames before a frame have a weight in its smoothed value.
+
+    Args:
+        sigma: Standard deviation in frames.
+    """
+    return round(GAUSSIAN_REACH * sigma)
+
+
 def smooth_over_time(values: Tensor, sigma: float, *, causal: bool = False) -> Tensor:
     """Average the values of successive frames with Gaussian weights.
 
@@ -29,7 +38,7 @@ def smooth_over_time(values: Tensor, sigma: float, *, causal: bool = False) -> T
         >>> smooth_over_time(torch.tensor([0.0, 0.0, 100.0, 0.0, 0.0]), 0.5, causal=True).round()
         tensor([ 0.,  0., 88., 12.,  0.])
     """
-    reach = round(GAUSSIAN_REACH * sigma)
+    reach = smoothing_reach(sigma)
     if reach == 0:
         return values
     lag = torch.arange(-reach, reach + 1, device=values.device, dtype=values.dtype)
@@ -72,34 +81,59 @@ def smooth_per_video(
     return result
 
 
-class CausalSmoother:
-    """Smooth an endless series, with the result of causal :func:`smooth_over_time`.
+class StreamSmoother:
+    """Smooth an endless series as it comes, with the result of :func:`smooth_over_time`.
 
-    It stores the few past values with a weight.
+    It stores the few values with a weight. Without ``causal`` a value is smoothed as soon as the
+    values after it are known.
 
     Args:
         sigma: Standard deviation in frames.
+        causal: Average a value and the values before it alone.
 
     Example:
-        >>> smoother = CausalSmoother(0.5)
+        >>> smoother = StreamSmoother(0.5, causal=True)
         >>> smoother(torch.tensor([0.0, 0.0, 100.0])).round(), smoother(torch.tensor([0.0])).round()
         (tensor([ 0.,  0., 88.]), tensor([12.]))
+        >>> smoother = StreamSmoother(0.5, causal=False)
+        >>> smoother(torch.tensor([0.0, 0.0, 100.0])).round(), smoother.finish().round()
+        (tensor([0.]), tensor([11., 88.]))
     """
 
-    def __init__(self, sigma: float) -> None:
-        self._sigma = sigma
-        self._reach = round(GAUSSIAN_REACH * sigma)
-        self._past: Tensor | None = None
+    def __init__(self, sigma: float, *, causal: bool) -> None:
+        self._sigma, self._causal = sigma, causal
+        self._reach = smoothing_reach(sigma)
+        self._known: Tensor | None = None
+        self._smoothed = 0  # of the known values, how many are smoothed already
 
     def __call__(self, values: Tensor) -> Tensor:
-        """Smooth the next values of the series.
+        """Add the next values of the series.
 
         Args:
             values: (T, …), in order.
 
         Returns:
-            The same shape.
+            (N, …), the next smoothed values; with ``causal`` those of ``values``.
         """
-        known = values if self._past is None else torch.cat([self._past, values])
-        self._past = known[max(len(known) - self._reach, 0) :]
-        return smooth_over_time(known, self._sigma, causal=True)[-len(values) :]
+        known = values if self._known is None else torch.cat([self._known, values])
+        return self._smooth(known, len(known) - (0 if self._causal else self._reach))
+
+    def finish(self) -> Tensor:
+        """Return the last smoothed values, (N, …), and begin another series.
+
+        Raises:
+            ValueError: There is no value.
+        """
+        if self._known is None:
+            raise ValueError("a series without values cannot be smoothed")
+        last = self._smooth(self._known, len(self._known))
+        self._known, self._smoothed = None, 0
+        return last
+
+    def _smooth(self, known: Tensor, end: int) -> Tensor:
+        """Smooth the known values up to an end, and forget those that no later one needs."""
+        end = max(end, self._smoothed)
+        smoothed = smooth_over_time(known, self._sigma, causal=self._causal)[self._smoothed : end]
+        forgotten = max(end - self._reach, 0)
+        self._known, self._smoothed = known[forgotten:], end - forgotten
+        return smoothed

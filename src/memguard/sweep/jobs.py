@@ -18,11 +18,20 @@ from memguard.config.naming import WITHOUT_EFFECT
 from memguard.errors import UserError
 
 METRICS, PROVENANCE, FAILURE = "metrics.json", "provenance.json", "failure.txt"
+PRUNING = "pruned.txt"
 OVERRIDES = Path(".hydra") / "overrides.yaml"
+
+FINISHED = "finished"
+# The status and the result of a job that a search ended early.
+PRUNED = "pruned"
 
 log = logging.getLogger(__name__)
 
 Work = Callable[[DictConfig], dict[str, float]]
+
+
+class Pruned(Exception):  # noqa: N818 - an end, and no error
+    """A search ends the job early, for the reason in the message."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,8 @@ class Job:
         settings: The settings of its command line and of the sweep, by key.
         metrics: The metrics of a finished job.
         minutes: The duration of the job.
-        failure: The error of a failed job, one sentence.
+        failure: The error of a failed job, or the reason to prune it, one sentence.
+        pruned: Whether a search ended the job early.
     """
 
     folder: Path
@@ -42,28 +52,31 @@ class Job:
     metrics: dict[str, float] | None
     minutes: float | None
     failure: str | None
+    pruned: bool = False
 
     @property
     def status(self) -> str:
-        """``finished``, ``failed``, or ``unfinished``: killed or still running."""
+        """``finished``, ``pruned``, ``failed``, or ``unfinished``: killed or still running."""
         if self.metrics is not None:
-            return "finished"
+            return FINISHED
+        if self.pruned:
+            return PRUNED
         return "unfinished" if self.failure is None else "failed"
 
 
-def run_job(config: DictConfig, work: Work) -> float | None:
+def run_job(config: DictConfig, work: Work) -> float | str | None:
     """Run a composed command: a run by itself, or a job of a sweep.
 
-    A finished job does not run again. A failing one writes its error to ``failure.txt``, and the
-    sweep continues.
+    A finished or pruned job does not run again. A failing one writes its error to
+    ``failure.txt``, and the sweep continues.
 
     Args:
         config: A configuration that ``conf/train.yaml`` or ``conf/evaluate.yaml`` composes.
         work: The training or test; it writes ``metrics.json`` last, and returns its content.
 
     Returns:
-        The metric that ``optimized_metric`` names, for Hydra's sweepers; None if the job failed
-        or has no such metric.
+        The metric that ``optimized_metric`` names, for Hydra's sweepers; ``pruned`` if a search
+        ended the job early; None if the job failed or has no such metric.
 
     Raises:
         UserError: As ``work`` does, if the run is no job of a sweep; or no run has the metric to
@@ -75,9 +88,17 @@ def run_job(config: DictConfig, work: Work) -> float | None:
         return work(config).get(config.optimized_metric)
     require_known_objective(config)  # else each job would fail by it
     folder = Path(hydra.runtime.output_dir)
+    if (folder / PRUNING).exists():
+        log.info("Pruned already: %s", folder)
+        return PRUNED
     metrics = _json(folder / METRICS)
     if metrics is None:
-        metrics = _attempt(config, work, folder)
+        try:
+            metrics = _attempt(config, work, folder)
+        except Pruned as reason:
+            log.info("Pruned: %s", reason)
+            (folder / PRUNING).write_text(f"{reason}\n", encoding="utf-8")
+            return PRUNED
     else:
         log.info("Finished already: %s", folder)
     if metrics is None:
@@ -93,6 +114,8 @@ def _attempt(config: DictConfig, work: Work, folder: Path) -> dict[str, float] |
     failure.unlink(missing_ok=True)
     try:
         return work(config)
+    except Pruned:
+        raise
     except UserError as error:
         sentence = str(error)
         log.error("This job failed; %s has the reason.", failure)
@@ -129,13 +152,15 @@ def _order(value: Any) -> tuple[bool, Any]:
 
 
 def _read_job(folder: Path) -> Job:
-    failure = folder / FAILURE
+    pruned = (folder / PRUNING).exists()
+    reason = folder / (PRUNING if pruned else FAILURE)
     return Job(
         folder,
         settings=_settings(yaml.safe_load((folder / OVERRIDES).read_text(encoding="utf-8"))),
         metrics=_json(folder / METRICS),
         minutes=(_json(folder / PROVENANCE) or {}).get("minutes"),
-        failure=failure.read_text(encoding="utf-8").strip() if failure.exists() else None,
+        failure=reason.read_text(encoding="utf-8").strip() if reason.exists() else None,
+        pruned=pruned,
     )
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from memguard.files import written_whole
-from memguard.sweep.jobs import Job, constant_keys, read_jobs, varied
+from memguard.sweep.jobs import FINISHED, PRUNED, Job, constant_keys, read_jobs, varied
 from memguard.sweep.plots import heat_maps, metric_curves, metric_ranking
 
 SEED = "seed"
@@ -66,7 +66,7 @@ class SweepReport(Callback):
         folder = Path(config.hydra.sweep.dir)
         jobs = read_jobs(folder)
         write_report(folder, jobs, config.optimized_metric)
-        missing = sum(job.metrics is None for job in jobs)
+        missing = sum(job.status not in (FINISHED, PRUNED) for job in jobs)
         if missing:
             raise SystemExit(
                 f"{missing} of {len(jobs)} jobs did not finish: the same command with "
@@ -106,7 +106,7 @@ def _report_finished_jobs(config: DictConfig) -> None:
     if not jobs:
         return
     write_report(folder, jobs, config.optimized_metric)
-    finished = sum(job.metrics is not None for job in jobs)
+    finished = sum(job.status in (FINISHED, PRUNED) for job in jobs)
     log.warning(
         "The sweep was interrupted with %d of its jobs finished: the same command with "
         "hydra.sweep.dir=%s resumes with the others.", finished, folder,

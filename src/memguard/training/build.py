@@ -63,7 +63,7 @@ def build(group: str, settings: DictConfig, trust: Trust = NOBODY, **given: Any)
         raise ConfigError(f"{error}.") from None
     own = OWN[group].get(tree.get(TARGET, MISSING))
     arguments = {name: value for name, value in tree.items() if name not in INSTRUCTIONS}
-    with refused_by(group):
+    with refused_by(group, "" if own else str(tree.get(TARGET))):
         # Called apart from Hydra, which would turn a benchmark into a configuration.
         make = partial(own, **arguments) if own else _of_ones_own(group, settings)
         made = make if group in LATER else make(**given)
@@ -106,7 +106,7 @@ def build_benchmark(config: DictConfig, trust: Trust = NOBODY) -> Benchmark:
     """Find the dataset's videos, and its labels where there are some."""
     reason = ""
     try:
-        benchmark = _find_benchmark(config, trust)
+        benchmark = find_benchmark(config, trust)
     except LabelsMissingError as missing:
         benchmark, reason = missing.benchmark, f" ({missing})"
     if benchmark.test and all(record.labels is None for record in benchmark.test):
@@ -117,7 +117,12 @@ def build_benchmark(config: DictConfig, trust: Trust = NOBODY) -> Benchmark:
     return benchmark
 
 
-def _find_benchmark(config: DictConfig, trust: Trust) -> Benchmark:
+def find_benchmark(config: DictConfig, trust: Trust = NOBODY) -> Benchmark:
+    """Find the dataset's videos and labels.
+
+    Raises:
+        DataError: Videos or labels are missing.
+    """
     dataset = cast(dict[str, Any], OmegaConf.to_container(config.dataset, resolve=True))
     tree = {key: value for key, value in dataset.items() if key not in LOADING_KEYS}
     return cast(Benchmark, build("dataset", OmegaConf.create(tree), trust))
@@ -158,8 +163,9 @@ def build_loss(settings: DictConfig, trust: Trust = NOBODY) -> TotalLoss:
 
 def _term(key: str, node: Mapping[str, Any]) -> Term:
     arguments = {n: value for n, value in node.items() if n not in (*INSTRUCTIONS, WEIGHT)}
-    with refused_by(key):
-        if own := TERMS.get(node.get(TARGET, MISSING)):
+    own = TERMS.get(node.get(TARGET, MISSING))
+    with refused_by(key, "" if own else str(node.get(TARGET))):
+        if own:
             return Term(partial(own, **arguments), node.get(WEIGHT, 1.0))
         others = {name: value for name, value in node.items() if name != WEIGHT}
         compute = instantiate(others, _partial_=True)

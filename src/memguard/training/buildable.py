@@ -161,7 +161,7 @@ def _require_arguments(key: str, node: Mapping[str, Any], own: Callable[..., Any
         if name not in taken:
             raise NotTrustedError(
                 f"{key}.{name} is nothing that {node[TARGET]} takes; it takes "
-                f"{', '.join(sorted(taken))}"
+                f"{', '.join(sorted(taken))}. Leave it out by '~{key}.{name}'"
             )
         if isinstance(value, dict):
             raise NotTrustedError(f"{key}.{name} is a group, but {node[TARGET]} takes a value")

@@ -23,7 +23,6 @@ from memguard.training.moved import FIXED
 from memguard.training.resume import (
     SHAPE_KEYS,
     Difference,
-    decides,
     differences,
     is_finished,
     refusal,
@@ -44,6 +43,7 @@ CONFIG_KEY = "memguard_config"
 UNKNOWN_KEY = "memguard_unknown"
 
 PROCESSES_KEY = "memguard_processes"
+FPS_KEY = "memguard_fps"  # of the training videos; earlier versions have none
 
 # Lightning's modules that hand a checkpoint's states out to their owners.
 RESTORING = (
@@ -79,6 +79,7 @@ class RememberConfig(pl.Callback):
         """Add it."""
         checkpoint[CONFIG_KEY] = self._config
         checkpoint[PROCESSES_KEY] = trainer.world_size
+        checkpoint[FPS_KEY] = getattr(trainer.datamodule, "fps", None)  # type: ignore[attr-defined]
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -198,8 +199,9 @@ def read_checkpoint(
     checkpoint = _loaded(path, key)
     if not isinstance(checkpoint, dict) or CONFIG_KEY not in checkpoint:
         raise CheckpointError(
-            f"{path} is not a checkpoint of memguard: set {key} to the checkpoints/last.ckpt "
-            f"of a training run's folder."
+            f"{path} is not a checkpoint of memguard: set {key} to the checkpoints/last.ckpt of a "
+            "run folder. One of your own Trainer goes into a detector that you build, by "
+            "trainer.fit(detector, datamodule, ckpt_path=…)."
         )
     if not _are_weights(checkpoint.get("state_dict")):
         raise CheckpointError(f"{path} holds no weights: set {key} to another checkpoint.")
@@ -281,13 +283,7 @@ def changed_settings(checkpoint: Mapping[str, Any], config: DictConfig) -> list[
         checkpoint: From :func:`read_checkpoint`.
         config: Of the training.
     """
-    trained = checkpoint[CONFIG_KEY]
-    now = {
-        group: OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-        for group, node in ((group, config[group]) for group in trained if group in config)
-        if decides(group)
-    }
-    return differences(trained, now)
+    return differences(checkpoint[CONFIG_KEY], plain_settings(config))
 
 
 def _require_progress(path: Path, checkpoint: Mapping[str, Any]) -> None:

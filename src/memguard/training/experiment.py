@@ -2,11 +2,14 @@
 
 import logging
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
 
@@ -22,13 +25,21 @@ from memguard.data.datasets.preparation import prepare as prepare_benchmark
 from memguard.detection.baselines import PreviousFrame
 from memguard.detection.detector import Detector
 from memguard.detection.frame_scorer import FrameScorer
+from memguard.detection.places import PlaceMetrics
 from memguard.errors import ConfigError
+from memguard.report.alarm_levels import supported_rates
 from memguard.report.config_tree import print_config
 from memguard.report.dashboard.figure_sink import closing
 from memguard.report.preparation import preparation_table
 from memguard.report.recorder import TestRecorder
 from memguard.report.tested import FinishedTest
-from memguard.training.build import build, build_benchmark, build_datamodule, build_detector
+from memguard.training.build import (
+    build,
+    build_benchmark,
+    build_datamodule,
+    build_detector,
+    find_benchmark,
+)
 from memguard.training.callbacks.processes import lost_process_reported
 from memguard.training.checkpoints import (
     CONFIG_KEY,
@@ -37,8 +48,16 @@ from memguard.training.checkpoints import (
     read_weights,
     require_resumable,
 )
+from memguard.training.every_epoch import (
+    epoch_checkpoints,
+    last_checkpoint,
+    report_epochs,
+    require_labels,
+    tested_epochs,
+)
 from memguard.training.machine import keep_freed_memory, warn_of_busy_cores
 from memguard.training.moved import name_present_places
+from memguard.training.patch_sizes import settle_patch_sizes
 from memguard.training.provenance import Provenance
 from memguard.training.run_folder import Results, begin_run, write_run_folder
 from memguard.training.settings import plain_settings, read_settings
@@ -49,7 +68,7 @@ from memguard.training.trained import (
     load_best,
     require_working,
 )
-from memguard.training.trainer import build_trainer, training_callbacks
+from memguard.training.trainer import build_trainer, logged, training_callbacks
 from memguard.training.trial import require_working_optimizer, require_working_step
 
 log = logging.getLogger(__name__)
@@ -93,6 +112,7 @@ def train(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) -> 
     # A checkpoint holds the value, not the interpolation: another machine may resolve another.
     config.trainer.precision = config.trainer.precision
     trust = trust_of(config)
+    settle_patch_sizes(config, trust)
     detector = _detector_to_train(config) if config.train else detector_to_test(config)
     benchmark = build_benchmark(config, trust)
     if not config.train:
@@ -107,7 +127,9 @@ def train(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) -> 
             lost = lost_process_reported(run.folder / "checkpoints" / "last.ckpt")
             with lost, damage_reported(config.checkpoint):
                 trainer.fit(detector, datamodule, ckpt_path=config.checkpoint, weights_only=True)
-        return _test(trainer, detector, datamodule, config, provenance, run.folder)
+        metrics = logged(trainer) | load_best(trainer, detector)  # the test clears them
+        _say_supported_rates(detector, datamodule)
+        return _test(trainer, detector, datamodule, config, provenance, run.folder, metrics)
 
 
 def evaluate(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) -> dict[str, float]:
@@ -115,7 +137,8 @@ def evaluate(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) 
 
     Args:
         config: An evaluation, as :func:`memguard.compose` composes it. A value that is null stays
-            as in training, or as published for a baseline.
+            as in training, or as published for a baseline. ``run`` stands for the last checkpoint
+            of a run folder; ``every_epoch`` tests the other epochs there as well.
         folder: The run folder, made where it is missing.
         in_sweep: Whether this is a job of a sweep.
 
@@ -138,6 +161,9 @@ def evaluate(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) 
     name_present_places(config)
     validate_by(EvaluationSettings, config)
     trust = trust_of(config)
+    if config.run:
+        config.checkpoint = str(last_checkpoint(Path(config.run)))
+    epochs = epoch_checkpoints(Path(config.run)) if config.every_epoch else []
     checkpoint = _checkpoint_to_test(config, trust)
     path = Path(config.checkpoint) if config.checkpoint else None
     requested, config = config, as_trained(path, checkpoint, config)
@@ -145,15 +171,22 @@ def evaluate(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) 
     provenance = Provenance(config.seed)
     _silence_advice()
     warn_of_busy_cores()
+    settle_patch_sizes(config, trust)
     if path is None:
         scorer: FrameScorer = PreviousFrame(build("scoring", config.scoring, trust))
     else:
         scorer = filled_detector(path, config, checkpoint, trust)
     benchmark = replace(build_benchmark(config, trust), train=())
+    if epochs:
+        require_labels(benchmark)
     datamodule = build_datamodule(config, benchmark, trust)
     trainer = build_trainer(config, [], run)
     with closing(trainer.loggers), misconfiguration_reported():
-        return _test(trainer, scorer, datamodule, config, provenance, run.folder)
+        tests = tested_epochs(epochs, config, datamodule, run) if epochs else {}
+        metrics = _test(trainer, scorer, datamodule, config, provenance, run.folder, metrics={})
+        if tests:
+            report_epochs(trainer, run.folder, tests, metrics, config.optimized_metric)
+        return metrics
 
 
 def prepare(config: DictConfig, *, dataset: str | None = None) -> Preparation:
@@ -178,11 +211,12 @@ def prepare(config: DictConfig, *, dataset: str | None = None) -> Preparation:
         [2, 1]
     """
     validate_by(PrepareSettings, config)
+    trust = trust_of(config)
     if config.download:
         if dataset is None:
             raise ConfigError("download=true needs the name of the dataset: pass dataset=…")
-        download(dataset, Path(config.dataset.root))
-    benchmark = build_benchmark(config, trust_of(config))
+        download(dataset, Path(config.dataset.root), partial(find_benchmark, config, trust))
+    benchmark = build_benchmark(config, trust)
     cache_dir = Path(config.paths.cache_dir).expanduser()
     preparation = prepare_benchmark(benchmark, cache_dir, length=config.window)
     Console().print(preparation_table(benchmark.title, preparation))
@@ -231,6 +265,13 @@ def _silence_advice() -> None:
         warnings.filterwarnings("ignore", advice)
 
 
+@rank_zero_only
+def _say_supported_rates(detector: Detector, datamodule: ClipDataModule) -> None:
+    """Say which rates of false alarms the held-out frames of a training support."""
+    if datamodule.fps and detector.alarm.calibrated:
+        log.info("Held out: %s", supported_rates(detector.alarm, datamodule.fps))
+
+
 def _test(
     trainer: pl.Trainer,
     scorer: FrameScorer,
@@ -238,11 +279,15 @@ def _test(
     config: DictConfig,
     provenance: Provenance,
     folder: Path,
+    metrics: Mapping[str, float],
 ) -> dict[str, float]:
-    """Test unless the configuration leaves the test out, and write the run folder."""
-    metrics = _logged(trainer) | load_best(trainer, scorer)  # the test clears them
+    """Test unless the configuration leaves the test out, and write the run folder.
+
+    Returns:
+        The given metrics of the training, and those of the test.
+    """
     tested = _tested(trainer, scorer, datamodule) if config.get("test", True) else None
-    metrics |= _logged(trainer)
+    metrics = {**metrics, **logged(trainer)}
     if datamodule.on_error == "skip":
         metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
     if trainer.is_global_zero:
@@ -270,14 +315,15 @@ def _tested(
             "Only a part of the test videos' frames is tested (trainer.limit_test_batches or "
             "trainer.fast_dev_run): do not compare these figures with those of a whole test."
         )
+    sizes = ", ".join(f"{height:.3f} × {width:.3f}" for height, width in scorer.scoring.sizes)
+    log.info("Patches of %s (height × width, shares of the frame)", sizes)
+    scorer.places = PlaceMetrics(datamodule)
     recorder = TestRecorder()
     trainer.callbacks.append(recorder)  # type: ignore[attr-defined]
     trainer.test(scorer, datamodule, verbose=False)
     fps = {number: footage.fps for number, footage in datamodule.tested.items()}
-    shape = scorer.frame_shape
-    return FinishedTest(scorer.frames, names, scorer.scoring, shape, recorder, fps)
-
-
-def _logged(trainer: pl.Trainer) -> dict[str, float]:
-    """Return the metrics that were logged last, without those of the progress bar."""
-    return {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
+    shape, regions = scorer.frame_shape, scorer.regions
+    return FinishedTest(
+        scorer.frames, names, scorer.scoring, shape, recorder, regions, fps,
+        places=scorer.place_metrics,
+    )  # fmt: skip

@@ -84,6 +84,8 @@ def differences(trained: Mapping[str, Any], now: Mapping[str, Any]) -> list[Diff
         for values in (before, after):
             given = {key: value for key, value in values.items() if value is not None}
             values |= defaults | {key: given[key] for key in given if key.startswith("trainer.")}
+    if "data" in trained:  # earlier versions took all windows
+        before.setdefault("data.windows_per_epoch", None)
     if "loss" in trained:  # a term that was not there was not part of the loss
         terms = {key for key in after if key.startswith("loss.") and key.endswith(f".{TARGET}")}
         before |= dict.fromkeys(terms - before.keys(), ABSENT)

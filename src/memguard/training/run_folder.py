@@ -13,7 +13,7 @@ from memguard.errors import ConfigError, DataError
 from memguard.report.dashboard.figure_sink import keep_files
 from memguard.report.page import write_report
 from memguard.report.results import print_summary, write_json
-from memguard.report.scores import write_scores
+from memguard.report.scores import write_regions, write_scores
 from memguard.report.tested import FinishedTest
 from memguard.scoring.protocols import one_class_videos
 from memguard.training.checkpoints import plain_config
@@ -129,6 +129,7 @@ def _write(folder: Path, results: Results) -> None:
     (folder / "config.yaml").write_text(composed, encoding="utf-8")
     if tested:
         write_scores(folder / "scores.csv", tested.frames, tested.names)
+        write_regions(folder / "regions.csv", tested.regions, tested.names)
     write_report(
         folder / "report.html",
         title=results.title,

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from memguard.data.video.frame_size import shortest
 from memguard.training.moved import present_place
 from memguard.training.untrusted import (
     NotPlainError,
@@ -52,12 +53,16 @@ def plain_settings(config: DictConfig) -> dict[str, Any]:
     """Select the settings that a checkpoint stores: resolved, in plain types.
 
     Folders of this machine are left out, apart from a dataset's root; that is relative where it
-    lies in ``paths.data_dir``. Of the trainer's options, those that are objects are left out.
+    lies in ``paths.data_dir``. Of the trainer's options, those that are objects are left out. The
+    size of square frames is one number.
     """
     tree: dict[str, Any] = {
         group: _resolved(config, group) for group in GROUPS if not _is_absent(config, group)
     }
-    tree.get("data", {}).pop("cache_dir", None)
+    data = tree.get("data", {})
+    data.pop("cache_dir", None)
+    if "frame_size" in data:
+        data["frame_size"] = shortest(data["frame_size"])
     if "trainer" in tree:
         tree["trainer"] = {k: v for k, v in tree["trainer"].items() if not isinstance(v, dict)}
     root = tree.get("dataset", {}).get("root", MISSING)

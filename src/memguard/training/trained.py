@@ -1,6 +1,7 @@
 """Restore trained detectors from checkpoints, for tests and for scoring."""
 
 import logging
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from memguard.training.build import build_detector, require_fitting
 from memguard.training.buildable import LOADING_KEYS
 from memguard.training.checkpoints import (
     CONFIG_KEY,
+    FPS_KEY,
     UNKNOWN_KEY,
     changed_settings,
     read_checkpoint,
@@ -83,6 +85,7 @@ def restore(
     config = as_trained(path, saved, requested)
     if not with_dataset:
         del config.dataset
+    require_working(path, config, requested)
     return filled_detector(path, config, saved, trust), config
 
 
@@ -159,6 +162,8 @@ def filled_detector(
         raise CheckpointError(
             f"{path}: its weights do not fit its configuration ({detail})."
         ) from error
+    fps = saved.get(FPS_KEY)
+    detector.trained_fps = fps if isinstance(fps, float) and 0 < fps < math.inf else None
     return detector
 
 

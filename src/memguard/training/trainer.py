@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import Timer
 
 from memguard.config.metric_names import monitors
 from memguard.config.trainer import options, refused_by, require_accelerator, switched_off
+from memguard.config.trust import TARGET
 from memguard.distributed import require_together
 from memguard.errors import ConfigError
 from memguard.report.dashboard.figure_sink import LoggedSettings
@@ -33,10 +34,8 @@ def build_trainer(config: DictConfig, callbacks: list[pl.Callback], run: Run) ->
         ConfigError: An option cannot work, in general or on this machine.
     """
     require_accelerator(config)
-    with refused_by("logger"):
-        loggers = [instantiate(logger) for logger in config.get("logger", {}).values()]
-    with refused_by("callbacks"):
-        callbacks = [*callbacks, LoggedSettings(plain_config(config)), *_configured(config)]
+    loggers = [made for _key, made in _built(config, "logger")]
+    callbacks = [*callbacks, LoggedSettings(plain_config(config)), *_configured(config)]
     with refused_by("trainer"):
         trainer = instantiate(
             options(config),
@@ -50,14 +49,22 @@ def build_trainer(config: DictConfig, callbacks: list[pl.Callback], run: Run) ->
     return trainer
 
 
+def _built(config: DictConfig, group: str) -> Iterator[tuple[str, Any]]:
+    """Build each object of a group, with its key."""
+    for name, node in config.get(group, {}).items():
+        key = f"{group}.{name}"
+        with refused_by(key, str(OmegaConf.select(config, f"{key}.{TARGET}"))):
+            made = instantiate(node)
+        yield key, made
+
+
 def _configured(config: DictConfig) -> Iterator[pl.Callback]:
     """Build the configured callbacks, without those that an option of the trainer switches off."""
-    for name, node in config.callbacks.items():
-        callback = instantiate(node)
+    for key, callback in _built(config, "callbacks"):
         if not isinstance(callback, pl.Callback):
             raise ConfigError(
-                f"callbacks.{name} is not a callback of Lightning's: set "
-                f"callbacks.{name}._target_ to a subclass of pytorch_lightning.Callback."
+                f"{key} is not a callback of Lightning's: set {key}._target_ to a subclass of "
+                "pytorch_lightning.Callback."
             )
         if not switched_off(callback, config):
             yield callback
@@ -76,3 +83,8 @@ def training_callbacks(config: DictConfig) -> Iterator[pl.Callback]:
     yield Overview()
     if config.batch_norm == "measured":
         yield MeasuredNorm(each_epoch=any(monitors(config.callbacks)))
+
+
+def logged(trainer: pl.Trainer) -> dict[str, float]:
+    """Return the metrics that were logged last, without those of the progress bar."""
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}

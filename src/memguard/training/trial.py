@@ -6,10 +6,12 @@ from contextlib import contextmanager
 
 import torch
 from omegaconf import DictConfig
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from memguard.config.trainer import refused_by
 from memguard.data.video.frame_size import sides
-from memguard.detection.detector import Detector
+from memguard.detection.detector import Detector, known_to_terms
 from memguard.errors import ConfigError
 from memguard.model.autoencoder import Network
 
@@ -44,14 +46,20 @@ def require_working_step(detector: Detector, config: DictConfig) -> None:
             f"model cannot work: it makes {tuple(output.shape)} of {tuple(frames.shape)}, expected "
             f"a frame {tuple(target.shape)}."
         )
-    with _unfit_reported("loss"):
-        total, _terms = detector.total_loss(output, target, recalled, items)
-    if total.dim():
+    known = known_to_terms(output, target, recalled, items)
+    for name, term in detector.loss.terms.items():
+        _require_number(f"loss.{name}", term, known)
+    detector.train(training)
+
+
+def _require_number(key: str, term: nn.Module, known: dict[str, Tensor]) -> None:
+    with _unfit_reported(key):
+        value = term(**known)
+    if value.dim():
         raise ConfigError(
-            f"loss cannot work: it has the shape {tuple(total.shape)}, but each term must be a "
+            f"{key} cannot work: it has the shape {tuple(value.shape)}, but a term must be a "
             "single number: take its mean."
         )
-    detector.train(training)
 
 
 def _require_same_sizes(detector: Detector, config: DictConfig) -> None:
@@ -62,6 +70,12 @@ def _require_same_sizes(detector: Detector, config: DictConfig) -> None:
                 f"model cannot work: {type(network).__name__} has no {name}; give it features, the "
                 "channels of its encoder's output, and stride, which divides the side of a frame."
             )
+    memory = detector.memory
+    if not isinstance(getattr(memory, "items", None), Tensor):
+        raise ConfigError(
+            f"memory cannot work: {type(memory).__name__} has no items; give it a buffer items, "
+            "(M, C)."
+        )
     if network.features != (length := detector.memory.items.shape[-1]):
         raise ConfigError(
             f"model cannot work: its encoder has {network.features} features, but the memory's "
@@ -86,6 +100,8 @@ def require_working_optimizer(detector: Detector) -> None:
         with _unfit_reported("scheduler"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*before `optimizer.step.*")  # nothing is trained
             scheduler = detector.schedule.begin(optimizer, SCHEDULED_STEPS)
+            if not isinstance(scheduler, LRScheduler):
+                raise TypeError(f"it makes {scheduler!r} in place of a scheduler of PyTorch")
             for _ in range(SCHEDULED_STEPS):
                 scheduler.step()
 

@@ -15,7 +15,7 @@ from memguard.data.clips.windows import ClipBatch
 from memguard.data.datasets.benchmark import Benchmark, VideoRecord
 from memguard.data.datasets.folder import folder
 from memguard.data.datasets.labels import FrameLabels
-from memguard.errors import DataError
+from memguard.errors import ConfigError, DataError
 from tests.conftest import moving_square, write_video
 
 
@@ -45,6 +45,15 @@ def test_without_holdout_everything_is_trained_on(shared_scene: Path, tmp_path: 
     data.setup()
     assert len(data.val_dataloader()) == 0
     assert sum(len(b.frame) for b in data.train_dataloader()) == 2 * 20
+
+
+def test_the_rate_is_the_median_of_the_training_videos(tmp_path: Path) -> None:
+    for number, fps in enumerate([25, 10, 5]):
+        video = tmp_path / "door" / "train" / f"{number}.mp4"
+        write_video(video, moving_square(10), fps)
+    data = datamodule(folder(tmp_path / "door"), tmp_path)
+    data.setup()
+    assert data.fps == 10
 
 
 @pytest.mark.parametrize("cache", ["disk", "ram"])
@@ -234,6 +243,37 @@ def test_all_training_windows_are_all_wherever_the_training_stands(
     assert len(in_order(data.all_training_windows())) == 7
 
 
+def test_each_epoch_samples_as_many_windows_as_requested_and_at_most_all(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    def sample(count: int, **place: int) -> list[int]:
+        data = datamodule(folder(shared_scene), tmp_path, windows_per_epoch=count)
+        data.trainer = at(**place)
+        data.setup("fit")
+        assert (data.training_windows, data.epoch_windows) == (28, min(count, 28))
+        assert len(data.held_out) == 2
+        return list(chain.from_iterable(in_order(data.train_dataloader())))
+
+    assert len(set(sample(10))) == 10
+    assert set(sample(10)) != set(sample(10, epoch=1))
+    assert sample(10, ready=2) == sample(10)[8:]
+    shares = [sample(10, rank=rank, world_size=2) for rank in range(2)]
+    assert [len(share) for share in shares] == [5, 5]
+    assert sorted(chain(*shares)) == sorted(sample(10))
+    assert len(sample(1000)) == 28
+
+
+def test_a_sample_that_leaves_a_process_without_a_window_is_refused(
+    shared_scene: Path, tmp_path: Path
+) -> None:
+    data = datamodule(folder(shared_scene), tmp_path, windows_per_epoch=2)
+    data.trainer = at(0, 3)
+    with pytest.raises(
+        ConfigError, match=r"2 training windows, fewer than the 3 .*_per_epoch to at least 3"
+    ):
+        data.setup("fit")
+
+
 def test_processes_share_training_and_held_out_windows(shared_scene: Path, tmp_path: Path) -> None:
     trained: list[int] = []
     held_out: list[int] = []
@@ -273,3 +313,18 @@ def test_a_process_without_a_test_video_repeats_the_shortest(scene: Path, tmp_pa
     data.setup("test")
     assert data.own_tests == []
     assert places(data.test_dataloader()) == {(1, frame) for frame in range(4, 12)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("holdout", 1.0, r"holdout=1\.0 must be a share from 0 to below 1"),
+        ("windows_per_epoch", 0, "windows_per_epoch=0 must be at least 1"),
+        ("channels", 2, r"channels=2 must be 1 \(grey\) or 3 \(RGB\)"),
+    ],
+)
+def test_impossible_values_are_refused(
+    shared_scene: Path, tmp_path: Path, name: str, value: float, sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        datamodule(folder(shared_scene), tmp_path, **{name: value})

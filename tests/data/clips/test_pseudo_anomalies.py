@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from memguard.data.clips.pseudo_anomalies import backwards, frozen, pasted, pseudo_sample
-from memguard.data.clips.windows import Segment
+from memguard.data.clips.segments import Segment
 
 
 class Counting:

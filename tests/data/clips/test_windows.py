@@ -12,14 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from memguard.data.clips.windows import (
-    ClipBatch,
-    OrderedWindows,
-    Segment,
-    ShuffledWindows,
-    sample_windows,
-)
+from memguard.data.clips.segments import Segment
+from memguard.data.clips.windows import ClipBatch, OrderedWindows, ShuffledWindows, sample_windows
 from memguard.errors import DataError
 
 
@@ -265,3 +262,72 @@ def test_a_sample_played_fast_ends_with_its_own_frame() -> None:
     assert sample is not None
     assert sample.frames[0, :, 0, 0, 0].tolist() == [0, 4, 8]
     assert sample.frame.tolist() == [8]
+
+
+LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=6)
+
+
+@given(LENGTHS, st.integers(1, 900), st.sampled_from([1, 8, 32]), st.integers(1, 4))
+def test_a_sample_has_each_window_once_and_each_video_by_its_length(
+    lengths: list[int], count: int, stretch: int, world_size: int
+) -> None:
+    everything = every_window(5, *lengths)
+    count = min(count, len(everything))
+
+    def sample(**settings: int) -> list[tuple[int, int]]:
+        windows = stream(segments(*lengths), sample=count, stretch=stretch, **settings)
+        batches = list(windows)
+        assert len(batches) == len(windows)
+        return places(iter(batches))
+
+    whole = sample()
+    assert len(set(whole)) == len(whole) == count
+    assert set(whole) <= set(everything)
+    for video, frames in enumerate(lengths):
+        share = count * max(frames - 4, 0) / max(len(everything), 1)
+        assert abs(sum(v == video for v, _ in whole) - share) <= 2 * stretch + 4
+    shares = [sample(rank=rank, world_size=world_size) for rank in range(world_size)]
+    assert {len(share) for share in shares} == {count // world_size}
+    dealt = list(chain.from_iterable(shares))
+    assert len(set(dealt)) == len(dealt)
+    assert set(dealt) <= set(whole)
+
+
+def test_each_epoch_and_seed_has_a_sample_of_its_own_and_always_the_same() -> None:
+    def sample(**settings: int) -> frozenset[tuple[int, int]]:
+        return frozenset(places(iter(stream(segments(404, 204), sample=80, **settings))))
+
+    samples = {sample(epoch=epoch, seed=seed) for epoch in range(3) for seed in range(2)}
+    assert len(samples) == 6
+    assert sample(epoch=2, seed=1) == sample(epoch=2, seed=1)
+    assert len(frozenset.union(*(sample(epoch=epoch) for epoch in range(40)))) == 600
+
+
+def test_a_sample_of_all_windows_or_more_is_the_whole_epoch_in_its_order() -> None:
+    whole = places(iter(stream(segments(60, 41))))
+    for count in (93, 94, 10**30):
+        assert places(iter(stream(segments(60, 41), sample=count))) == whole
+
+
+def test_a_sample_decodes_its_own_stretches_alone() -> None:
+    (part,) = segments(100_004)
+    found = places(iter(stream([part], sample=640)))
+    # 20 stretches of 32 windows; the one around the end is in two parts.
+    assert len(part.video.decoded) in (20 * 36, 20 * 36 + 4)  # type: ignore[attr-defined]
+    frames = sorted(frame for _, frame in found)
+    assert max(after - before for before, after in pairwise(frames)) <= 2 * 100_000 / 20
+
+
+def test_a_small_sample_has_short_stretches_of_many_places() -> None:
+    found = places(iter(stream(segments(*[104] * 8), sample=24)))
+    assert {video for video, _ in found} == set(range(8))
+
+
+@pytest.mark.parametrize("done", [0, 7, 20])
+def test_a_resumed_stream_yields_the_rest_of_its_sample(done: int) -> None:
+    def places_of(**settings: int) -> list[list[tuple[int, int]]]:
+        windows = stream(segments(400, 300), sample=78, epoch=3, **settings)
+        assert len(windows) == 20
+        return [places(iter([batch])) for batch in windows]
+
+    assert places_of(done=done) == places_of()[done:]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from memguard.data.datasets import download as module
+from memguard.data.datasets.benchmark import Benchmark
 from memguard.data.datasets.download import Archive, download, fetch, unpack
 from memguard.errors import DataError
 
@@ -167,17 +168,47 @@ def tarred(*members: tuple[str, bytes, str]) -> bytes:
 FILE, LINK, HARD, DEVICE = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE
 
 
+def nothing() -> Benchmark:
+    raise DataError("There are no videos.")
+
+
 def test_a_dataset_is_fetched_unpacked_and_not_fetched_again(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = tarred(("Set/Train/001.tif", FILE, ""), ("Set/Test/001.tif", FILE, ""))
     archive = server.archive(content, "set.tar.gz")
     monkeypatch.setitem(module.RELEASES, "ped2", (archive,))
-    download("ped2", tmp_path / "ped2")
+    download("ped2", tmp_path / "ped2", nothing)
     assert (tmp_path / "ped2/Set/Train/001.tif").read_text() == "Set/Train/001.tif"
     assert not (tmp_path / "ped2/set.tar.gz").exists()
-    download("ped2", tmp_path / "ped2")
+    download("ped2", tmp_path / "ped2", nothing)
     assert len(server.requested) == 1
+
+
+def test_a_dataset_that_is_there_is_not_fetched_unless_its_archive_is_unfinished(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    content = tarred(("Set/Train/001.tif", FILE, ""))
+    monkeypatch.setitem(module.RELEASES, "ped2", (server.archive(content, "set.tar.gz"),))
+    found = lambda: Benchmark("ped2", (), ())  # noqa: E731
+    with caplog.at_level("INFO"):
+        download("ped2", tmp_path, found)
+    assert caplog.messages == [f"{tmp_path}: dataset=ped2 is there already; nothing is fetched"]
+    assert server.requested == []
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "set.tar.gz.part").write_bytes(content[:20])
+    download("ped2", tmp_path, found)
+    assert server.requested == ["bytes=20-"]
+    assert (tmp_path / "Set/Train/001.tif").exists()
+    (tmp_path / "Set/Train/001.tif").unlink()
+    (tmp_path / ".set.tar.gz.unpacked").unlink()
+    (tmp_path / "set.tar.gz").write_bytes(content)  # its unpacking was interrupted
+    download("ped2", tmp_path, found)
+    assert len(server.requested) == 1
+    assert (tmp_path / "Set/Train/001.tif").exists()
 
 
 def test_archives_join_in_one_folder(tmp_path: Path) -> None:
@@ -254,4 +285,4 @@ def test_a_dataset_without_download_is_reported_with_the_page_and_the_tree(
     tmp_path: Path, dataset: str, reason: str
 ) -> None:
     with pytest.raises(DataError, match=f"dataset={dataset} cannot be downloaded: .*{reason}"):
-        download(dataset, tmp_path)
+        download(dataset, tmp_path, nothing)

@@ -84,6 +84,23 @@ def test_folder_finds_masks(folder_root: Path) -> None:
     assert [record.masks for record in folder(folder_root).test] == expected
 
 
+def write_tracks(folder_: Path, *names: str) -> None:
+    folder_.mkdir(parents=True)
+    for name in names:
+        (folder_ / f"{name}.txt").write_text("0,1,2,3,4,5\n")
+
+
+def test_folder_finds_tracks_and_names_those_of_no_video(folder_root: Path) -> None:
+    assert [record.tracks for record in folder(folder_root).test] == [None] * 3
+    tracks = folder_root / "tracks"
+    write_tracks(tracks, "a", "c")
+    expected = [tracks / "a.txt", tracks / "b.txt", tracks / "c.txt"]
+    assert [record.tracks for record in folder(folder_root).test] == expected
+    (tracks / "d.txt").write_text("")
+    with pytest.raises(DataError, match=r"d\.txt: found labels for a video that is not there"):
+        folder(folder_root)
+
+
 def test_interval_csv_labels_every_test_video(folder_root: Path) -> None:
     labels = folder_labels(folder_root, "video,start,end\na,0,1\n\na, 5, 5\nc,2,3\n")
     assert labels == {"a": [1, 1, 0, 0, 0, 1], "b": [0] * 6, "c": [0, 0, 1, 1, 0, 0]}

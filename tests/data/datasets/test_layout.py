@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from memguard.data.datasets.avenue import avenue
@@ -84,3 +85,30 @@ def test_a_name_that_is_not_in_utf8_is_refused_in_a_sentence(tmp_path: Path) -> 
     with pytest.raises(DataError, match=r"b\ufffd\.mp4: the name of this video") as refusal:
         named_videos(tmp_path)
     assert str(refusal.value).isprintable()
+
+
+@pytest.mark.parametrize("place", [".", "testing"])
+@pytest.mark.parametrize(
+    ("layout", "labels", "names"),
+    [
+        (ped1, "frame_labels_ped1.npy", ("01", "02")),
+        (ped2, "frame_labels_ped2.npy", ("01", "02")),
+        (avenue, "frame_labels_avenue.npy", ("01", "02")),
+        (shanghaitech, "frame_labels_shanghai.npy", ("01_001", "01_0014")),
+    ],
+)
+def test_tracks_lie_at_the_root_or_beside_the_test_videos(
+    tmp_path: Path,
+    layout: Callable[[Path], Benchmark],
+    labels: str,
+    names: tuple[str, str],
+    place: str,
+) -> None:
+    for split, name in zip(("training", "testing"), names, strict=True):
+        write_frames(tmp_path / split / "frames" / name, 3)
+    np.save(tmp_path / labels, np.array([0, 1, 0]))
+    (tmp_path / place / "tracks").mkdir()
+    file = tmp_path / place / "tracks" / f"{names[1]}.txt"
+    file.write_text("0,1,2,3,4,5\n")
+    assert [record.tracks for record in layout(tmp_path).test] == [file]
+    assert [record.tracks for record in layout(tmp_path).train] == [None]

@@ -3,6 +3,7 @@
 import importlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -265,6 +266,41 @@ def test_labels_that_do_not_fit_are_a_problem(tmp_path: Path) -> None:
     found = prepare(benchmark(good, good, labelled=19), tmp_path, length=5)
     assert found.test[0].labels is None
     assert found.problems[0].startswith("labels.npy: found 19 labels")
+
+
+@pytest.mark.parametrize(
+    ("masks", "tracks", "sentence"),
+    [
+        (
+            np.zeros((19, 48, 64)),
+            "",
+            r"masks\.npy: found 19 masks, expected one for each of",
+        ),
+        (np.zeros((20, 64, 48)), "", r"masks\.npy: the mask of frame 0 has 48×64 pixels, expected"),
+        (
+            np.zeros((20, 48, 64)),
+            "0,20,1,1,2,2",
+            r"tracks\.txt, line 1: found frame 20, expected",
+        ),
+        (
+            np.zeros((20, 48, 64)),
+            "0,1,1,1,65,2",
+            r"tracks\.txt, line 1: found a box from 1, 1 to",
+        ),
+    ],
+)
+def test_masks_and_tracks_that_do_not_fit_are_a_problem(
+    tmp_path: Path, masks: np.ndarray, tracks: str, sentence: str
+) -> None:
+    good = encode(tmp_path / "good.mp4")
+    np.save(tmp_path / "masks.npy", masks)
+    (tmp_path / "tracks.txt").write_text(tracks)
+    record = VideoRecord("a", good, None, tmp_path / "masks.npy", tmp_path / "tracks.txt")
+    video = prepare(Benchmark("scene", (), (record,)), tmp_path / "cache", length=5).test[0]
+    assert video.footage is not None
+    assert (video.footage.height, video.footage.width) == (48, 64)
+    assert len(video.problems) == 1
+    assert re.search(sentence, video.problems[0])
 
 
 def test_a_video_is_not_inspected_again_until_it_changes(

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from memguard.data.clips.frame_cache import cache_in_memory
-from memguard.data.clips.windows import OrderedWindows, Segment, ShuffledWindows
+from memguard.data.clips.segments import Segment
+from memguard.data.clips.windows import OrderedWindows, ShuffledWindows
 from memguard.data.video import random_access
 from memguard.data.video.packets import packets
 from memguard.data.video.reader import Video

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memguard.data.video.timing import Clock, credible_rate, frame_rate
+from memguard.data.video.timing import Clock, LiveClock, Thinning, credible_rate, frame_rate
 
 MILLISECONDS = [0.067, 0.1, 0.134, 0.167, 0.2]
 
@@ -105,3 +105,53 @@ def test_a_pause_of_hours_is_one_and_a_jump_of_days_is_a_clock_that_was_set() ->
     hours, days = 12 * 3600.0, 3 * 86400.0
     times = [clock(stamp) for stamp in (5, 5 + hours, 5 + hours + days, 5.5 + hours + days)]
     assert times == pytest.approx([0, hours, hours + 0.1, hours + 0.6])
+
+
+def test_delays_of_the_network_do_not_move_the_times_of_a_camera() -> None:
+    clock = LiveClock()
+    delays = [0.5, 0.1, 0.1, 3.0, 2.9, 0.2]
+    times = [clock(n / 10, 50 + n / 10 + delay) for n, delay in enumerate(delays)]
+    assert times[0] == 50.5
+    assert times[1:] == pytest.approx([50.1 + n / 10 for n in range(1, 6)])
+
+
+def test_stamps_that_are_missing_or_too_slow_give_way_to_the_arrivals() -> None:
+    clock = LiveClock()
+    assert clock(None, 7.0) == 7.0
+    assert clock(0.0, 8.0) == 8.0
+    assert clock(0.1, 8.0 + 60) == 68.0  # not a minute ago
+    assert clock(0.2, 8.0 + 60.1) == pytest.approx(68.1)
+    assert LiveClock(early=60)(20.0, 1.0) == 1.0
+
+
+def test_a_playlist_may_be_early() -> None:
+    clock = LiveClock(early=60)
+    times = [clock(n / 10, 50.0) for n in range(5)]
+    assert times == pytest.approx([50 + n / 10 for n in range(5)])
+
+
+@pytest.mark.parametrize(
+    ("rate", "fps", "chosen"),
+    [
+        (25, 5, range(0, 50, 5)),
+        (25, 10, range(0, 50, 2)),
+        (30, 10, range(0, 50, 3)),
+        (30, 25, range(50)),
+        (5, 10, range(50)),
+        (10, None, range(50)),
+    ],
+)
+@pytest.mark.parametrize("jitter", [0.0, 0.2])
+def test_frames_are_chosen_evenly(
+    rate: float, fps: float | None, chosen: range, jitter: float
+) -> None:
+    thinning = Thinning(rate, fps)
+    times = [(n + jitter * (n % 2)) / rate for n in range(50)]
+    assert [n for n, time in enumerate(times) if thinning(time)] == list(chosen)
+    assert thinning.fps == pytest.approx(rate / chosen.step)
+
+
+def test_after_a_loss_the_next_frame_is_near_if_the_stream_sends_many() -> None:
+    assert Thinning(25, 5).is_near(0.24)
+    assert not Thinning(25, 5).is_near(0.4)
+    assert not Thinning(25, 25).is_near(0.08)

@@ -49,6 +49,7 @@ def shown_of(
         # A patch is 4 by 8 pixels, the next one begins 1 and 2 further.
         scoring=ScoreConfig(name, weight=0.6, patch=(1 / 8, 1 / 8), smoothing=0, causal=False),
         frame_shape=(32, 64),
+        place_metrics={},
         device="cpu",
         predict=lambda clips: (target + 1, target),
     )

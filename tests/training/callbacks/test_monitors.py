@@ -12,7 +12,7 @@ from torch import Tensor
 from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.clips.frame_cache import FramesInMemory
 from memguard.data.clips.pseudo_anomalies import PseudoSample
-from memguard.data.clips.windows import Segment
+from memguard.data.clips.segments import Segment
 from memguard.data.datasets.folder import folder
 from memguard.detection.baselines import PreviousFrame
 from memguard.scoring.protocols import ScoreConfig

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
 import numpy as np
@@ -12,19 +13,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from memguard.data.clips.frame_cache import cache_frames
-from memguard.data.clips.windows import (
-    STRETCH_WINDOWS,
-    ClipBatch,
-    Frames,
-    OrderedWindows,
-    Segment,
-    ShuffledWindows,
-)
+from memguard.data.clips.holdout import split
+from memguard.data.clips.segments import STRETCH_WINDOWS, Frames, Segment
+from memguard.data.clips.windows import ClipBatch, OrderedWindows, ShuffledWindows
 from memguard.data.datasets.benchmark import Benchmark
 from memguard.data.datasets.preparation import Footage, Preparation, PreparedVideo, prepare
 from memguard.data.video.frame_size import FrameSize
 from memguard.data.video.reader import Video
 from memguard.distributed import deal
+from memguard.errors import ConfigError
 
 TEST_BATCH = 16
 
@@ -34,8 +31,8 @@ log = logging.getLogger(__name__)
 class ClipDataModule(pl.LightningDataModule):
     """Stream the clip windows of a benchmark; see :mod:`memguard.data.video.random_access`.
 
-    It inspects every video first, and converts frame folders to video. The end of each training
-    video is held out: these normal windows validate the model, and calibrate guard and alarm.
+    It inspects every video first, and converts frame folders to video. Stretches of each training
+    video are held out: these normal windows validate the model, and calibrate guard and alarm.
 
     Args:
         benchmark: The videos and labels.
@@ -45,21 +42,29 @@ class ClipDataModule(pl.LightningDataModule):
         channels: 1 for grey, 3 for RGB.
         batch_size: Training windows per step.
         threads: Threads that decode ahead; 0 decodes each batch when it is requested.
-        holdout: Share of each training video's frames, at its end, that are held out; 0 for none.
+        holdout: Share of each training video's frames that are held out; 0 for none. See
+            :func:`~memguard.data.clips.holdout.split`.
         seed: Seed of the order of training windows.
         stretch: Number of successive training windows decoded together; see
             :class:`~memguard.data.clips.windows.ShuffledWindows`.
+        windows_per_epoch: The number of training windows to sample for each epoch; None, or more
+            than there are, for all. See :func:`~memguard.data.clips.segments.sampled`.
         on_error: "raise" an error for videos that cannot be used, or "skip" them.
         cache: Cache decoded and resized training frames for the next epoch: on "disk", in "ram" or
             "none". It changes no result.
         videos_apart: Test videos are independent. Then they are side by side in a batch, and
             several processes share them; else each process tests all, one after the other.
 
+    Raises:
+        ValueError: The share, the sample or the number of channels is impossible.
+
     Attributes:
         skipped: The number of skipped videos of each split, after `setup`.
         tested: The footage of each usable test video by number, after `setup`.
         held_out: The held-out segments of the training videos, after `setup`.
         test_segments: The test videos, after `setup`.
+        fps: Frames per second of the training videos, the median, after `setup`; None if none of
+            them has a clock.
 
     Example:
         >>> from memguard.data.datasets.folder import folder
@@ -87,11 +92,18 @@ class ClipDataModule(pl.LightningDataModule):
         holdout: float,
         seed: int,
         stretch: int = STRETCH_WINDOWS,
+        windows_per_epoch: int | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         cache: Literal["none", "disk", "ram"] = "none",
         videos_apart: bool = False,
     ) -> None:
         super().__init__()
+        if not 0 <= holdout < 1:
+            raise ValueError(f"holdout={holdout} must be a share from 0 to below 1")
+        if windows_per_epoch is not None and windows_per_epoch < 1:
+            raise ValueError(f"windows_per_epoch={windows_per_epoch} must be at least 1")
+        if channels not in (1, 3):
+            raise ValueError(f"channels={channels} must be 1 (grey) or 3 (RGB)")
         self.benchmark = benchmark
         self.cache_dir = Path(cache_dir).expanduser()
         self.length = past + 1
@@ -102,6 +114,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.holdout = holdout
         self.seed = seed
         self.stretch = stretch
+        self.windows_per_epoch = windows_per_epoch
         self.on_error = on_error
         self.cache = cache
         self.videos_apart = videos_apart
@@ -111,6 +124,7 @@ class ClipDataModule(pl.LightningDataModule):
         self._train: list[Segment] = []
         self.held_out: list[Segment] = []
         self.test_segments: list[Segment] = []
+        self.fps: float | None = None
 
     def prepare_data(self) -> None:
         """Inspect the videos that are not inspected yet, and convert frame folders."""
@@ -131,6 +145,7 @@ class ClipDataModule(pl.LightningDataModule):
         Raises:
             DataError: If a video has a problem and `on_error` is "raise", or every video of a split
                 has one. The message has a line for each problem.
+            ConfigError: If a process would have no training window.
         """
         if self._train or self.test_segments:
             return
@@ -143,12 +158,14 @@ class ClipDataModule(pl.LightningDataModule):
             log.warning("Left out: %s", problem)
         self.skipped = {"train": _skipped(preparation.train), "test": _skipped(preparation.test)}
         train = list(_usable(preparation.train))
+        rates = [footage.fps for _, footage, _ in train if footage.fps]
+        self.fps = median(rates) if rates else None
         videos = self._cached([self._video(footage) for _, footage, _ in train])
         for (number, footage, _), video in zip(train, videos, strict=True):
-            cut = footage.frames - self._held_out_frames(footage.frames)
-            self._train.append(Segment(video, number, range(cut)))
-            if cut < footage.frames:
-                self.held_out.append(Segment(video, number, range(cut, footage.frames)))
+            trained, held_out = split(footage.frames, self.holdout, self.length)
+            self._train += [Segment(video, number, stretch) for stretch in trained]
+            self.held_out += [Segment(video, number, stretch) for stretch in held_out]
+        self._require_window_for_each_process()
         for number, footage, labels in _usable(preparation.test):
             video = self._video(footage)
             self.test_segments.append(Segment(video, number, range(footage.frames), labels))
@@ -157,6 +174,14 @@ class ClipDataModule(pl.LightningDataModule):
     def _require_usable(self, preparation: Preparation) -> None:
         if self.on_error == "raise" or not preparation.leaves_enough():
             preparation.require_no_problem()
+
+    def _require_window_for_each_process(self) -> None:
+        if self._train and self.epoch_windows < self._world_size:
+            raise ConfigError(
+                f"An epoch has {self.epoch_windows} training windows, fewer than the "
+                f"{self._world_size} processes: set data.windows_per_epoch to at least "
+                f"{self._world_size}, or train with fewer processes."
+            )
 
     def _video(self, footage: Footage) -> Video:
         return Video(footage.path, frame_size=self.frame_size, channels=self.channels)
@@ -167,24 +192,22 @@ class ClipDataModule(pl.LightningDataModule):
             return videos
         return cache_frames(videos, self.cache, self.cache_dir)
 
-    def _held_out_frames(self, frames: int) -> int:
-        """Return how many frames at the end of a video to hold out, at least one window."""
-        if self.holdout == 0:
-            return 0
-        count = max(round(self.holdout * frames), self.length)
-        return count if frames - count >= self.length else 0
-
     @property
     def training_windows(self) -> int:
         """The number of training windows, after `setup`."""
         return sum(len(segment.windows(self.length)) for segment in self._train)
+
+    @property
+    def epoch_windows(self) -> int:
+        """The number of training windows of an epoch, after `setup`."""
+        return min(self.windows_per_epoch or self.training_windows, self.training_windows)
 
     def train_dataloader(self) -> DataLoader[ClipBatch]:
         """Return the shuffled windows of the trainer's epoch that it has not taken yet."""
         return _loader(_LazyWindows(lambda: self._shuffled(done=self._done)))
 
     def all_training_windows(self) -> DataLoader[ClipBatch]:
-        """Return all shuffled windows of the trainer's epoch."""
+        """Return all shuffled windows of the trainer's epoch, those that it has taken too."""
         return _loader(self._shuffled(done=0))
 
     def _shuffled(self, done: int) -> ShuffledWindows:
@@ -196,6 +219,7 @@ class ClipDataModule(pl.LightningDataModule):
             epoch=self._epoch,
             threads=self.threads,
             stretch=self.stretch,
+            sample=self.windows_per_epoch,
             done=done,
             rank=self._rank,
             world_size=self._world_size,

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memguard.data.clips.windows import Segment, sample_windows
+from memguard.data.clips.segments import Segment
+from memguard.data.clips.windows import sample_windows
 
 SPEEDS = (2, 3, 4)
 # The side of a pasted patch and its path within a window, as shares of the frame's side.

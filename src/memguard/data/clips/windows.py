@@ -7,33 +7,25 @@ and scored.
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from memguard.data.clips.segments import (
+    BLOCK_STRETCHES,
+    STRETCH_WINDOWS,
+    Segment,
+    Stretch,
+    cut,
+    sampled,
+    within,
+)
+
 UNLABELLED = -1
-
-# The windows of 16 stretches are mixed: with 32 windows each, 512 windows from many places. With
-# the stretches decoded ahead these are 1200 frames (76 MB grey, 226 MB RGB at 256×256).
-STRETCH_WINDOWS = 32
-BLOCK_STRETCHES = 16
-
-
-class Frames(Protocol):
-    """A video, decoded or cached."""
-
-    def __len__(self) -> int:
-        """Return the number of frames."""
-        ...
-
-    def frames(self, indices: range) -> Tensor:
-        """Return frames by number, uint8 (N, C, H, W)."""
-        ...
 
 
 class ClipBatch(NamedTuple):
@@ -50,35 +42,6 @@ class ClipBatch(NamedTuple):
     video: Tensor
     frame: Tensor
     label: Tensor
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A part of a video, the source of windows.
-
-    Attributes:
-        video: The frames of the whole video.
-        number: The number of the video in its split.
-        span: The frames that windows may use.
-        labels: (frames of the whole video,), or None.
-
-    Example:
-        >>> Segment(video=[], number=0, span=range(10, 20)).windows(length=5)
-        range(10, 16)
-    """
-
-    video: Frames
-    number: int
-    span: range
-    labels: np.ndarray | None = None
-
-    def windows(self, length: int) -> range:
-        """Return the first frame of each window of this length."""
-        return range(self.span.start, max(self.span.start, self.span.stop - length + 1))
-
-
-Stretch = tuple[Segment, range]
-"""Successive windows of a segment, by their first frames."""
 
 
 class OrderedWindows(IterableDataset[ClipBatch]):
@@ -138,7 +101,9 @@ class OrderedWindows(IterableDataset[ClipBatch]):
 
 
 class ShuffledWindows(IterableDataset[ClipBatch]):
-    """Yield every window once, in an order that depends on seed and epoch alone.
+    """Yield every window once, or a sample, in an order that depends on seed and epoch alone.
+
+    A sample has one stretch of each of many equal parts of the videos, in each epoch another one.
 
     Videos are cut into stretches of successive windows. The stretches are shuffled, distributed to
     the processes, and decoded once each; the windows of sixteen stretches are mixed. Threads decode
@@ -162,6 +127,7 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         epoch: The epoch, which changes the order.
         threads: Threads that decode ahead; 0 decodes each stretch when it is requested.
         stretch: Successive windows per stretch; each stretch decodes its frames again.
+        sample: The number of windows to sample; None, or more than there are, for all.
         done: Batches to skip at the start, for a training resumed within an epoch; ``len`` includes
             them.
         rank: Number of this process among ``world_size``.
@@ -178,6 +144,7 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         epoch: int,
         threads: int,
         stretch: int = STRETCH_WINDOWS,
+        sample: int | None = None,
         done: int = 0,
         rank: int = 0,
         world_size: int = 1,
@@ -189,27 +156,25 @@ class ShuffledWindows(IterableDataset[ClipBatch]):
         self.epoch = epoch
         self.threads = threads
         self.rank = rank
-        self.stretches = _cut(segments, length, stretch)
-        share = sum(len(starts) for _, starts in self.stretches) // world_size
+        windows = sum(len(segment.windows(length)) for segment in segments)
+        taken = windows if sample is None else min(sample, windows)
+        rng = np.random.default_rng([seed, epoch])
+        stretches = (
+            cut(segments, length, stretch)
+            if taken == windows
+            else sampled(segments, length, taken, size=stretch, rng=rng)
+        )
+        self.stretches = [stretches[index] for index in rng.permutation(len(stretches))]
+        share = taken // world_size
         self.share = range(share * rank, share * (rank + 1))
 
     def __len__(self) -> int:
         """Count the batches of this process."""
         return -(-len(self.share) // self.batch_size)
 
-    def _own_stretches(self, rng: np.random.Generator) -> Iterator[Stretch]:
-        """Yield the stretches of this process; the first and the last are cut to its share."""
-        position = 0
-        for index in rng.permutation(len(self.stretches)):
-            segment, starts = self.stretches[index]
-            low, high = self.share.start - position, self.share.stop - position
-            if mine := starts[max(low, 0) : max(high, 0)]:
-                yield segment, mine
-            position += len(starts)
-
     def _blocks(self) -> Iterator[tuple[list[Stretch], list[int]]]:
         """Yield blocks of stretches to mix, and the order of their windows."""
-        stretches = self._own_stretches(np.random.default_rng([self.seed, self.epoch]))
+        stretches = within(self.stretches, [self.share])
         rng = np.random.default_rng([self.seed, self.epoch, self.rank])
         done = self.done * self.batch_size
         while block := list(islice(stretches, BLOCK_STRETCHES)):
@@ -262,16 +227,6 @@ def sample_windows(
     return _joined(batches)
 
 
-def _cut(segments: Sequence[Segment], length: int, count: int) -> list[Stretch]:
-    """Cut the windows of each segment into stretches of ``count``; the last may be shorter."""
-    return [
-        (segment, windows[start : start + count])
-        for segment in segments
-        for windows in [segment.windows(length)]
-        for start in range(0, len(windows), count)
-    ]
-
-
 def _side_by_side(
     segments: Sequence[Segment], length: int, count: int, abreast: int
 ) -> Iterator[list[Stretch]]:
@@ -280,7 +235,7 @@ def _side_by_side(
     longest_first = (
         sorted(segments, key=lambda s: -len(s.windows(length))) if abreast > 1 else segments
     )
-    waiting = deque(deque(_cut([segment], length, count)) for segment in longest_first)
+    waiting = deque(deque(cut([segment], length, count)) for segment in longest_first)
     taken: list[deque[Stretch]] = []
     while True:
         taken = [stretches for stretches in taken if stretches]

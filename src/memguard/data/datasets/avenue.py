@@ -13,6 +13,7 @@ from memguard.data.datasets.layout import (
     file_of_each,
     find_labels,
     find_splits,
+    find_tracks,
     first_existing,
     frame_folders,
     read_labels,
@@ -35,6 +36,7 @@ def avenue(root: Path | str, labels: str | None = None) -> Benchmark:
     root/training_videos/NN.avi
     root/testing_videos/NN.avi
     root/ground_truth_demo/testing_label_mask/N_label.mat    volLabel: a mask per frame
+    root/tracks/NN.txt                                       tracks of the test videos, optional
     ```
 
     The layout of papers:
@@ -80,7 +82,8 @@ def avenue(root: Path | str, labels: str | None = None) -> Benchmark:
     else:
         masks = _masks(first_existing(*mask_folders), test)
         by_video = read_labels(find_labels(TREE, unlabelled, *interval_files), test)
-    labelled = records(test, labels=by_video, masks=masks)
+    tracks = find_tracks(root, test, test_folder)
+    labelled = records(test, labels=by_video, masks=masks, tracks=tracks)
     return Benchmark("avenue", records(train), labelled, label_set)
 
 

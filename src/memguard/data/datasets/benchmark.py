@@ -20,7 +20,10 @@ class VideoRecord:
         name: The name of the video in results, e.g. "01".
         source: A video file or a folder of frames.
         labels: Returns the labels for a number of frames; None: unlabelled.
-        masks: A file or folder with pixel ground truth; None: there is none.
+        masks: A file or folder with pixel ground truth, for
+            :func:`~memguard.data.datasets.labels.read_masks`; None: there is none.
+        tracks: A file with the boxes of the anomalies, for
+            :func:`~memguard.data.datasets.labels.read_tracks`; None: there is none.
         scene: The scene of the video, in datasets of several.
     """
 
@@ -28,6 +31,7 @@ class VideoRecord:
     source: Path
     labels: Labels | None = None
     masks: Path | None = None
+    tracks: Path | None = None
     scene: str | None = None
 
 
@@ -78,6 +82,7 @@ def records(
     *,
     labels: Mapping[str, Labels] = NONE,
     masks: Mapping[str, Path | None] = NONE,
+    tracks: Mapping[str, Path] = NONE,
     scenes: Mapping[str, str] = NONE,
 ) -> tuple[VideoRecord, ...]:
     """Join the parts of each video by its name.
@@ -87,6 +92,7 @@ def records(
         labels: Labels by name.
         masks: Files or folders with pixel ground truth by name; a path that does not exist counts
             as None.
+        tracks: Files with tracks by name.
         scenes: Scenes by name.
 
     Example:
@@ -99,6 +105,7 @@ def records(
             source=source,
             labels=labels.get(video),
             masks=path if (path := masks.get(video)) and path.exists() else None,
+            tracks=tracks.get(video),
             scene=scenes.get(video),
         )
         for video, source in videos.items()

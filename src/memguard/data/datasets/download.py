@@ -5,6 +5,7 @@ that of the release, and an archive writes no file outside the dataset's folder.
 """
 
 import hashlib
+import logging
 import os
 import platform
 import shutil
@@ -13,7 +14,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
@@ -22,7 +23,10 @@ from urllib.request import Request, urlopen
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from memguard.data.datasets.benchmark import Benchmark
 from memguard.errors import DataError
+
+log = logging.getLogger(__name__)
 
 CHUNK = 2**20
 TIMEOUT = 60.0
@@ -79,12 +83,13 @@ BY_HAND = {
 }
 
 
-def download(dataset: str, root: Path) -> None:
+def download(dataset: str, root: Path, find: Callable[[], Benchmark]) -> None:
     """Download a dataset into its folder, unless it is there already.
 
     Args:
         dataset: The name of the dataset, as in ``dataset=``.
         root: The folder of the dataset.
+        find: Finds the videos and labels in that folder, or raises ``DataError``.
 
     Raises:
         DataError: If the dataset cannot be downloaded, or an archive cannot be fetched, has another
@@ -93,12 +98,32 @@ def download(dataset: str, root: Path) -> None:
     if dataset not in RELEASES:
         reason = BY_HAND.get(dataset, "no release of this dataset is known; put your videos there")
         raise DataError(f"{root}: dataset={dataset} cannot be downloaded: {reason}.")
+    if _is_there(RELEASES[dataset], root, find):
+        log.info("%s: dataset=%s is there already; nothing is fetched", root, dataset)
+        return
     for archive in RELEASES[dataset]:
         done = root / f".{archive.name}.unpacked"
         if not done.exists():
             unpack(fetch(archive, root), root)
             done.touch()
             (root / archive.name).unlink()
+
+
+def _is_there(release: Iterable[Archive], root: Path, find: Callable[[], Benchmark]) -> bool:
+    """Return whether a dataset is complete; an archive stays until it is unpacked."""
+    archives = [root / archive.name for archive in release]
+    if any(path.exists() for path in (*archives, *map(_partial, archives))):
+        return False
+    try:
+        find()
+    except DataError:
+        return False
+    return True
+
+
+def _partial(target: Path) -> Path:
+    """Name the file that holds a part of another until that is fetched."""
+    return target.with_name(f"{target.name}.part")
 
 
 def fetch(archive: Archive, folder: Path) -> Path:
@@ -116,7 +141,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
             file with a wrong sum is removed.
     """
     target = folder / archive.name
-    partial = target.with_name(f"{target.name}.part")
+    partial = _partial(target)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if target.exists():  # put there by the user, or not unpacked yet

@@ -6,6 +6,7 @@ from memguard.data.datasets.benchmark import NONE, Benchmark, records
 from memguard.data.datasets.labels import read_csv
 from memguard.data.datasets.layout import (
     existing_root,
+    find_tracks,
     first_existing,
     ignored_files,
     named_videos,
@@ -22,6 +23,7 @@ def folder(root: Path | str, name: str = "folder") -> Benchmark:
     root/labels.csv         optional: the anomalous frames of test/
     root/masks/NAME.npz     optional: pixel ground truth of the test video NAME, or
     root/masks/NAME/*       the same as a folder of images
+    root/tracks/NAME.txt    optional: tracks, see :func:`~memguard.data.datasets.labels.read_tracks`
     ```
 
     A video is a video file with one of the :data:`~memguard.data.datasets.layout.VIDEO_SUFFIXES`
@@ -56,6 +58,11 @@ def folder(root: Path | str, name: str = "folder") -> Benchmark:
     return Benchmark(
         name=name,
         train=records(train),
-        test=records(test, labels=read_csv(table, test) if table.is_file() else NONE, masks=masks),
+        test=records(
+            test,
+            labels=read_csv(table, test) if table.is_file() else NONE,
+            masks=masks,
+            tracks=find_tracks(root, test, root / "test"),
+        ),
         ignored_files=(*ignored_files(root / "train"), *ignored_files(root / "test")),
     )

@@ -149,6 +149,24 @@ def file_of_each(names: Mapping[str, str], folder: Path) -> dict[str, Path]:
     return files
 
 
+def find_tracks(root: Path, test: Mapping[str, Path], test_folder: Path) -> dict[str, Path]:
+    """Return the file with the tracks of each test video: ``tracks/NAME.txt``.
+
+    Args:
+        root: The folder of the dataset; `tracks` lies there or beside the folder of test videos.
+        test: The test videos by name.
+        test_folder: The folder of the test videos.
+
+    Returns:
+        The files by the name of the video, missing ones too; none without such a folder.
+
+    Raises:
+        DataError: If the folder has tracks of another video.
+    """
+    folder = first_existing(root / "tracks", test_folder.parent / "tracks")
+    return file_of_each({video: f"{video}.txt" for video in test}, folder) if folder else {}
+
+
 def named_videos(split: Path) -> dict[str, Path]:
     """Map names to the video files and frame folders of a split, in natural order.
 

@@ -22,6 +22,7 @@ from pebble import ProcessExpired, ProcessPool
 from rich.progress import track
 
 from memguard.data.datasets.benchmark import Benchmark, VideoRecord
+from memguard.data.datasets.labels import read_masks, read_tracks
 from memguard.data.video.conversion import fit_for_random_access, survey
 from memguard.data.video.frame_folders import as_video, fingerprint, frame_images
 from memguard.data.video.reader import Video
@@ -162,9 +163,19 @@ def _judge(record: VideoRecord, result: Footage | DataError, length: int) -> Pre
     labels = None
     try:
         labels = record.labels(result.frames) if record.labels else None
+        _require_fitting_places(record, result)
     except DataError as error:
         problems.append(str(error))
     return PreparedVideo(record, result, labels, tuple(problems))
+
+
+def _require_fitting_places(record: VideoRecord, footage: Footage) -> None:
+    """Reject tracks and masks that do not fit the pictures; masks are not read, but counted."""
+    size = footage.frames, footage.height, footage.width
+    if record.tracks:
+        read_tracks(record.tracks, *size)
+    if record.masks:
+        read_masks(record.masks, *size)
 
 
 def _inspect_all(sources: Sequence[Path], cache_dir: Path) -> list[Footage | DataError]:

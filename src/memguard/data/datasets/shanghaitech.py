@@ -5,6 +5,7 @@ Framework", ICCV 2017.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from memguard.data.datasets.benchmark import Benchmark, records
@@ -14,6 +15,7 @@ from memguard.data.datasets.layout import (
     file_of_each,
     find_labels,
     find_splits,
+    find_tracks,
     frame_folders,
     read_labels,
 )
@@ -30,6 +32,7 @@ def shanghaitech(root: Path | str) -> Benchmark:
     root/testing/frames/SS_NNNN/FFF.jpg
     root/testing/test_frame_mask/SS_NNNN.npy     a 0 or 1 per frame
     root/testing/test_pixel_mask/SS_NNNN.npy     pixel ground truth, optional
+    root/tracks/SS_NNNN.txt                      tracks of the test videos, optional
     ```
 
     A video's name begins with the number of its scene, SS. If `test_frame_mask` is missing, the
@@ -44,24 +47,17 @@ def shanghaitech(root: Path | str) -> Benchmark:
     """
     root = existing_root(root)
     train_frames, test_frames = frame_folders(root)
-    train, test, _ = find_splits(
+    train, test, test_folder = find_splits(
         TREE,
         (root / "training" / "videos", test_frames),
         (train_frames, test_frames),
     )
     masks = {video: root / "testing" / "test_pixel_mask" / f"{video}.npy" for video in test}
-    unlabelled = Benchmark(
-        name="shanghaitech",
-        train=records(train, scenes=_scenes(train)),
-        test=records(test, masks=masks, scenes=_scenes(test)),
-    )
-    return Benchmark(
-        name="shanghaitech",
-        train=unlabelled.train,
-        test=records(
-            test, labels=_labels(root, test, unlabelled), masks=masks, scenes=_scenes(test)
-        ),
-    )
+    tracks = find_tracks(root, test, test_folder)
+    truth = partial(records, test, masks=masks, tracks=tracks, scenes=_scenes(test))
+    trained = records(train, scenes=_scenes(train))
+    labels = _labels(root, test, Benchmark("shanghaitech", trained, truth()))
+    return Benchmark("shanghaitech", trained, truth(labels=labels))
 
 
 def _labels(root: Path, test: Mapping[str, Path], unlabelled: Benchmark) -> Mapping[str, Labels]:

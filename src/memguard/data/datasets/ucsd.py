@@ -11,6 +11,7 @@ from memguard.data.datasets.layout import (
     existing_root,
     find_labels,
     find_splits,
+    find_tracks,
     first_existing,
     frame_folders,
     read_labels,
@@ -48,6 +49,7 @@ def ped2(root: Path | str) -> Benchmark:
     UCSDped2/Test/Test001/001.tif
     UCSDped2/Test/Test001_gt/001.bmp         pixel ground truth, of some videos
     UCSDped2/Test/UCSDped2.m                 a line with intervals per test video, from 1
+    UCSDped2/tracks/Test001.txt              tracks of the test videos, optional
     ```
 
     The layout of papers:
@@ -56,6 +58,7 @@ def ped2(root: Path | str) -> Benchmark:
     root/training/frames/NN/FFF.jpg
     root/testing/frames/NN/FFF.jpg
     root/testing/masks/NN/FFF.png            pixel ground truth, optional
+    root/tracks/NN.txt                       tracks of the test videos, optional
     root/ped2.mat                            gt: one 2×n array of intervals per test video, from 1
     ```
 
@@ -86,6 +89,7 @@ def _ucsd(root: Path | str, name: str) -> Benchmark:
         video: first_existing(test_folder / f"{video}_gt", root / "testing" / "masks" / video)
         for video in test
     }
+    tracks = find_tracks(root, test, test_folder)
     label_files = (
         test_folder / f"{released}.m",
         root / f"{name}.mat",
@@ -94,6 +98,7 @@ def _ucsd(root: Path | str, name: str) -> Benchmark:
     if first_existing(*label_files) is None and all(masks.values()):
         labels: dict[str, Labels] = {v: MaskImages(path) for v, path in masks.items() if path}
     else:
-        unlabelled = Benchmark(name, records(train), records(test, masks=masks))
+        unlabelled = Benchmark(name, records(train), records(test, masks=masks, tracks=tracks))
         labels = read_labels(find_labels(tree, unlabelled, *label_files), test)
-    return Benchmark(name, records(train), records(test, labels=labels, masks=masks))
+    labelled = records(test, labels=labels, masks=masks, tracks=tracks)
+    return Benchmark(name, records(train), labelled)

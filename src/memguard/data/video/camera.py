@@ -3,22 +3,40 @@
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from threading import Event
 
 import av
 import torch
 
 from memguard.data.video.addresses import encoded, shown
-from memguard.data.video.stream import Pictures
-from memguard.data.video.timing import credible_rate
+from memguard.data.video.connection import Connection, NoPicturesError, PacketHistory, Received
+from memguard.data.video.stream import Interruption, Pictures
+from memguard.data.video.timing import Thinning
 from memguard.errors import DataError
 
-CONNECT_SECONDS, READ_SECONDS = 10.0, 5.0
 # Seconds before the next attempt to connect, longer after each failure.
 PAUSES = (1, 2, 4, 8, 16, 30)
 
-# Over TCP pictures are late rather than damaged.
-RTSP_OPTIONS = {"rtsp_transport": "tcp"}
+# An address that is wrong, in contrast to a camera that is off.
+WRONG = (
+    av.ArgumentError,
+    av.DemuxerNotFoundError,
+    av.FileNotFoundError,
+    av.HTTPClientError,
+    av.InvalidDataError,
+    av.PermissionError,
+    av.ProtocolNotFoundError,
+    NoPicturesError,
+)
+
+# Seconds. Headers are rounded, and sound may last longer than pictures.
+LENGTH_TOLERANCE = 1.0
+
+# Seconds between two warnings of torn pictures.
+WARNING_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -34,82 +52,154 @@ def is_live(source: str) -> bool:
 
 
 class Camera:
-    """The pictures of a live stream.
+    """The pictures of a live stream, or of a recording on a server.
 
-    It connects again after an interruption or some seconds without pictures, with growing pauses;
-    the numbers of pictures continue. A stream with a declared duration ends there. Messages name it
+    It connects again after an interruption or some seconds without pictures, with growing pauses,
+    and tries a camera that is off in the same way; the numbers of pictures continue. Torn pictures
+    are left out. A recording, which declares its duration, ends there. Messages name the stream
     without user and password.
 
     Args:
         source: ``rtsp://…``, ``http://…`` or another URL that FFmpeg reads, ``/dev/video0``, or the
             number of a webcam.
+        fps: Frames per second that the model is trained at. A camera that sends more is thinned by
+            its time stamps. None: take all frames.
 
     Raises:
-        DataError: If the first connection fails, or the stream has no pictures.
+        DataError: If the source is a webcam on a system without them.
+
+    Attributes:
+        name: The name in results.
+        fps: Frames per second that it yields; None before it has connected.
+        is_film: Whether it is a recording that comes as fast as it is read.
+        torn: The number of torn pictures so far.
     """
 
-    length = None
-
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, fps: float | None = None) -> None:
         source = f"/dev/video{source}" if source.isdecimal() else source
         self.source, self._address = shown(source), encoded(source)
-        self.name = "camera"
         if self.source.startswith("/dev/") and sys.platform != "linux":
             raise DataError(
                 f"{self.source}: webcams are read on Linux alone; give the URL of a stream"
             )
-        try:
-            self._container: av.container.InputContainer | None = self._connect()
-        except av.FFmpegError as error:
-            raise DataError(
-                f"{self.source}: this stream cannot be opened ({error.strerror}); check that the "
-                "camera is on, and its address, user and password"
-            ) from None  # FFmpeg's error contains the whole address
-        if not self._container.streams.video:
-            raise DataError(f"{self.source}: this stream has no pictures; give that of a camera")
-        stream = self._container.streams.video[0]
-        self.fps = credible_rate(stream.average_rate, stream.guessed_rate, stream.base_rate)
+        self.name = "camera"
+        self.fps: float | None = None
+        self.is_film = False
+        self.torn = 0
+        self._trained_fps = fps
+        self._closed = Event()
+        self._history = PacketHistory()
+        self._began = time.monotonic()
+        self._number, self._last = 0, 0.0
+        self._next_warning = 0.0
 
-    def __iter__(self) -> Iterator[Pictures]:
-        """Yield pictures one by one, without end or until the declared end of the stream."""
-        number, failures, began = 0, 0, time.monotonic()
+    @property
+    def seconds(self) -> float:
+        """The present time on the clock of its pictures, from the first one."""
+        return time.monotonic() - self._began
+
+    def __iter__(self) -> Iterator[Pictures | Interruption]:
+        """Yield pictures one by one, and an interruption at the beginning of each outage.
+
+        Raises:
+            DataError: If the address cannot work, the stream has no pictures, or a recording breaks
+                off.
+        """
+        failures = 0
         while True:
-            follows = False
+            before = self._number
             try:
-                with self._container or self._connect() as container:
-                    self._container = None
-                    ends = container.duration is not None
-                    for frame in _frames(container):
-                        failures = 0
-                        if frame is not None:
-                            rgb = torch.from_numpy(frame.to_ndarray(format="rgb24", threads=1))
-                            seconds = [time.monotonic() - began]
-                            yield Pictures(rgb.permute(2, 0, 1)[None], number, seconds, follows)
-                            number += 1
-                        follows = frame is not None
-                if ends:
+                if (yield from self._connected()):
                     return
                 reason = "the stream ended"
-            except av.FFmpegError as error:
-                reason = str(error.strerror)  # the error itself contains the whole address
-            pause = PAUSES[min(failures, len(PAUSES) - 1)]
+            except (av.FFmpegError, NoPicturesError) as error:
+                # The text of FFmpeg's error contains the whole address.
+                reason = str(error.strerror if isinstance(error, av.FFmpegError) else error)
+                if self.fps is None and isinstance(error, WRONG):
+                    raise DataError(
+                        f"{self.source}: this stream cannot be opened ({reason}); check its "
+                        "address, user and password"
+                    ) from None
+            if self._closed.is_set():
+                return
+            if self._number > before:
+                failures = 0
+            if failures == 0:
+                yield Interruption(self._last, reason)
+            self._pause(failures, reason)
             failures += 1
-            log.warning("%s: %s; connecting again in %d s", self.source, reason, pause)
-            time.sleep(pause)
 
-    def _connect(self) -> av.container.InputContainer:
-        return av.open(
-            self._address,
-            format="v4l2" if self.source.startswith("/dev/") else None,
-            options=RTSP_OPTIONS if self.source.startswith("rtsp") else {},
-            timeout=(CONNECT_SECONDS, READ_SECONDS),
-        )
+    def close(self) -> None:
+        """End the stream, at most some seconds later, when a picture or none has come."""
+        self._closed.set()
 
+    def _pause(self, failures: int, reason: str) -> None:
+        pause = PAUSES[min(failures, len(PAUSES) - 1)]
+        hint = "; check that the camera is on, and its address" if self.fps is None else ""
+        log.warning("%s: %s%s; connecting again in %d s", self.source, reason, hint, pause)
+        self._closed.wait(pause)
 
-def _frames(container: av.container.InputContainer) -> Iterator[av.VideoFrame | None]:
-    """Decode all frames; None stands for a damaged one, because cameras lose packets."""
-    for packet in container.demux(video=0):
-        try:
-            yield from packet.decode()
-        except av.InvalidDataError:
-            yield None
+    def _connected(self) -> Generator[Pictures, None, bool]:
+        """Yield the pictures of a connection; return whether they are a whole recording."""
+        with closing(Connection(self._address, self._history)) as connection:
+            reason = "the stream ended"
+            first = self._number
+            try:
+                yield from self._pictures(connection)
+            except av.FFmpegError as error:
+                if connection.duration is None:
+                    raise
+                reason = str(error.strerror)
+            if connection.duration is None or self._closed.is_set():
+                return False
+            missing = connection.duration - connection.shown_seconds
+            if missing > LENGTH_TOLERANCE:
+                raise DataError(
+                    f"{self.source}: this recording breaks off after {self._number - first} "
+                    f"pictures, and {missing:.1f} s are missing ({reason}); score it again, or "
+                    "download it first"
+                )
+            return True
+
+    def _pictures(self, connection: Connection) -> Iterator[Pictures]:
+        """Yield the pictures that are whole, as many as the model needs."""
+        thinning = Thinning(connection.rate, None if connection.is_film else self._trained_fps)
+        self.is_film = connection.is_film
+        self.fps = self.fps or thinning.fps
+        first, is_whole = self._number, True
+        for frame, seconds in self._timed(connection):
+            if frame is None:
+                self._note_torn()
+                is_whole = False
+            elif seconds >= self._last and thinning(seconds):
+                is_near = is_whole or thinning.is_near(seconds - self._last)
+                rgb = torch.from_numpy(frame.to_ndarray(format="rgb24", threads=1))
+                follows = self._number > first and is_near
+                times = None if connection.is_film else [self._time_of_day(seconds)]
+                yield Pictures(rgb.permute(2, 0, 1)[None], self._number, [seconds], follows, times)
+                self._number, self._last, is_whole = self._number + 1, seconds, True
+
+    def _time_of_day(self, seconds: float) -> datetime:
+        """Return the time of day of a time on the clock of the pictures."""
+        return datetime.now().astimezone() - timedelta(seconds=self.seconds - seconds)
+
+    def _note_torn(self) -> None:
+        """Count a torn picture, and warn of it, at most once a minute."""
+        self.torn += 1
+        if time.monotonic() >= self._next_warning:
+            self._next_warning = time.monotonic() + WARNING_SECONDS
+            log.warning(
+                "%s: packets are lost or damaged; %d torn pictures so far are not scored",
+                self.source, self.torn,
+            )  # fmt: skip
+
+    def _timed(self, connection: Connection) -> Iterator[Received]:
+        """Yield what a connection receives, with the time since the beginning of the stream."""
+        for frame, at in connection.pictures():
+            if connection.is_playlist:
+                self._closed.wait(max(at - time.monotonic(), 0))
+            if self._closed.is_set():
+                return
+            if self._number == 0:  # a server may begin with what it has stored
+                self._began = min(self._began, at)
+            yield Received(frame, at - self._began)

@@ -19,3 +19,17 @@ def sides(frame_size: FrameSize) -> tuple[int, int]:
         return frame_size, frame_size
     height, width = frame_size
     return height, width
+
+
+def shortest(frame_size: FrameSize) -> FrameSize:
+    """Write a square as the number alone.
+
+    Args:
+        frame_size: The side of a square, or height and width.
+
+    Example:
+        >>> shortest([128, 128]), shortest([128, 192])
+        (128, [128, 192])
+    """
+    height, width = sides(frame_size)
+    return height if height == width else [height, width]

@@ -1,6 +1,7 @@
 """Pictures of a file or a camera in order, a few at once."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -26,12 +27,26 @@ class Pictures(NamedTuple):
         seconds: (N,), the time of each picture since the beginning.
         follows: Whether the first picture directly follows the one before; if not, pictures between
             them are lost.
+        times: The time of day at which each picture was captured; None in a recording.
     """
 
     rgb: Tensor
     first: int
     seconds: list[float]
     follows: bool
+    times: list[datetime] | None = None
+
+
+class Interruption(NamedTuple):
+    """The beginning of an outage of a camera.
+
+    Attributes:
+        seconds: The time at which pictures stopped coming, since the beginning of the stream.
+        reason: The cause, as far as it is known.
+    """
+
+    seconds: float
+    reason: str
 
 
 class Stream(Protocol):
@@ -52,8 +67,8 @@ class Stream(Protocol):
         """The expected number of pictures; None if unknown."""
         ...
 
-    def __iter__(self) -> Iterator[Pictures]:
-        """Yield all pictures in order."""
+    def __iter__(self) -> Iterator[Pictures | Interruption]:
+        """Yield all pictures in order, and each outage once, when it begins."""
         ...
 
 

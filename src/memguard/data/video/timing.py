@@ -19,6 +19,13 @@ RATE_TOLERANCE = 0.02
 DISORDER = 1.0
 LONGEST_GAP = 86400.0
 
+# Seconds. A picture of a camera that comes later than this by its stamp has a wrong stamp: the
+# connection would have been given up.
+LATEST = 5.0
+
+# Frames closer than so many usual gaps follow one another.
+NEAR = 1.5
+
 
 def credible_rate(*declared: Fraction | float | None) -> float:
     """Choose the first credible rate; without any, the usual rate of 25.
@@ -127,3 +134,73 @@ class Clock:
             return expected
         self._trusted, self._since = time, 0
         return time
+
+
+class LiveClock:
+    """Turn the time stamps of a camera into times of capture.
+
+    The least delayed picture so far was captured when it arrived, and stamps give the times of the
+    others. A stamp that makes a picture too late is a new beginning.
+
+    Args:
+        early: By how many seconds a picture may arrive before its time.
+
+    Example:
+        >>> clock = LiveClock()
+        >>> [clock(stamp, arrived) for stamp, arrived in ((5.0, 1.5), (5.5, 1.75), (6.0, 3.0))]
+        [1.5, 1.75, 2.25]
+    """
+
+    def __init__(self, early: float = 0.0) -> None:
+        self._early = early
+        self._offset: float | None = None
+
+    def __call__(self, stamp: float | None, arrived: float) -> float:
+        """Return the time of capture on the clock of the arrivals.
+
+        Args:
+            stamp: The time stamp, seconds; None if there is none.
+            arrived: The time of arrival, seconds.
+        """
+        if stamp is None or not math.isfinite(stamp):
+            return arrived
+        if self._offset is None or not -self._early <= arrived - stamp - self._offset <= LATEST:
+            self._offset = arrived - stamp
+        return stamp + self._offset
+
+
+class Thinning:
+    """Choose frames by their times, evenly, about so many a second.
+
+    Args:
+        rate: Frames per second of the stream.
+        fps: Frames per second to choose; None for all.
+
+    Attributes:
+        fps: Frames per second that are chosen.
+
+    Example:
+        >>> chooses = Thinning(rate=25, fps=5)
+        >>> [number for number in range(12) if chooses(number / 25)]
+        [0, 5, 10]
+        >>> Thinning(rate=30, fps=25).fps
+        30.0
+    """
+
+    def __init__(self, rate: float, fps: float | None) -> None:
+        step = max(round(rate / fps), 1) if fps else 1
+        self.fps = rate / step
+        # Half a frame early is near enough, as times are rounded. All frames need no times.
+        self._shortest = (step - 0.5) / rate if step > 1 else 0.0
+        self._last = -math.inf
+
+    def __call__(self, seconds: float) -> bool:
+        """Return whether to choose the next frame."""
+        if seconds - self._last < self._shortest:
+            return False
+        self._last = seconds
+        return True
+
+    def is_near(self, gap: float) -> bool:
+        """Return whether a chosen frame follows one so many seconds before, in spite of a loss."""
+        return gap * self.fps <= NEAR

@@ -55,7 +55,13 @@ class TestFigures(pl.Callback):
         scorer = cast(FrameScorer, pl_module)
         data: ClipDataModule = trainer.datamodule  # type: ignore[attr-defined]
         names = [record.name for record in data.benchmark.test]
-        test = ScoredTest(scorer.frames, names, scorer.scoring, scorer.frame_shape)
+        test = ScoredTest(
+            scorer.frames,
+            names,
+            scorer.scoring,
+            scorer.frame_shape,
+            places=scorer.place_metrics,
+        )
         self._show_timelines(trainer, test)
         self._show_worst(trainer, scorer, data, test)
         self._show_updates(trainer, data, test)

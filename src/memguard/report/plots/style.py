@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.rcsetup import cycler
 
 BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-PURPLE = "#CC79A7"
+PURPLE, ORANGE = "#CC79A7", "#E69F00"
 PAGE_WIDTH = 7.2  # inches, the text width of a two-column paper
 STYLE: dict[Any, Any] = {
     "font.size": 8,

@@ -190,7 +190,7 @@ def _pool_all(pools: Sequence[_Pool]) -> None:
 
 
 class MeasuredNorm(pl.Callback):
-    """Measures the statistics over all training windows, once the last step is taken.
+    """Measures the statistics over the windows of an epoch, once the last step is taken.
 
     It costs about a third of an epoch. Guard and alarm find their levels afterwards, in the
     validation that follows.

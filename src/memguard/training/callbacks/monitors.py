@@ -11,7 +11,7 @@ from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.clips.pseudo_anomalies import PseudoSample, pseudo_sample
 from memguard.detection.frame_scorer import FrameScorer
 from memguard.distributed import share_buffers
-from memguard.scoring import patch_error
+from memguard.scoring import patch_errors, worst_patch
 from memguard.scoring.protocols import frame_metrics
 from memguard.training.callbacks.averaging import averaged_weights
 
@@ -113,12 +113,12 @@ def pseudo_auroc(scorer: FrameScorer, sample: PseudoSample) -> dict[str, float]:
 
 @torch.no_grad()
 def _worst_patch(scorer: FrameScorer, windows: Tensor) -> Tensor:
-    """Compute the largest patch error of each window, (N,)."""
+    """Compute the error of each window's worst patches, (N,)."""
     parts = [
-        patch_error(*scorer.predict(part.to(scorer.device)), scorer.scoring.patch)
+        patch_errors(*scorer.predict(part.to(scorer.device)), scorer.scoring.sizes)
         for part in windows.split(BATCH)
     ]
-    return torch.cat(parts).flatten(1).amax(dim=1)
+    return worst_patch(torch.cat(parts))
 
 
 def _area(normal: Tensor, anomalous: Tensor) -> float:

@@ -32,7 +32,7 @@ def overview(trainer: pl.Trainer, detector: Detector) -> str:
     return (
         f"{type(detector.autoencoder).__name__} with {len(detector.memory.items)} items: "
         f"{parameters:,} parameters, {_devices(trainer)}, {trainer.precision}, "
-        f"{_windows_per_epoch(trainer):,} windows per epoch"
+        f"{_windows_per_epoch(trainer)} windows per epoch"
     )
 
 
@@ -42,8 +42,9 @@ def _devices(trainer: pl.Trainer) -> str:
     return name if trainer.world_size == 1 else f"{trainer.world_size} × {name}"
 
 
-def _windows_per_epoch(trainer: pl.Trainer) -> int:
+def _windows_per_epoch(trainer: pl.Trainer) -> str:
     """Count the training windows of an epoch; limits may shorten it."""
     data = cast(ClipDataModule, trainer.datamodule)  # type: ignore[attr-defined]
     at_most = int(trainer.num_training_batches) * data.batch_size * trainer.world_size
-    return min(at_most, data.training_windows)
+    taken, all_windows = min(at_most, data.epoch_windows), data.training_windows
+    return f"{taken:,}" if taken == all_windows else f"{taken:,} of {all_windows:,}"

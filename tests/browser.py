@@ -41,13 +41,17 @@ class Page:
                 return message["result"]
             self._seen.append(message)
 
-    def open(self, path: Path, width: int, height: int = 900) -> None:
+    def open(self, page: Path | str, width: int, height: int = 900) -> None:
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
         )  # fmt: skip
+        self._go_to("about:blank")  # else the last page's requests would be this one's
+        self._go_to(page.as_uri() if isinstance(page, Path) else page)
+
+    def _go_to(self, address: str) -> None:
         self._seen.clear()
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=address)
         while not any(message.get("method") == "Page.loadEventFired" for message in self._seen):
             self._seen.append(json.loads(self._socket.recv()))
 

@@ -1,0 +1,93 @@
+"""The file of cameras: each has a name, a source, and its own values of the command's settings."""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from memguard.config.problems import find_problems
+from memguard.config.schema import CameraSettings
+from memguard.config.sentences import listed, shown
+from memguard.data.video.addresses import shown as address_shown
+from memguard.errors import ConfigError
+
+# Folders, metrics and messages have the names of cameras.
+_NAME = re.compile(r"\w[\w-]{0,63}")
+
+
+def read_cameras(path: Path, command: DictConfig) -> dict[str, DictConfig]:
+    """Read the cameras of a file.
+
+    Args:
+        path: A YAML file with a group of settings for each camera, by its name. Its values may be
+            environment variables, ``${oc.env:DOOR_PASSWORD}``; they are never written anywhere.
+        command: The command's configuration, with the values that the file does not set.
+
+    Returns:
+        The settings of each camera, resolved.
+
+    Raises:
+        ConfigError: The file cannot be read, or a setting cannot work; the message names the file
+            and the camera.
+    """
+    cameras = _loaded(path)
+    usual = {key: command[key] for key in CameraSettings.model_fields if key in command}
+    merged: dict[str, DictConfig] = {}
+    problems: list[str] = []
+    for name, own in ((str(name), own) for name, own in cameras.items()):
+        if not _NAME.fullmatch(name):
+            problems.append(
+                f"{path}: {shown(name)} is no name of a camera: take letters, digits, - and _, 64 "
+                "at most."
+            )
+        elif not isinstance(own, DictConfig):
+            problems.append(f"{path}: {name} has no settings: give it source=… at least.")
+        else:
+            merged[name] = config = _merged(usual, own)
+            problems += (f"{path}: {name}.{sentence}" for sentence in _problems(config))
+    if problems:
+        raise ConfigError(listed(problems))
+    for config in merged.values():
+        OmegaConf.resolve(config)
+    return merged
+
+
+def _loaded(path: Path) -> DictConfig:
+    try:
+        cameras = OmegaConf.load(path)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigError(
+            f"{path}: this file of cameras cannot be read ({reason}); correct cameras=…"
+        ) from None
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" in line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}: this is no YAML{line}; correct the file.") from None
+    if not isinstance(cameras, DictConfig) or not cameras:
+        raise ConfigError(f"{path}: this file has no camera: write NAME: and its source=… into it.")
+    return cameras
+
+
+def _merged(usual: dict[str, object], own: DictConfig) -> DictConfig:
+    """Lay a camera's own values over the command's."""
+    config = OmegaConf.merge(usual, own)
+    assert isinstance(config, DictConfig)
+    return config
+
+
+def _problems(config: DictConfig) -> Iterator[str]:
+    """Say what cannot work, without the passwords of addresses."""
+    for problem in find_problems(CameraSettings, config):
+        value = _value(config, problem.keys[0])
+        yield problem.sentence.replace(value, address_shown(value))
+
+
+def _value(config: DictConfig, key: str) -> str:
+    with suppress(OmegaConfBaseException):  # the sentence says so
+        return str(OmegaConf.select(config, key))
+    return key

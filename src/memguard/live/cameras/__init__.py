@@ -1,0 +1,1 @@
+"""Cameras: each is watched by its own settings, all of them in one process."""

@@ -1,0 +1,151 @@
+"""The service: many cameras in one process, scored together, each apart from the others."""
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain, islice
+from pathlib import Path
+from threading import Event
+
+from omegaconf import DictConfig
+
+from memguard.data.video.addresses import true_source
+from memguard.data.video.stream import Pictures
+from memguard.live.cameras.watched_camera import WatchedCamera
+from memguard.live.conditions import warn_without_reference
+from memguard.live.notify.delivery import CLOSING, Delivery
+from memguard.live.notify.notifier import close_deliveries, open_deliveries
+from memguard.live.page.status import CameraStatus
+from memguard.live.scorer import LiveScorer, changes_of, load
+from memguard.live.standing import require_standing
+
+# Pictures that are scored as one batch.
+AT_ONCE = 32
+
+# Seconds to wait for pictures where none has come, and between two ticks of a camera.
+IDLE_SECONDS, TICK_SECONDS = 0.02, 1.0
+
+# Seconds to deliver notifications after SIGTERM; the next process delivers the rest.
+STOPPING_SECONDS = 0.5
+
+
+@contextmanager
+def service_of(
+    settings: Mapping[str, DictConfig], config: DictConfig, spool: Path, stopped: Event
+) -> Iterator["Service"]:
+    """Open cameras, and what delivers their notifications, for as long as they are watched.
+
+    Args:
+        settings: Of each camera, by its name.
+        config: The command's.
+        spool: The folder of notifications that are not delivered yet.
+        stopped: Is set when the service has to end soon.
+    """
+    with ExitStack() as stack:
+        scorers = _scorers(settings, config)
+        deliveries = stack.enter_context(_deliveries(settings, spool, stopped))
+        folder = Path(config.folder)
+        cameras = [
+            stack.enter_context(
+                closing(WatchedCamera(name, own, scorers[name], folder / name, deliveries[name]))
+            )
+            for name, own in settings.items()
+        ]
+        yield Service(cameras)
+
+
+class Service:
+    """Score the pictures of cameras as they come; cameras of one checkpoint are one batch.
+
+    Args:
+        cameras: The cameras.
+    """
+
+    def __init__(self, cameras: Sequence[WatchedCamera]) -> None:
+        self._cameras = cameras
+        self._ticked = 0.0
+        self._statuses = [camera.status() for camera in cameras]
+
+    def statuses(self) -> Sequence[CameraStatus]:
+        """Return the status of each camera, at most some seconds old; any thread may call this."""
+        return self._statuses
+
+    def run(self, stopped: Event) -> None:
+        """Score until the event is set, or all cameras have ended."""
+        while not stopped.is_set() and not all(camera.ended for camera in self._cameras):
+            arrived = [(camera, camera.take()) for camera in self._cameras]
+            if not any(pictures for _, pictures in arrived):
+                stopped.wait(IDLE_SECONDS)
+            for scorer in dict.fromkeys(camera.scorer for camera in self._cameras):
+                own = [pair for pair in arrived if pair[0].scorer is scorer]
+                self._score(scorer, own, stopped)
+            if time.monotonic() - self._ticked >= TICK_SECONDS:
+                self._ticked = time.monotonic()
+                for camera in self._cameras:
+                    camera.tick()
+                self._statuses = [camera.status() for camera in self._cameras]
+
+    def _score(
+        self,
+        scorer: LiveScorer,
+        arrived: Sequence[tuple[WatchedCamera, list[Pictures]]],
+        stopped: Event,
+    ) -> None:
+        """Score the pictures of the cameras of one checkpoint, the earliest of each first."""
+        waiting = iter(_in_turn(arrived))
+        while not stopped.is_set() and (batch := list(islice(waiting, AT_ONCE))):
+            scored = scorer.score_together([(camera.past, each) for camera, each in batch])
+            for (camera, _), pictures in zip(batch, scored, strict=True):
+                camera.add(pictures)
+
+
+def _in_turn(
+    arrived: Sequence[tuple[WatchedCamera, list[Pictures]]],
+) -> Iterator[tuple[WatchedCamera, Pictures]]:
+    """Yield the first pictures of all cameras, then the second ones."""
+    longest = max((len(pictures) for _, pictures in arrived), default=0)
+    for place in range(longest):
+        for camera, pictures in arrived:
+            if place < len(pictures):
+                yield camera, pictures[place]
+
+
+def _scorers(settings: Mapping[str, DictConfig], config: DictConfig) -> dict[str, LiveScorer]:
+    """Load each checkpoint once; return the scorer of each camera."""
+    changes = changes_of(config)
+    changes["guard"]["scope"] = "video"  # each camera has items of its own
+    checkpoints = dict.fromkeys(own.checkpoint for own in settings.values())
+    loaded = {path: load(path, **changes) for path in checkpoints}
+    for path, scorer in loaded.items():
+        warn_without_reference(path, scorer.detector.reference)
+    for own in settings.values():
+        if own.standing:
+            require_standing(own.checkpoint, loaded[own.checkpoint].detector.standing)
+    return {name: loaded[own.checkpoint] for name, own in settings.items()}
+
+
+@contextmanager
+def _deliveries(
+    settings: Mapping[str, DictConfig], spool: Path, stopped: Event
+) -> Iterator[dict[str, Sequence[Delivery]]]:
+    """Open each receiver once for all cameras that name it, and close them together."""
+    receivers = {name: _receivers(own) for name, own in settings.items()}
+    opened: dict[tuple[object, ...], Sequence[Delivery]] = {}
+    try:
+        for chosen in dict.fromkeys(receivers.values()):
+            names = [name for name, own in receivers.items() if own == chosen]
+            webhook, mqtt, command = chosen
+            # The next process may have other receivers: reports that wait are for this one alone.
+            own_spool = spool / hashlib.sha256(repr(chosen).encode()).hexdigest()[:12]
+            opened[chosen] = open_deliveries(webhook, mqtt, command, cameras=names, spool=own_spool)
+        yield {name: opened[chosen] for name, chosen in receivers.items()}
+    finally:
+        seconds = STOPPING_SECONDS if stopped.is_set() else CLOSING
+        close_deliveries([*chain.from_iterable(opened.values())], seconds)
+
+
+def _receivers(own: DictConfig) -> tuple[str | None, str | None, tuple[str, ...] | None]:
+    notify = own.notify
+    webhook, mqtt = (address and true_source(address) for address in (notify.webhook, notify.mqtt))
+    return webhook, mqtt, tuple(notify.command) if notify.command else None

@@ -1,0 +1,134 @@
+"""The watch over the configured cameras: by this process, or by a cluster."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Protocol
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig
+
+from memguard.config.cameras import read_cameras
+from memguard.config.schema import WatchSettings
+from memguard.config.validation import validate_by
+from memguard.errors import ConfigError
+from memguard.live.cameras.service import service_of
+from memguard.live.page.status import CameraStatus
+
+if TYPE_CHECKING:
+    from memguard.live.page.server import Server
+
+log = logging.getLogger(__name__)
+
+
+def watch(config: DictConfig) -> None:
+    """Watch the configured cameras until SIGTERM or Ctrl-C, or the end of all recordings.
+
+    Args:
+        config: A configuration that ``conf/watch.yaml`` composes.
+
+    Raises:
+        UserError: The configuration, the file of cameras or a checkpoint cannot be used.
+    """
+    validate_by(WatchSettings, config)
+    logging.raiseExceptions = False  # on a full disk, each line of the log would be a traceback
+    settings = read_cameras(Path(config.cameras), config)
+    folder = Path(config.folder)
+    with ExitStack() as stack:
+        stack.enter_context(_alone(folder))
+        stopped = stack.enter_context(_stopped_by_signals())
+        opened = (
+            _shared(settings, config)
+            if config.ray.address
+            else service_of(settings, config, folder / "notifications", stopped)
+        )
+        service = stack.enter_context(opened)
+        log.info("Watching %d cameras; their output is in %s.", len(settings), folder)
+        if config.serve:
+            stack.enter_context(closing(_page(config.serve, service, folder)))
+        service.run(stopped)
+
+
+class Watching(Protocol):
+    """A watch over cameras, by this process or a cluster."""
+
+    def statuses(self) -> Sequence[CameraStatus]:
+        """Return the status of each camera, at most some seconds old; any thread may call this."""
+
+    def run(self, stopped: Event) -> None:
+        """Watch until the event is set, or all cameras have ended."""
+
+
+def _shared(
+    settings: Mapping[str, DictConfig], config: DictConfig
+) -> AbstractContextManager[Watching]:
+    """Share the cameras over a Ray cluster.
+
+    Raises:
+        ConfigError: Ray is not installed.
+    """
+    try:
+        from memguard.live.cameras.cluster import shared
+    except ImportError as error:
+        raise ConfigError(
+            f"ray.address={config.ray.address} needs Ray ({error}): pip install "
+            "memguard-vad[cluster], or leave ray.address out."
+        ) from None
+    return shared(list(settings), config)
+
+
+def _page(address: str, service: Watching, folder: Path) -> "Server":
+    """Serve the live page.
+
+    Raises:
+        ConfigError: The extra ``watch`` is not installed, or the address cannot be served.
+    """
+    try:
+        from memguard.live.page.server import TOKEN_VARIABLE, serve
+    except ImportError as error:
+        raise ConfigError(
+            f"serve={address} needs the extra watch ({error}): pip install memguard-vad[watch], or "
+            "leave serve out."
+        ) from None
+    return serve(address, service.statuses, folder, os.environ.get(TOKEN_VARIABLE))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse a folder that another process watches in."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "watch.lock", timeout=0):
+            yield
+    except Timeout:
+        raise ConfigError(
+            f"{folder}: another memguard.watch writes here; stop it, or set folder=… to another "
+            "folder."
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: this folder cannot be written ({error.strerror}); set folder=… to another."
+        ) from None
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[Event]:
+    """Yield an event that SIGTERM and Ctrl-C set; a second signal ends the process at once."""
+    stopped = Event()
+
+    def stop(number: int, _frame: object) -> None:
+        if stopped.is_set():
+            os._exit(128 + number)
+        stopped.set()
+
+    numbers = signal.SIGTERM, signal.SIGINT
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield stopped
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""Events: from scores above the alarm to reports, pictures, clips and files."""

@@ -1,0 +1,56 @@
+"""Notifications by a program of the user's."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from memguard.data.video.addresses import VARIABLE
+from memguard.live.notify.delivery import RefusedError
+from memguard.live.reports import Report
+
+SECONDS = 30.0
+
+
+class Command:
+    """Run a program for each report, with the line of ``events.jsonl`` as its input.
+
+    No shell reads the words. Its output is discarded. It is killed after half a minute.
+
+    Args:
+        words: The program and its arguments.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.name = Path(words[0]).name
+        self._words = list(words)
+
+    def send(self, report: Report) -> None:
+        """Run the program.
+
+        Raises:
+            RefusedError: It cannot be run, fails, or does not end.
+        """
+        inherited = {name: value for name, value in os.environ.items() if name != VARIABLE}
+        try:
+            process = subprocess.Popen(
+                self._words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, env=inherited, start_new_session=True,
+            )  # fmt: skip
+        except (OSError, ValueError) as error:
+            raise RefusedError(getattr(error, "strerror", None) or str(error)) from None
+        try:
+            process.communicate(report.model_dump_json().encode() + b"\n", timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            raise RefusedError(f"it ran for {SECONDS:.0f} s, and was killed") from None
+        finally:
+            with suppress(ProcessLookupError):  # what it has started ends as well
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if process.returncode:
+            raise RefusedError(f"its exit status is {process.returncode}")
+
+    def close(self) -> None:
+        """Do nothing: it has ended."""

@@ -1,0 +1,1 @@
+"""The live page, the metrics and the health of the cameras, over HTTP."""

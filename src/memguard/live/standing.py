@@ -1,0 +1,213 @@
+"""Things that stand still: a slow background, and the place that differs from it most.
+
+A prediction copies still things, so its error shows a bag that is left behind only as it comes. The
+mean of the last seconds is compared with the mean of the last minutes, by which things that stand
+are seen for as long as they are no background yet. No network is needed.
+"""
+
+from collections import deque
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from memguard.data.video.reader import fit
+from memguard.detection.alarm import Alarm
+from memguard.detection.events import Box, EventStream
+from memguard.errors import CheckpointError
+from memguard.scoring import patch_box, patch_error
+from memguard.scoring.protocols import PatchSize
+
+# Times in seconds.
+BETWEEN_LOOKS = 0.5
+FAST = 8.0  # the mean over this long hardly shows what moves
+SLOW = 600.0  # the time constant of the background
+SETTLED = 120.0  # a younger background shows what moved in it
+CALIBRATED = 120.0  # the least compared video of a calibration
+
+
+class Difference(NamedTuple):
+    """The difference between the last seconds and the background.
+
+    Attributes:
+        error: The mean squared difference of the worst patch, in [0, 1].
+        box: The box of that patch in the picture.
+    """
+
+    error: float
+    box: Box
+
+
+class Background:
+    """Compare the last seconds of a camera with its background.
+
+    Both are means of grey frames, two a second. The background is the mean of all, and from ten
+    minutes on their exponential average with that time constant. A difference of the mean
+    brightness does not count.
+
+    Args:
+        frame_size: Height and width of the network's frames.
+        patch: Height and width of a patch as shares of the frame's.
+        ignored: bool (H, W), the pixels whose differences do not count; None: all count.
+
+    Example:
+        >>> background = Background((8, 8), patch=(0.25, 0.25))
+        >>> empty = torch.full((3, 80, 80), 100, dtype=torch.uint8)
+        >>> found = [background.add(empty, float(second)) for second in range(200)]
+        >>> bag = empty.clone()
+        >>> bag[:, 40:60, 20:40] = 250
+        >>> found += [background.add(bag, float(second)) for second in range(200, 208)]
+        >>> found[119], found[199].error, found[207].error > 0.2, found[207].box
+        (None, 0.0, True, (20, 40, 40, 60))
+    """
+
+    def __init__(
+        self, frame_size: tuple[int, int], patch: PatchSize, ignored: Tensor | None = None
+    ) -> None:
+        self._size, self._patch = frame_size, patch
+        self._counted = torch.ones(frame_size) if ignored is None else (~ignored).float()
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget all pictures: the next one begins a new background."""
+        self._recent: deque[tuple[float, Tensor]] = deque()
+        self._slow = torch.zeros(self._size)
+        self._looks, self._began = 0, 0.0
+        self._found: Difference | None = None
+
+    def add(self, rgb: Tensor, seconds: float) -> Difference | None:
+        """Add the next picture, and return the last difference; None in the first two minutes.
+
+        Args:
+            rgb: uint8 (3, H, W), as the camera sends it.
+            seconds: Its time. After a longer gap than eight seconds, a new background begins.
+        """
+        since = seconds - self._recent[-1][0] if self._recent else 0.0
+        if self._recent and 0 <= since < BETWEEN_LOOKS * 0.99:
+            return self._found
+        if not 0 <= since <= FAST:
+            self.forget()
+        self._look(rgb, seconds)
+        if seconds - self._began >= SETTLED:
+            self._found = self._compared(rgb.shape[1:])
+        return self._found
+
+    def absorb(self) -> None:
+        """Make the things that stand now part of the background."""
+        if self._found:
+            self._slow = self._fast()
+            self._found = self._found._replace(error=0.0)
+
+    def _look(self, rgb: Tensor, seconds: float) -> None:
+        """Add a picture to both means."""
+        if not self._recent:
+            self._began = seconds
+        since = seconds - self._recent[-1][0] if self._recent else 0.0
+        stored = rgb.permute(1, 2, 0).numpy()
+        frame = fit([stored], frame_size=list(self._size), channels=1)[0, 0]
+        self._recent.append((seconds, frame))
+        while seconds - self._recent[0][0] >= FAST:
+            self._recent.popleft()
+        self._looks += 1
+        self._slow = self._slow.lerp(frame.float(), max(1 / self._looks, since / SLOW))
+
+    def _fast(self) -> Tensor:
+        return torch.stack([frame for _, frame in self._recent]).float().mean(dim=0)
+
+    def _compared(self, picture: torch.Size) -> Difference:
+        """Find the patch with the largest difference.
+
+        Args:
+            picture: Height and width of the recorded picture, pixels.
+        """
+        difference = (self._fast() - self._slow) / 127.5  # as between frames in [−1, 1]
+        counted = self._counted
+        difference -= (difference * counted).sum() / counted.sum().clamp(min=1)
+        difference = (difference * counted)[None, None]
+        (errors,) = patch_error(difference, torch.zeros_like(difference), self._patch)
+        row, column = divmod(int(errors.argmax()), errors.shape[1])
+        box = patch_box(row, column, self._patch, self._size, picture)
+        return Difference(float(errors.max()), box)
+
+
+class Standing(NamedTuple):
+    """The score of things that stand still.
+
+    Attributes:
+        score: In units of the alarm.
+        box: The box of the worst patch in the picture.
+    """
+
+    score: float
+    box: Box
+
+
+class StandingWatch:
+    """Score the things that stand still before a camera.
+
+    One that stands longer than the longest event becomes background.
+
+    Args:
+        background: Of the camera.
+        alarm: Calibrated on differences from such a background.
+        false_per_hour: The accepted false alarms per hour.
+        fps: Frames per second of the camera.
+        longest: The longest duration of an event, seconds.
+
+    Attributes:
+        stream: Joins frames above the level to events.
+        per_hour: Estimates how often per hour normal video has a score.
+    """
+
+    def __init__(
+        self,
+        background: Background,
+        alarm: Alarm,
+        false_per_hour: float,
+        fps: float,
+        longest: float,
+    ) -> None:
+        self._background, self._alarm = background, alarm
+        self.stream = EventStream(alarm.level(false_per_hour, fps), longest)
+        self.per_hour = partial(alarm.per_hour, fps=fps)
+
+    def add(self, rgb: Tensor, seconds: float) -> Standing | None:
+        """Add the next picture, and return its score; None while the background is too young."""
+        event = self.stream.open
+        if event and seconds - event.start.seconds > self.stream.longest:
+            self._background.absorb()
+        found = self._background.add(rgb, seconds)
+        if found is None:
+            return None
+        return Standing(float(self._alarm.score(torch.tensor(found.error))), found.box)
+
+    def forget(self) -> None:
+        """Begin a new background, after an outage or a condition of the camera."""
+        self._background.forget()
+
+
+def require_standing(checkpoint: Path | str, alarm: Alarm) -> None:
+    """Reject a checkpoint whose alarm of things that stand is not calibrated.
+
+    Raises:
+        CheckpointError: It is not.
+    """
+    if not alarm.calibrated:
+        raise CheckpointError(
+            f"{checkpoint} does not know how much normal hours differ from their background, which "
+            "standing=true needs: calibrate it with python -m memguard.calibrate on videos of four "
+            "minutes or more, or set standing=false."
+        )
+
+
+def rate_of_each(settings: DictConfig) -> float:
+    """Return the false alarms per hour that each score may have: two scores share those promised.
+
+    Args:
+        settings: With ``standing`` and ``alarm.false_per_hour``, of a command or of a camera.
+    """
+    promised: float = settings.alarm.false_per_hour
+    return promised / 2 if settings.standing else promised

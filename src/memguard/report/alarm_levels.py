@@ -1,0 +1,50 @@
+"""The levels of an alarm, and how far its normal video supports them."""
+
+from math import isfinite, isnan
+
+from rich.table import Table
+
+from memguard.detection.alarm import Alarm
+
+RATES = (0.5, 1, 4, 12)  # false alarms an hour
+
+
+def alarm_levels(title: str, alarm: Alarm, fps: float) -> Table:
+    """Tabulate the level of a few rates of false alarms.
+
+    Args:
+        title: The title of the table.
+        alarm: Calibrated.
+        fps: Frames per second of its normal video.
+    """
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.caption = supported_rates(alarm, fps)
+    for column in ("false alarms an hour", "level", "90 % interval", "supported"):
+        table.add_column(column, justify="right")
+    for rate in RATES:
+        supported = "yes" if rate >= alarm.rarest_rate(fps) else "no"
+        level = alarm.level_with_interval(rate, fps)
+        table.add_row(f"{rate:g}", f"{level.score:.2f}", interval(alarm, rate, fps), supported)
+    return table
+
+
+def supported_rates(alarm: Alarm, fps: float) -> str:
+    """Say which rates of false alarms the normal video of an alarm supports.
+
+    Args:
+        alarm: Calibrated.
+        fps: Frames per second of its normal video.
+    """
+    frames, peaks = alarm.sample_counts
+    rarest = alarm.rarest_rate(fps)
+    rates = f"{rarest:.2g} false alarms an hour or more" if isfinite(rarest) else "no rate"
+    return (
+        f"{alarm.hours(fps):.2g} hours of normal video ({frames} frames, {peaks} peaks) "
+        f"support {rates}."
+    )
+
+
+def interval(alarm: Alarm, per_hour: float, fps: float) -> str:
+    """Write the confidence interval of a level; a dash for a checkpoint without intervals."""
+    _, low, high = alarm.level_with_interval(per_hour, fps)
+    return "–" if isnan(low) else f"{low:.2f} to {high:.2f}"

@@ -1,0 +1,83 @@
+"""The file of cameras: values of each, those of the command, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from memguard.config.cameras import read_cameras
+from memguard.errors import ConfigError
+from tests.config.test_schema import composed
+
+
+def read(tmp_path: Path, text: str, *overrides: str) -> dict[str, object]:
+    path = tmp_path / "cameras.yaml"
+    path.write_text(text)
+    return dict(read_cameras(path, composed("watch", f"cameras={path}", *overrides)))
+
+
+def test_a_camera_has_its_own_values_and_the_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOOR_PASSWORD", "s3cret")
+    cameras = read(
+        tmp_path,
+        """
+door:
+  source: rtsp://admin:${oc.env:DOOR_PASSWORD}@10.0.0.7/stream
+  alarm: {false_per_hour: 0.5}
+  events: {clip: null}
+yard: {source: 0, checkpoint: yard.ckpt, hours: ["22:00-06:00"]}
+""",
+        "checkpoint=usual.ckpt",
+        "events.longest=30",
+    )
+    assert list(cameras) == ["door", "yard"]
+    door, yard = cameras["door"], cameras["yard"]
+    assert door.source == "rtsp://admin:s3cret@10.0.0.7/stream"
+    assert (door.checkpoint, door.alarm.false_per_hour, door.hours) == ("usual.ckpt", 0.5, None)
+    assert (door.events.clip, door.events.longest) == (None, 30)
+    assert (yard.source, yard.checkpoint, yard.hours) == (0, "yard.ckpt", ["22:00-06:00"])
+    assert (yard.events.clip, yard.alarm.false_per_hour) == (5, 1)
+
+
+def test_all_problems_of_all_cameras_are_named_without_a_password(tmp_path: Path) -> None:
+    text = """
+door: {sorce: a.mp4, checkpoint: 3}
+"a/b": {source: a.mp4}
+yard: {source: "rtsp://u:s3cret@h/x", notify: {webhook: "ftp://u:s3cret@h"}}
+hall:
+"""
+    with pytest.raises(ConfigError) as error:
+        read(tmp_path, text)
+    said = str(error.value)
+    assert "The configuration has 7 problems:" in said
+    assert "cameras.yaml: door.sorce is not known: did you mean source?" in said
+    assert "door.checkpoint=3 cannot work" in said
+    assert "a/b is no name of a camera" in said
+    assert "yard.checkpoint=null cannot work: it must be a path." in said
+    assert "yard.notify.webhook=ftp://***@h cannot work" in said
+    assert "hall has no settings" in said
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "this file has no camera"),
+        ("- door", "this file has no camera"),
+        ("door: {source: [", "this is no YAML in line 1"),
+        (
+            "door: {source: '${oc.env:NO_SUCH}', checkpoint: a}",
+            "door.source cannot work: .*NO_SUCH",
+        ),
+    ],
+)
+def test_a_file_without_cameras_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=rf"cameras\.yaml: {sentence}"):
+        read(tmp_path, text)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "none.yaml"
+    with pytest.raises(ConfigError, match=r"none\.yaml: this file of cameras cannot be read"):
+        read_cameras(path, composed("watch", f"cameras={path}"))

@@ -1,0 +1,104 @@
+"""Calibrating, as users type it, on small real files."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import memguard
+from memguard.errors import CheckpointError
+from memguard.live import recording
+from memguard.live.calibration import calibrate
+from memguard.live.cameras.watch import watch
+from memguard.live.scorer import load
+from tests.conftest import moving_square, write_video
+from tests.end_to_end.conftest import run_modules
+
+
+def test_a_checkpoint_without_alarm_and_reference_gets_those_of_normal_video(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    saved = torch.load(checkpoint, weights_only=True)
+    learned = {
+        n for n in saved["state_dict"] if n.startswith(("alarm.", "standing.", "reference."))
+    }
+    weights = {k: v for k, v in saved["state_dict"].items() if k not in learned}
+    imported, calibrated = tmp_path / "imported.ckpt", tmp_path / "new" / "calibrated.ckpt"
+    torch.save(saved | {"state_dict": weights}, imported)
+    write_video(tmp_path / "hours" / "day.mp4", moving_square(60, seed=5))
+    write_video(tmp_path / "hours" / "night.mp4", moving_square(40, seed=6))
+    write_video(tmp_path / "short.mp4", moving_square(8))
+    write_video(tmp_path / "cut" / "a.mp4", moving_square(60))
+    (tmp_path / "cut" / "b.mp4").write_bytes(b"no video")
+
+    everywhere = tmp_path / "everywhere.png"
+    Image.new("L", (64, 48), 255).save(everywhere)
+
+    def words(video: str, output: Path) -> list[str]:
+        return [f"checkpoint={imported}", f"video={tmp_path}/{video}", f"output={output}"]
+
+    whole, short, cut, refused = run_modules(
+        tmp_path,
+        ("calibrate", words("hours", calibrated)),
+        ("calibrate", words("short.mp4", tmp_path / "short.ckpt")),
+        ("calibrate", [*words("cut", tmp_path / "cut.ckpt"), f"ignored={everywhere}"]),
+        ("calibrate", words("hours", tmp_path / "short.mp4" / "x.ckpt")),
+    )
+    assert whole.status == 0, whole.said
+    assert "(92 frames, 3 peaks) support no rate" in " ".join(whole.said.split())
+    found = torch.load(calibrated, weights_only=True)
+    assert found.keys() == saved.keys()
+    assert all(torch.equal(found["state_dict"][name], weights[name]) for name in weights)
+    assert found["state_dict"].keys() == weights.keys() | learned
+    detector = load(calibrated).detector
+    assert detector.alarm.sample_counts[0] == 56 + 36
+    assert detector.reference.learned
+    assert detector.reference.range("brightness")[1] < 100  # of the ground, not of the square
+    table = load(calibrated).score(tmp_path / "hours" / "day.mp4")
+    assert abs(sorted(table["score"])[28]) < 0.5  # near the median of both
+
+    assert short.status == 1
+    assert "video holds 4 frames with a score, and an alarm needs 10" in short.said
+    assert not (tmp_path / "short.ckpt").exists()
+    assert cut.status == 1
+    assert "b.mp4: this " in cut.said
+    cut_off = load(tmp_path / "cut.ckpt").alarm
+    assert cut_off.sample_counts[0] == 56
+    assert cut_off.normal_scores.abs().max() < 1e-6  # of errors that do not count
+    assert refused.status == 1
+    assert "x.ckpt: this file cannot be written" in refused.said
+    assert not any("Traceback" in ended.said for ended in (whole, short, cut, refused))
+
+
+def test_a_calibrated_checkpoint_finds_a_thing_that_stands(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    normal = moving_square(260, speed=7, seed=5)
+    door = moving_square(160, speed=7, seed=6)
+    door[130:150, 34:46, 44:60] = 250
+    words = [f"video={write_video(tmp_path / 'door.mp4', door, fps=1)}", "standing=true"]
+    with pytest.raises(CheckpointError, match=r"standing=true needs: calibrate it with python -m"):
+        recording.score(memguard.compose([*words, f"checkpoint={checkpoint}"], "score"), tmp_path)
+    cameras = tmp_path / "cameras.yaml"
+    cameras.write_text(f"door: {{source: door.mp4, checkpoint: {checkpoint}, standing: true}}")
+    with pytest.raises(CheckpointError, match=r"last\.ckpt .* standing=true needs"):
+        watch(memguard.compose([f"cameras={cameras}", f"folder={tmp_path}"], "watch"))
+
+    hours = write_video(tmp_path / "hours.mp4", normal, fps=1)
+    calibrated = tmp_path / "calibrated.ckpt"
+    given = [f"checkpoint={checkpoint}", f"video={hours}", f"output={calibrated}"]
+    calibrate(memguard.compose(given, "calibrate"))
+    assert load(calibrated).detector.standing.sample_counts[0] == 256 - 120
+
+    words.append(f"checkpoint={calibrated}")
+    recording.score(memguard.compose(words, "score"), tmp_path / "scored")
+    found = json.loads((tmp_path / "scored" / "events.json").read_text())
+    (standing,) = [event for event in found["events"] if event["kind"] == "standing"]
+    assert 130 <= standing["start_frame"] < 138
+    assert 149 <= standing["end_frame"] < 158
+    assert standing["left"] < 60
+    assert standing["right"] > 44
+    assert found["false_per_hour"] == 1
+    assert found["level"] == pytest.approx(load(calibrated).alarm.level(0.5, fps=1))

@@ -1,0 +1,81 @@
+"""Many cameras in one process: real files and servers, faults of one, and a restart."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from tests.conftest import moving_square, write_video
+
+
+def command(cameras: Path, checkpoint: Path) -> list[str]:
+    return [
+        sys.executable, "-m", "memguard.watch", f"cameras={cameras}", f"checkpoint={checkpoint}",
+        f"folder={cameras.parent / 'watch'}",
+    ]  # fmt: skip
+
+
+def reports(folder: Path) -> list[tuple[str, str]]:
+    lines = (folder / "events.jsonl").read_text().splitlines()
+    return [(report["kind"], report["state"]) for report in map(json.loads, lines)]
+
+
+def test_cameras_are_watched_apart_and_a_restart_continues_them(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    odd = np.concatenate([moving_square(30), moving_square(12, speed=9), moving_square(30)])
+    write_video(tmp_path / "odd.mp4", odd)
+    write_video(tmp_path / "calm.mp4", moving_square(40))
+    black = np.zeros_like(moving_square(100))
+    write_video(tmp_path / "black.mp4", np.concatenate([moving_square(20), black]))
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    cameras = tmp_path / "cameras.yaml"
+    cameras.write_text(
+        yaml.safe_dump(
+            {
+                "door": {
+                    "source": str(tmp_path / "odd.mp4"),
+                    "alarm": {"false_per_hour": 1e5},
+                    "conditions": False,
+                },
+                "yard": {
+                    "source": str(tmp_path / "calm.mp4"),
+                    "events": {"shortest": 100},
+                    "conditions": False,
+                },
+                "attic": {"source": str(tmp_path / "black.mp4")},
+                "cellar": {"source": str(tmp_path / "broken.mp4")},
+            }
+        )
+    )
+    folder = tmp_path / "watch"
+    for run in (1, 2):
+        process = subprocess.Popen(
+            command(cameras, checkpoint), cwd=tmp_path, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        until = time.monotonic() + 120
+        while time.monotonic() < until and process.poll() is None:
+            begun = (folder / "door" / "events.jsonl").exists()
+            if begun and reports(folder / "door").count(("anomaly", "begin")) >= run:
+                break
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=60)[0]
+        assert process.returncode == 0, said
+        assert "Traceback" not in said
+    assert reports(folder / "door").count(("anomaly", "begin")) >= 2
+    ids = [json.loads(line)["id"] for line in (folder / "door" / "events.jsonl").open()]
+    assert [name[-2:] for name in dict.fromkeys(ids)][:2] == ["-1", "-2"]
+    assert list((folder / "door" / "events").glob("*.jpg"))
+    assert not (folder / "yard" / "events.jsonl").exists()
+    assert ("condition", "begin") in reports(folder / "attic")
+    assert reports(folder / "cellar")[0] == ("outage", "begin")
+    assert "broken.mp4: this stream cannot be opened" in said
+    with np.load(folder / "door" / "items.npz") as stored:
+        assert stored["items"].shape == (4, 32)

@@ -1,0 +1,36 @@
+"""The notifications of cameras, through a restart with other cameras."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Event
+
+from omegaconf import DictConfig, OmegaConf
+
+from memguard.live.cameras.service import _deliveries
+from tests.live.notify.conftest import report
+
+
+def cameras(**commands: Sequence[str]) -> Mapping[str, DictConfig]:
+    """Settings of cameras, each with the command that receives its reports."""
+    return {
+        name: OmegaConf.create({"notify": {"webhook": None, "mqtt": None, "command": words}})
+        for name, words in commands.items()
+    }
+
+
+def test_notifications_that_wait_are_for_their_receiver_alone(tmp_path: Path) -> None:
+    door = [sys.executable, "-c", f"open({str(tmp_path / 'door')!r}, 'a').write('x')"]
+    yard = [sys.executable, "-c", f"open({str(tmp_path / 'yard')!r}, 'a').write('x')"]
+    with _deliveries(cameras(door=door), tmp_path / "spool", Event()) as opened:
+        (delivery,) = opened["door"]
+        spool = delivery._spool
+    spool.mkdir(parents=True)
+    (spool / "1.json").write_text(report(1).model_dump_json())  # as a killed process leaves it
+    with _deliveries(cameras(yard=yard, door=door), tmp_path / "spool", Event()):
+        until = time.monotonic() + 20
+        while not (tmp_path / "door").exists():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    assert not (tmp_path / "yard").exists()

@@ -1,0 +1,101 @@
+"""A camera of many takes what its source yields in order."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from memguard.config.compose import config_folder
+from memguard.data.video.stream import Interruption, Pictures
+from memguard.live.cameras import watched_camera as module
+from memguard.live.cameras.service import Service
+from memguard.live.cameras.watched_camera import WatchedCamera
+from memguard.live.scorer import LiveScorer
+from tests.live.test_scorer import scorer
+
+
+class Source:
+    """Stands for the newest pictures of a camera: it yields all of them at once."""
+
+    dropped, torn, seconds, camera_fps = 0, 0, 100.0, 25.0
+
+    def __init__(self, *items: Pictures | Interruption) -> None:
+        self._items = list(items)
+
+    @property
+    def ended(self) -> bool:
+        return not self._items
+
+    def take(self, seconds: float) -> list[Pictures | Interruption]:
+        taken, self._items = self._items, []
+        return taken
+
+    def close(self) -> None:
+        pass
+
+
+def run_of_pictures(first: int, count: int) -> Iterator[Pictures]:
+    random = torch.Generator().manual_seed(first)
+    for number in range(first, first + count):
+        rgb = torch.randint(256, (1, 3, 16, 16), generator=random, dtype=torch.uint8)
+        yield Pictures(rgb, number, [number / 25], follows=number > first)
+
+
+@pytest.mark.parametrize(
+    ("ignored", "kinds"), [([], {"standing"}), ([[[0, 0], [1, 0], [1, 1], [0, 1]]], set())]
+)
+def test_things_that_stand_are_events_and_both_scores_share_the_rate(
+    ignored: list[object],
+    kinds: set[str],
+    live_scorer: LiveScorer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live_scorer.detector.standing.calibrate([torch.linspace(0, 1, 101) / 100])
+    pictures = [each._replace(seconds=[float(n)]) for n, each in enumerate(run_of_pictures(0, 160))]
+    for each in pictures[140:]:
+        each.rgb[:, :, :8, 4:8] = 255
+    monkeypatch.setattr(module, "Camera", lambda *_: None)
+    monkeypatch.setattr(module, "NewestPictures", lambda _: Source(*pictures))
+    settings = OmegaConf.load(f"{config_folder()}/watch.yaml")
+    settings.update({"source": "rtsp://door/1", "standing": True, "ignored": ignored})
+    settings.alarm.false_per_hour, settings.events.clip = 600.0, None
+    camera = WatchedCamera("door", settings, live_scorer, tmp_path, ())
+    half = live_scorer.alarm.level(300.0, 25)
+    assert camera.status().level == half
+    Service([camera]).run(Event())
+    assert camera.status().level == half
+    path = tmp_path / "events.jsonl"
+    reports = [json.loads(line) for line in path.open()] if path.exists() else []
+    begun = [report["kind"] for report in reports if report["state"] == "begin"]
+    assert set(begun) == kinds
+    assert camera.status().events == len(begun)
+
+
+@pytest.fixture
+def live_scorer() -> LiveScorer:
+    return scorer("video")
+
+
+def test_an_outage_begins_after_the_pictures_before_it(
+    live_scorer: LiveScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = Interruption(9 / 25, "off")
+    source = Source(*run_of_pictures(0, 10), outage, *run_of_pictures(10, 8))
+    monkeypatch.setattr(module, "Camera", lambda *_: None)
+    monkeypatch.setattr(module, "NewestPictures", lambda _: source)
+    settings = OmegaConf.load(f"{config_folder()}/watch.yaml")
+    settings.update({"source": "rtsp://door/1", "alarm": {"false_per_hour": 1e5}})
+    camera = WatchedCamera("door", settings, live_scorer, tmp_path, ())
+    Service([camera]).run(Event())
+    reports = [json.loads(line) for line in (tmp_path / "events.jsonl").open()]
+    kinds = [(report["kind"], report["state"]) for report in reports]
+    begin = kinds.index(("outage", "begin"))
+    assert kinds[begin + 1] == ("outage", "end")
+    assert reports[begin]["start_frame"] == 9
+    assert reports[begin + 1]["end_frame"] == 14  # the first one with a past
+    assert camera.status().frames == 6 + 4

@@ -1,0 +1,42 @@
+"""Ignored places, from polygons and from masks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from memguard.errors import DataError
+from memguard.live.ignored import ignored_places
+
+
+def test_polygons_are_shares_of_width_and_height() -> None:
+    upper_right = [[0.5, 0.0], [1.0, 0.0], [1.0, 0.5], [0.5, 0.5]]
+    corner = [[0.0, 1.0], [0.0, 0.6], [0.2, 1.0]]
+    found = ignored_places([upper_right, corner], (4, 8))
+    assert found is not None
+    assert found.int().tolist() == [
+        [0, 0, 0, 0, 1, 1, 1, 1],
+        [0, 0, 0, 0, 1, 1, 1, 1],
+        [0, 0, 0, 0, 0, 0, 0, 0],
+        [1, 0, 0, 0, 0, 0, 0, 0],
+    ]
+
+
+def test_a_mask_is_white_where_it_is_ignored(tmp_path: Path) -> None:
+    mask = np.zeros((8, 4), np.uint8)
+    mask[:4] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    found = ignored_places(str(tmp_path / "mask.png"), (4, 2))
+    assert found is not None
+    assert torch.equal(found, torch.tensor([[True, True]] * 2 + [[False, False]] * 2))
+
+
+def test_no_places_are_no_mask_and_a_bad_mask_is_named(tmp_path: Path) -> None:
+    assert ignored_places([], (4, 4)) is None
+    (tmp_path / "mask.png").write_text("white")
+    with pytest.raises(DataError, match=r"mask\.png: this mask is no image"):
+        ignored_places(str(tmp_path / "mask.png"), (4, 4))
+    with pytest.raises(DataError, match=r"none\.png"):
+        ignored_places(str(tmp_path / "none.png"), (4, 4))

@@ -1,0 +1,258 @@
+"""The slow background, by numbers worked out by hand and by a square that stands in a clip."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from memguard.data.video.stream import Interruption
+from memguard.detection.alarm import Alarm
+from memguard.detection.events import EventStream
+from memguard.errors import CheckpointError
+from memguard.live import standing as module
+from memguard.live.conditions import Condition
+from memguard.live.events.event_files import EventFiles, Keeping
+from memguard.live.events.reporter import EventReporter
+from memguard.live.notify.notifier import Notifier
+from memguard.live.standing import (
+    Background,
+    StandingWatch,
+    rate_of_each,
+    require_standing,
+)
+from tests.conftest import moving_square
+from tests.live.conftest import scored
+
+SIZE, PATCH = (12, 16), (0.25, 0.25)  # patches of 3 × 4 pixels
+SECOND = 2  # looks
+
+
+def flat(level: int) -> Tensor:
+    """A grey picture, twice as large as the network's frame."""
+    return torch.full((3, 24, 32), level, dtype=torch.uint8)
+
+
+def with_square(level: int, *, ground: int = 50) -> Tensor:
+    """A picture with a square that covers a patch in its upper right part."""
+    picture = flat(ground)
+    picture[:, 6:12, 16:24] = level
+    return picture
+
+
+def short_times(
+    monkeypatch: pytest.MonkeyPatch, *, fast: float, slow: float, settled: float
+) -> None:
+    for name, seconds in {"FAST": fast, "SLOW": slow, "SETTLED": settled}.items():
+        monkeypatch.setattr(module, name, seconds)
+
+
+def test_the_difference_is_that_of_a_mean_and_an_exponential_average(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short_times(monkeypatch, fast=2.0, slow=4.0, settled=3.0)
+    background = Background(SIZE, PATCH)
+    levels = [100, 100, 100, 100, 140, 140]
+    found = [background.add(with_square(level), float(at)) for at, level in enumerate(levels)]
+    assert found[:3] == [None] * 3
+    assert found[3] is not None
+    assert found[3].error == 0.0
+    # The background is the mean of the first four, and then takes a quarter of each.
+    slow = [100.0, 100 + 40 / 4, 110 + 30 / 4]
+    fast = [100.0, 120.0, 140.0]  # of the last two
+    counted = 1 - 12 / (12 * 16)  # of the difference, without the change of the mean brightness
+    for difference, now, before in zip(found[3:], fast, slow, strict=True):
+        assert difference is not None
+        expected = ((now - before) * counted / 255) ** 2
+        assert difference.error == pytest.approx(expected, rel=1e-5)
+    assert difference.box == (16, 6, 24, 12)
+
+
+def test_no_more_than_two_pictures_a_second_are_compared() -> None:
+    background = Background(SIZE, PATCH)
+    found = [background.add(with_square(100 + n % 2 * 9), n / 25) for n in range(125 * 25)]
+    assert len(background._recent) == 16  # eight seconds
+    changes = [n for n, (one, other) in enumerate(pairwise(found)) if one is not other]
+    assert set(np.diff(changes)) == {13}  # frames, 0.52 seconds
+
+
+def test_light_over_the_whole_picture_does_not_count() -> None:
+    background = Background(SIZE, PATCH)
+    for at in range(150):
+        background.add(with_square(100), float(at))
+    brighter = [background.add(with_square(130, ground=80), 150.0 + at) for at in range(8)]
+    assert brighter[-1] is not None
+    assert brighter[-1].error < 1e-9
+
+
+def test_ignored_places_do_not_count() -> None:
+    ignored = torch.zeros(SIZE, dtype=torch.bool)
+    ignored[3:6, 8:12] = True  # the square
+    whole, partial = Background(SIZE, PATCH), Background(SIZE, PATCH, ignored)
+    for at in range(158):
+        picture = with_square(100 if at < 150 else 200)
+        both = [background.add(picture, float(at)) for background in (whole, partial)]
+    assert both[0] is not None
+    assert both[1] is not None
+    assert both[0].error > 0.1
+    assert both[1].error == 0.0
+
+
+@pytest.mark.parametrize("gap", [8.5, -20.0], ids=["later", "earlier"])
+def test_a_background_begins_again_after_a_gap_and_when_it_is_forgotten(gap: float) -> None:
+    background = Background(SIZE, PATCH)
+    for at in range(150):
+        found = background.add(with_square(100), float(at))
+    assert found is not None
+    assert background.add(with_square(200), 149 + gap) is None
+    again = [background.add(with_square(200), 149 + gap + at) for at in range(1, 121)]
+    assert again[-2] is None
+    assert again[-1] is not None
+    assert again[-1].error == 0.0
+    background.forget()
+    assert background.add(with_square(200), 149 + gap + 121) is None
+
+
+def calibrated() -> Alarm:
+    """An alarm whose score is that of a background difference times 1,000."""
+    alarm = Alarm()
+    alarm.calibrate([torch.linspace(-0.5, 0.5, 101) / 490])
+    return alarm
+
+
+def reporter(folder: Path, *, longest: float = 600, **options: object) -> EventReporter:
+    """A reporter of two frames a second whose anomalies need a score above 1."""
+    watch = StandingWatch(Background(SIZE, PATCH), calibrated(), 1, SECOND, longest)
+    watch.stream.level = 5.0
+    return EventReporter(
+        "door", folder, EventStream(1.0, longest), lambda score: 1 / score,
+        EventFiles(folder / "events", Keeping(snapshots=True, clip=None, days=1, gigabytes=1)),
+        Notifier(), live=False, standing=watch, **options,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def kinds(reports: list) -> list[tuple[str, str]]:  # type: ignore[type-arg]
+    return [(report.kind, report.state) for report in reports if report.state != "ongoing"]
+
+
+def watched(
+    camera: EventReporter, pictures: np.ndarray | list[Tensor], first: int = 0, score: float = 0.0
+) -> list:  # type: ignore[type-arg]
+    """The reports of pictures that follow."""
+    reports = []
+    for number, picture in enumerate(pictures, start=first):
+        rgb = picture if isinstance(picture, Tensor) else torch.from_numpy(picture).movedim(2, 0)
+        reports += camera.add(scored(number, score, SECOND)._replace(rgb=rgb))
+    return reports
+
+
+def test_a_square_that_stands_in_a_clip_is_an_event_and_one_that_passes_is_none(
+    tmp_path: Path,
+) -> None:
+    clip = moving_square(200 * SECOND, speed=7)
+    left_behind = clip.copy()
+    left_behind[150 * SECOND : 180 * SECOND, 36:44, 48:58] = 200
+    (tmp_path / "empty").mkdir()
+    assert watched(reporter(tmp_path / "empty"), clip) == []
+    reports = watched(reporter(tmp_path), left_behind)
+    assert kinds(reports) == [("standing", "begin"), ("standing", "end")]
+    begin, end = reports
+    assert 150 <= begin.start_seconds < 158
+    assert 180 <= end.end_seconds < 188
+    assert begin.id == end.id
+    assert end.peak_score > 5
+    assert end.normal_per_hour is not None
+    assert end.left < 58
+    assert end.right > 48
+    assert end.top < 44
+    assert end.bottom > 36
+    assert Path(end.snapshot).exists()
+
+
+def test_it_becomes_background_after_the_longest_event(tmp_path: Path) -> None:
+    camera = reporter(tmp_path, longest=20)
+    pictures = [with_square(50)] * 260 + [with_square(200)] * 200
+    reports = watched(camera, pictures)
+    assert kinds(reports) == [("standing", "begin"), ("standing", "end")]
+    assert reports[-1].end_seconds - reports[-1].start_seconds == pytest.approx(20, abs=1)
+    gone = watched(camera, [with_square(50)] * 20, first=460)
+    assert kinds(gone) == [("standing", "begin")]
+
+
+def test_the_snapshot_of_each_kind_has_its_own_peak(tmp_path: Path) -> None:
+    camera = reporter(tmp_path)
+    watched(camera, [with_square(50)] * 260)
+    reports = watched(camera, [with_square(200)] * 6, first=260, score=2.0)
+    found = {report.kind: report for report in reports if report.state == "begin"}
+    assert found.keys() == {"anomaly", "standing"}
+    assert (found["anomaly"].left, found["standing"].left) == (20, 16)
+    assert found["anomaly"].snapshot != found["standing"].snapshot
+
+
+class Covered:
+    """Finds a condition in some frames."""
+
+    def __init__(self, frames: range) -> None:
+        self._frames = frames
+
+    def add(self, rgb: Tensor, seconds: float) -> Condition | None:
+        there = round(seconds * SECOND) in self._frames
+        return Condition("covered", "it is covered") if there else None
+
+
+def test_a_condition_ends_the_event_and_the_background(tmp_path: Path) -> None:
+    camera = reporter(tmp_path, conditions=Covered(range(280, 282)))
+    pictures = [with_square(50)] * 260 + [with_square(200)] * 22
+    assert kinds(watched(camera, pictures)) == [
+        ("standing", "begin"), ("standing", "end"), ("condition", "begin")
+    ]  # fmt: skip
+    later = watched(camera, [with_square(200)] * 260, first=282)
+    assert kinds(later) == [("condition", "end")]
+
+
+def test_an_outage_ends_the_event_and_the_background(tmp_path: Path) -> None:
+    camera = reporter(tmp_path)
+    watched(camera, [with_square(50)] * 260 + [with_square(200)] * 20)
+    assert kinds(camera.interrupt(Interruption(140.0, "off"))) == [
+        ("standing", "end"), ("outage", "begin")
+    ]  # fmt: skip
+    assert kinds(watched(camera, [with_square(50)] * 100, first=282)) == [("outage", "end")]
+
+
+def test_a_restarted_process_continues_the_event(tmp_path: Path) -> None:
+    first = reporter(tmp_path, continues=True)
+    (begin,) = watched(first, [with_square(50)] * 260 + [with_square(200)] * 20)
+    first.close()
+    second = reporter(tmp_path, continues=True)
+    assert second.open["standing"].id == begin.id
+    reports = watched(second, [with_square(200)] * 300)
+    assert kinds(reports) == [("standing", "end")]  # by now it is background
+    assert reports[-1].id == begin.id
+
+
+def test_an_event_ends_where_standing_is_off_after_a_restart(tmp_path: Path) -> None:
+    first = reporter(tmp_path, continues=True)
+    watched(first, [with_square(50)] * 260 + [with_square(200)] * 20)
+    first.close()
+    files = EventFiles(tmp_path / "events", Keeping(True, None, 1, 1))
+    off = EventReporter(
+        "door", tmp_path, EventStream(1.0), lambda score: 1 / score, files, Notifier(),
+        live=False, continues=True,
+    )  # fmt: skip
+    assert off.open == {}
+
+
+def test_both_scores_share_the_promised_rate() -> None:
+    settings = OmegaConf.create({"standing": True, "alarm": {"false_per_hour": 3.0}})
+    assert rate_of_each(settings) == 1.5
+    settings.standing = False
+    assert rate_of_each(settings) == 3.0
+
+
+def test_a_checkpoint_that_is_not_calibrated_for_it_is_refused() -> None:
+    with pytest.raises(CheckpointError, match=r"runs/last\.ckpt .* python -m memguard\.calibrate"):
+        require_standing("runs/last.ckpt", Alarm())
+    require_standing("runs/last.ckpt", calibrated())
