@@ -124,7 +124,9 @@ class Cluster:
 def _part_on(node: str, number: int) -> Any:
     """Begin a part on its node; it moves to another one where that node fails."""
     actor = ray.remote(Part).options(
-        num_cpus=0,  # none is reserved, so that a part finds room on the nodes that are left
+        # Hardly any, so that a part finds room on the nodes that are left. Ray puts an actor that
+        # asks for nothing on a random node, whatever its affinity.
+        num_cpus=0.001,
         max_restarts=-1,
         max_task_retries=-1,
         max_concurrency=3,
