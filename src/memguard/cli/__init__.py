@@ -4,7 +4,7 @@ import gc
 import runpy
 import sys
 
-from memguard.cli.interrupts import loading, quietly_interrupted
+from memguard.cli.interrupts import ended_beside_cameras, loading, quietly_interrupted
 
 COMMANDS = {
     "train": "train a detector on normal video and test it",
@@ -39,7 +39,7 @@ def main() -> None:
 def run_command(name: str) -> None:
     """Run a command by its name under the words of this process."""
     literal = LITERAL.get(name, ())
-    with quietly_interrupted():
+    with ended_beside_cameras(), quietly_interrupted():
         with loading():  # for seconds
             from memguard.cli import commands
             from memguard.config.command_line import run

@@ -1,8 +1,10 @@
-"""Ctrl-C: an interrupted command ends without a traceback, with the exit status of shells."""
+"""The end of a process: after Ctrl-C, and beside threads that wait for cameras."""
 
+import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,3 +37,30 @@ def quietly_interrupted() -> Iterator[None]:
             raise
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def ended_beside_cameras() -> Iterator[None]:
+    """End the process without Python's own end if threads still wait for cameras.
+
+    FFmpeg cannot be interrupted everywhere, and crashes in a thread whose libraries are taken down.
+    """
+    status: object = None
+    try:
+        yield
+    except SystemExit as error:
+        if not _cameras_wait():
+            raise
+        status = error.code
+    if _cameras_wait():
+        if isinstance(status, str):
+            print(status, file=sys.stderr)
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(status if isinstance(status, int) else int(status is not None))
+
+
+def _cameras_wait() -> bool:
+    from memguard.data.video.newest import CameraThread  # loaded by now
+
+    return any(isinstance(thread, CameraThread) for thread in threading.enumerate())

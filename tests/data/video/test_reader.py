@@ -10,6 +10,7 @@ from typing import Literal
 
 import av
 import cv2
+import decord
 import numpy as np
 import pytest
 import torch
@@ -156,6 +157,9 @@ def test_video_in_use_works_on_in_another_process(
 ) -> None:
     video = Video(colour_video)
     frames = video.frames([4, 5])
+    garbage: list[object] = [decord.VideoReader(str(colour_video))]
+    garbage.append(garbage)
+    del garbage
     results = context.Queue()
     process = context.Process(target=read_and_drop, args=(video, results))
     process.start()

@@ -23,6 +23,10 @@ FIRST_WARNING, NEXT_WARNING = 5.0, 60.0
 log = logging.getLogger(__name__)
 
 
+class CameraThread(Thread):
+    """A thread that may wait for a camera in FFmpeg, for some seconds after its end is asked."""
+
+
 class NewestPictures:
     """Read a camera in a thread, and hold its newest pictures until they are taken.
 
@@ -48,7 +52,7 @@ class NewestPictures:
         self._ended = False
         self._changed = Condition()
         self._pace = _Pace(camera.source)
-        Thread(target=self._read, name=camera.source, daemon=True).start()
+        CameraThread(target=self._read, name=camera.source, daemon=True).start()
 
     @property
     def fps(self) -> float:

@@ -1,5 +1,6 @@
 """Video files, read by frame number. All datasets are read through these."""
 
+import gc
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -143,8 +144,9 @@ def _reader(path: Path, thread: int) -> decord.VideoReader:
     return decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
 
 
-# A reader owns a thread. It is dead in a forked child, which would wait for it forever on closing.
-os.register_at_fork(before=_reader.cache_clear)
+# A reader owns a thread. It is dead in a forked child, which would wait for it forever on closing:
+# the child has no reader, and does not collect one that is its parent's garbage.
+os.register_at_fork(before=_reader.cache_clear, after_in_child=gc.freeze)
 
 
 @contextmanager
