@@ -44,6 +44,8 @@ NOT_COUNTS = [*NOT_WHOLE, HUGE]
 NOT_NAMES = [*ODD, True, 0, 1, 1.5, NAN, ""]
 NOT_PATHS = [{"a": 1}, [1, 2], True, 0, 1.5, NAN, "", " "]
 
+NOT_PLACES = [True, 1, NAN, "", None, [[0, 0], [1, 1]], [[[0, 0], [1, 1], [2, 0]]]]
+
 WRONG: dict[str, list[Any]] = {
     "memory.size": [*NOT_COUNTS, -1, None],
     "task.name": [*NOT_NAMES, "Pred", None],
@@ -90,6 +92,7 @@ WRONG: dict[str, list[Any]] = {
     "compile": [*NOT_FLAGS, None],
     "seed": [*NOT_COUNTS, -1, 2**32, None],
     "batch_norm": [*NOT_NAMES, None],
+    "ignored": NOT_PLACES,
     "test": [*NOT_FLAGS, None],
     "print_config": [*NOT_FLAGS, None],
     "tags": [{"a": 1}, [1, 2], ["a", ""], ["a", "b" * 65], "nonsense", True, 0, NAN, None],
@@ -165,8 +168,6 @@ NEEDED = {
     "train": ["model=mnad_tiny"],
     "watch": ["cameras=cameras.yaml"],
 }
-
-NOT_PLACES = [True, 1, NAN, "", None, [[0, 0], [1, 1]], [[[0, 0], [1, 1], [2, 0]]]]
 
 OF_OTHER_COMMANDS: dict[tuple[str, str], list[Any]] = {
     ("evaluate", "checkpoint"): NOT_PATHS,

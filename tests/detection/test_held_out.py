@@ -69,6 +69,21 @@ def test_pictures_of_several_processes_are_in_order_and_count_once() -> None:
     assert held_out._joined([ours, others]).flatten().tolist() == [1, 2, 3]
 
 
+def test_errors_in_ignored_places_do_not_count_for_the_alarm() -> None:
+    whole, left, alarms = batch([100] * 30, 4), torch.zeros(16, 16, dtype=torch.bool), []
+    left[:, :8] = True  # where a ramp's values, and a tenth of them, are farthest from zero
+    for ignored in (None, left, ~left, torch.ones(16, 16, dtype=torch.bool)):
+        frames, alarm = HeldOut(SCORING), Alarm()
+        frames.ignored = ignored
+        target: Tensor = whole.frames[:, -1].float() / 127.5 - 1
+        frames.add(whole, target * 0.9, target)
+        guard = MemoryGuard(threshold="auto", quantile=0.5, scope="dataset", enabled=True)
+        frames.calibrate(guard, alarm, Reference())
+        alarms.append(float(alarm.normal_scores.max()))
+    everywhere, right_alone, left_alone, nowhere = alarms
+    assert everywhere == right_alone > left_alone > nowhere == 0
+
+
 def test_no_patch_error_is_smoothed_with_those_of_another_stretch() -> None:
     smoothed = replace(SCORING, smoothing=3.0)
     bright, dark = batch([200] * 20, 4), batch([100] * 20, 60)

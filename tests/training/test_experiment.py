@@ -83,6 +83,16 @@ def test_in_16_bits_channels_are_innermost(precision: str, innermost: bool) -> N
     assert layout is (torch.channels_last if innermost else torch.contiguous_format)
 
 
+def test_a_training_ignores_places_in_what_it_holds_out() -> None:
+    upper_right = "ignored=[[[0.5,0],[1,0],[1,0.25],[0.5,0.25]]]"
+    ignored = _detector_to_train(composed(upper_right, "data.frame_size=[16,32]")).held_out.ignored
+    assert ignored is not None
+    assert ignored.shape == (16, 32)
+    assert ignored[:4, 16:].all()
+    assert ignored.sum() == 4 * 16
+    assert _detector_to_train(composed()).held_out.ignored is None
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 def test_steps_are_compiled_where_that_is_set(compiled: bool) -> None:
     assert built(f"compile={compiled}").compiled is compiled

@@ -121,7 +121,13 @@ class RunSettings(DetectorSettings, extra="forbid"):
     callbacks: CallbacksSettings | None = None
 
 
-class TrainingSettings(RunSettings):
+class PictureSettings(Settings):
+    """The part of a camera's picture that counts."""
+
+    ignored: Places = Field(description="Places whose errors do not count.")
+
+
+class TrainingSettings(RunSettings, PictureSettings, extra="forbid"):
     """The configuration that ``conf/train.yaml`` composes."""
 
     checks = (
@@ -170,12 +176,6 @@ class AlarmSettings(Settings):
     """The level of alarms."""
 
     false_per_hour: Positive = Field(description="False alarms an hour in normal video.")
-
-
-class PictureSettings(Settings):
-    """The part of a camera's picture that counts."""
-
-    ignored: Places = Field(description="Places whose errors do not count.")
 
 
 class ReportedSettings(PictureSettings):

@@ -111,7 +111,7 @@ class Detector(FrameScorer):
         self.item_counts = torch.zeros(0)
         self.make_optimizer = optimizer
         self.schedule = schedule
-        self._held_out = HeldOut(scoring)
+        self.held_out = HeldOut(scoring)
         self.register_load_state_dict_post_hook(_leave_terms_as_built)
 
     @classmethod
@@ -293,11 +293,11 @@ class Detector(FrameScorer):
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Score held-out normal windows with the trained items."""
         output, target = self.predict(batch.frames)
-        self._held_out.add(batch, output, target)
+        self.held_out.add(batch, output, target)
 
     def on_validation_epoch_end(self) -> None:
         """Calibrate the guard and the alarm for the present weights, and learn the reference."""
-        psnr = self._held_out.calibrate(self.guard, self.alarm, self.reference)
+        psnr = self.held_out.calibrate(self.guard, self.alarm, self.reference)
         self.log("val/psnr", psnr, prog_bar=True)
 
     def begin_test(self) -> None:

@@ -9,6 +9,7 @@ from memguard import scoring
 from memguard.data.clips.windows import ClipBatch
 from memguard.detection.alarm import Alarm
 from memguard.detection.guard import MemoryGuard
+from memguard.detection.ignored import counted
 from memguard.detection.normal_patches import NormalPatches
 from memguard.detection.normal_pictures import PictureSample
 from memguard.detection.reference import Reference, differences, small, traits
@@ -24,9 +25,13 @@ class HeldOut:
 
     Args:
         scoring: Gives the sizes of patches, and the smoothing of their errors.
+
+    Attributes:
+        ignored: bool (H, W), the pixels whose errors do not count for the alarm; None: all count.
     """
 
     def __init__(self, scoring: ScoreConfig) -> None:
+        self.ignored: Tensor | None = None
         self._scoring = scoring
         self._table = FrameTable(COLUMNS)
         self._begin()
@@ -52,7 +57,8 @@ class HeldOut:
         pictures = small(batch.frames[:, -1])
         places = zip(batch.video.tolist(), batch.frame.tolist(), strict=True)
         self._pictures.add(places, pictures)
-        errors = scoring.patch_errors(output, target, self._scoring.sizes)
+        found = counted(output, target, self.ignored)
+        errors = scoring.patch_errors(found, target, self._scoring.sizes)
         self._patches.add(batch.video, batch.frame, errors)
         self._table.update(
             video=batch.video,

@@ -21,10 +21,10 @@ from memguard.data.video.addresses import true_source
 from memguard.data.video.stream import Interruption, Stream
 from memguard.detection.alarm import QUANTILES, OptionalAlarm
 from memguard.detection.detector import Detector
+from memguard.detection.ignored import ignored_places
 from memguard.detection.normal_pictures import NormalPictures
 from memguard.errors import DataError
 from memguard.files import written_whole
-from memguard.live.ignored import ignored_places
 from memguard.live.recording import progress_bar, streams_of
 from memguard.live.scorer import FEWEST_FRAMES, LiveScorer, changes_of, restored
 from memguard.live.standing import CALIBRATED, Background

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from memguard.data.video.reader import fit
 from memguard.data.video.stream import Pictures
+from memguard.detection.ignored import counted
 from memguard.scoring import StreamSmoother, patch_errors
 from memguard.scoring.protocols import ScoreConfig
 
@@ -65,10 +66,7 @@ class StreamPast:
         Args:
             found: The values of the frames, as the detector's ``score_frames`` returns them.
         """
-        output, target = found["output"], found["target"]
-        if self._ignored is None:
-            return output
-        return torch.where(self._ignored.to(target.device), target, output)
+        return counted(found["output"], found["target"], self._ignored)
 
     def patches(self, found: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return the patch errors of the next frames, (N, S, rows, columns), and smoothed ones.

@@ -29,10 +29,10 @@ from memguard.data.video.newest import NewestPictures
 from memguard.data.video.stream import Interruption, Stream, VideoStream
 from memguard.detection.alarm import Alarm
 from memguard.detection.events import ScoredPicture
+from memguard.detection.ignored import ignored_places
 from memguard.errors import DataError, access_reported
 from memguard.live.conditions import warn_without_reference
 from memguard.live.events.reporter import configured_reporter
-from memguard.live.ignored import ignored_places
 from memguard.live.notify.delivery import Delivery
 from memguard.live.notify.notifier import Notifier, close_deliveries, open_deliveries
 from memguard.live.output import (

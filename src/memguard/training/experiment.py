@@ -22,9 +22,11 @@ from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.datasets.download import download
 from memguard.data.datasets.preparation import Preparation
 from memguard.data.datasets.preparation import prepare as prepare_benchmark
+from memguard.data.video.frame_size import sides
 from memguard.detection.baselines import PreviousFrame
 from memguard.detection.detector import Detector
 from memguard.detection.frame_scorer import FrameScorer
+from memguard.detection.ignored import ignored_places
 from memguard.detection.places import PlaceMetrics
 from memguard.errors import ConfigError
 from memguard.report.alarm_levels import supported_rates
@@ -234,6 +236,7 @@ def _detector_to_train(config: DictConfig) -> Detector:
     require_working_step(detector, config)
     if config.weights:
         detector.begin_from(read_weights(Path(config.weights), config))
+    detector.held_out.ignored = ignored_places(config.ignored, sides(config.data.frame_size))
     return detector
 
 

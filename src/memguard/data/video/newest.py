@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class CameraThread(Thread):
-    """A thread that may wait for a camera in FFmpeg, for some seconds after its end is asked."""
+    """A thread that may wait for a camera in FFmpeg some seconds longer than it is needed."""
 
 
 class NewestPictures:

@@ -16,13 +16,13 @@ from memguard.data.video.newest import NewestPictures
 from memguard.data.video.stream import Interruption, Pictures
 from memguard.data.video.timing import USUAL_FPS
 from memguard.detection.events import ScoredPicture
+from memguard.detection.ignored import ignored_places
 from memguard.errors import DataError
 from memguard.files import clear_unfinished
 from memguard.live.cameras.hours import is_within
 from memguard.live.cameras.minutes import MinuteScores
 from memguard.live.cameras.stored_items import StoredItems
 from memguard.live.events.reporter import EventReporter, configured_reporter
-from memguard.live.ignored import ignored_places
 from memguard.live.notify.delivery import Delivery
 from memguard.live.notify.notifier import Notifier
 from memguard.live.page.status import CameraStatus, State

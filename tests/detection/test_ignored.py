@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from memguard.detection.ignored import ignored_places
 from memguard.errors import DataError
-from memguard.live.ignored import ignored_places
 
 
 def test_polygons_are_shares_of_width_and_height() -> None:

@@ -48,6 +48,17 @@ def ignored_places(places: Sequence[Polygon] | str, size: tuple[int, int]) -> Te
     return torch.from_numpy(np.any(inside, axis=0).reshape(size))
 
 
+def counted(output: Tensor, target: Tensor, ignored: Tensor | None) -> Tensor:
+    """Return predicted frames without the errors that do not count.
+
+    Args:
+        output: (N, C, H, W), the predicted or reconstructed frames.
+        target: The true ones.
+        ignored: bool (H, W); None: all errors count.
+    """
+    return output if ignored is None else torch.where(ignored.to(target.device), target, output)
+
+
 def _read(path: Path) -> np.ndarray:
     with access_reported(path):
         content = np.frombuffer(path.read_bytes(), np.uint8)
