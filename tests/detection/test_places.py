@@ -87,6 +87,7 @@ def test_regions_are_compared_with_the_boxes_of_scored_frames(tmp_path: Path) ->
     scored(metrics)
     found = metrics.metrics(SCORED, perfect_regions())
     assert (found["test/rbdc"], found["test/tbdc"]) == pytest.approx((4 / 5, 1))
+    assert found["test/hit_rate"] == pytest.approx(4 / 5)
 
 
 def test_tracks_come_before_masks(tmp_path: Path) -> None:
@@ -96,8 +97,9 @@ def test_tracks_come_before_masks(tmp_path: Path) -> None:
     metrics = PlaceMetrics(cast(ClipDataModule, data))
     scored(metrics)
     hit = torch.tensor([[1.0, 5, 0, 0, 2, 2, 0.1]])
-    assert metrics.metrics(SCORED, hit) == {"test/rbdc": 1, "test/tbdc": 1}
-    assert metrics.metrics(SCORED, perfect_regions()) == {"test/rbdc": 0, "test/tbdc": 0}
+    of_regions = ("test/rbdc", "test/tbdc", "test/hit_rate")
+    assert metrics.metrics(SCORED, hit) == dict.fromkeys(of_regions, 1)
+    assert metrics.metrics(SCORED, perfect_regions()) == dict.fromkeys(of_regions, 0)
 
 
 def test_a_video_without_truth_among_others_is_named(

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memguard.scoring.localization import RBDC, TBDC, rbdc_tbdc
+from memguard.scoring.localization import RBDC, TBDC, hit_rate, rbdc_tbdc
 
 Rows = dict[str, np.ndarray]
 
@@ -55,6 +55,18 @@ def test_areas_by_hand() -> None:
     # Boxes: 1/4 up to a quarter of a false positive a frame, 3/4 up to half of one, then 4/4.
     expected = 1 / 4 * 1 / 4 + 1 / 4 * 3 / 4 + 1 / 2, 1 / 4 * 1 / 2 + 1 / 4 + 1 / 2
     assert rbdc_tbdc(DETECTIONS, TRACKS, frames=4) == pytest.approx(expected)
+
+
+def test_the_highest_box_of_a_frame_decides_whether_it_hits() -> None:
+    tracks = {"a": TRACKS["a"], "b": [[1, 0, 50, 50, 59, 59]]}
+    boxes = {"a": DETECTIONS["a"], "b": [[0, 50, 50, 59, 59, 1.0], [0, 10, 10, 19, 19, 2.0]]}
+    assert hit_rate(boxes, tracks) == 3 / 4  # in b the lower one hits
+    assert hit_rate({"a": DETECTIONS["a"][1:]}, tracks) == 3 / 4  # the same place, at 6
+    assert hit_rate({"a": DETECTIONS["a"][2:3]}, TRACKS) == 1 / 3
+    equal = {"b": [[0, 10, 10, 19, 19, 1.0], [0, 50, 50, 59, 59, 1.0]]}
+    assert hit_rate(equal, {"b": tracks["b"]}) == 1
+    assert hit_rate({}, TRACKS) == 0
+    assert isnan(hit_rate(DETECTIONS, {}))
 
 
 def test_equal_scores_come_in_together() -> None:

@@ -21,7 +21,7 @@ OF_A_TEST = (
     *("auroc", "auroc_macro", "auroc_macro_padded", "ap", "eer"),
     *("frames", "frames_written", "frames_anomalous"),
 )
-OF_PLACES = ("test/auroc_pixel", "test/rbdc", "test/tbdc")
+OF_PLACES = ("test/auroc_pixel", "test/hit_rate", "test/rbdc", "test/tbdc")
 IN_METRICS_JSON = (
     *(name for name in IN_TRAINING if "/" in name),
     *(f"{when}/{name}" for when in ("test", "not_for_selection") for name in OF_A_TEST),

@@ -15,7 +15,7 @@ from memguard.data.clips.windows import ClipBatch
 from memguard.data.datasets.truth import Truth
 from memguard.distributed import gathered_everywhere
 from memguard.scoring import squared_error
-from memguard.scoring.localization import rbdc_tbdc
+from memguard.scoring.localization import hit_rate, rbdc_tbdc
 from memguard.scoring.pixels import PixelAUROC
 
 log = logging.getLogger(__name__)
@@ -93,20 +93,20 @@ class PlaceMetrics:
                 :attr:`memguard.detection.frame_scorer.FrameScorer.regions`.
 
         Returns:
-            ``test/rbdc`` and ``test/tbdc`` of the regions where all videos have tracks or masks,
-            and ``test/auroc_pixel`` of the squared errors where all have masks; without those that
-            are not defined.
+            ``test/rbdc``, ``test/tbdc`` and ``test/hit_rate`` of the regions where all videos have
+            tracks or masks, and ``test/auroc_pixel`` of the squared errors where all have masks;
+            without those that are not defined.
         """
         found: dict[str, float] = {}
         if all(truth.has_tracks for truth in self._truth.values()):
-            found["test/rbdc"], found["test/tbdc"] = self._regions(frames, regions)
+            found = self._regions(frames, regions)
         elif any(truth.has_tracks for truth in self._truth.values()):
             self._say_missing()
         if self._has_masks:
             found["test/auroc_pixel"] = float(self._pixels.compute())
         return {name: value for name, value in found.items() if not isnan(value)}
 
-    def _regions(self, frames: dict[str, Tensor], regions: Tensor) -> tuple[float, float]:
+    def _regions(self, frames: dict[str, Tensor], regions: Tensor) -> dict[str, float]:
         own = {video: self._truth[video].tracks() for video in self._own}
         tracks = {video: rows for part in gathered_everywhere(own) for video, rows in part.items()}
         video, frame = (frames[name].long().numpy() for name in ("video", "frame"))
@@ -117,7 +117,9 @@ class PlaceMetrics:
         rows = regions.numpy().astype(float)
         rows[:, 4:6] -= 1  # their right and lower sides are past the end
         detections = {number: rows[rows[:, 0] == number, 1:] for number in tracks}
-        return rbdc_tbdc(detections, scored, len(frame))
+        rbdc, tbdc = rbdc_tbdc(detections, scored, len(frame))
+        hits = hit_rate(detections, scored)
+        return {"test/rbdc": rbdc, "test/tbdc": tbdc, "test/hit_rate": hits}
 
     def _say_missing(self) -> None:
         """Name the first video without truth."""

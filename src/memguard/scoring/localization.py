@@ -1,7 +1,7 @@
 """Metrics of boxes: how well scored boxes mark what is anomalous.
 
-:func:`rbdc_tbdc` has the numbers of a whole set. The classes compute the same over batches and
-processes, each frame added by one of them.
+:func:`rbdc_tbdc` and :func:`hit_rate` have the numbers of a whole set. The classes compute the same
+as the first over batches and processes, each frame added by one of them.
 """
 
 from collections.abc import Mapping
@@ -62,6 +62,42 @@ def rbdc_tbdc(
     return _areas(
         _stacked(detections, numbers, "detections"), _stacked(tracks, numbers, "tracks"), frames
     )
+
+
+def hit_rate(detections: Mapping[Any, ArrayLike], tracks: Mapping[Any, ArrayLike]) -> float:
+    """Compute the share of anomalous frames whose box with the highest score lies on an anomaly.
+
+    It hits a box of the truth as in :func:`rbdc_tbdc`. If several boxes of a frame have its highest
+    score, one that hits suffices.
+
+    Args:
+        detections: By video (N, 6): frame, x_min, y_min, x_max, y_max, score.
+        tracks: By video (M, 6): track, frame, x_min, y_min, x_max, y_max.
+
+    Returns:
+        The share of the frames that tracks have boxes in, in [0, 1]; NaN without tracks.
+
+    Raises:
+        ValueError: An array has another shape.
+
+    Example:
+        >>> tracks = {"01": [[0, 5, 10, 10, 19, 19], [0, 6, 12, 10, 21, 19]]}
+        >>> detections = {"01": [[5, 10, 10, 19, 19, 0.9], [6, 80, 80, 89, 89, 0.4]]}
+        >>> hit_rate(detections, tracks)
+        0.5
+    """
+    numbers = {video: number for number, video in enumerate({**detections, **tracks})}
+    scored = _stacked(detections, numbers, "detections")
+    truth = _stacked(tracks, numbers, "tracks")
+    if len(truth) == 0:
+        return float("nan")
+    place = _row_numbers(scored[:, [0, 1]], truth[:, [0, 2]])
+    highest = np.full(place.max() + 1, -np.inf)
+    np.maximum.at(highest, place[: len(scored)], scored[:, 6])
+    detection, box = _pairs(place, len(scored))
+    hits = _iou(scored[detection, 2:6], truth[box, 3:]) >= SMALLEST_IOU
+    hits &= scored[detection, 6] == highest[place[detection]]
+    return len(np.unique(place[detection[hits]])) / len(np.unique(place[len(scored) :]))
 
 
 def _stacked(boxes: Mapping[Any, ArrayLike], numbers: Mapping[Any, int], name: str) -> np.ndarray:
