@@ -1,6 +1,7 @@
 """Count false alarms beside their promise: ``python experiments/false_alarms.py DATA [RUNS]``.
 
-DATA holds upcam/ (train/, test/, labels.csv and normal_later/, hours of the next day) and ped1/.
+DATA holds upcam/ (train/, test/, labels.csv and normal_later/, hours of the next day), ped1/ and
+ped2/.
 For each of these cameras a small network is trained on a part of the normal video. Two other parts,
 unseen in training, take turns: the alarm is calibrated on one, and false alarms are counted on the
 other, beside those of the alarm that comes with the training.
@@ -26,6 +27,7 @@ import memguard
 from memguard.data.datasets.benchmark import VideoRecord, records
 from memguard.data.datasets.folder import folder
 from memguard.data.datasets.layout import named_videos
+from memguard.data.datasets.ucsd import ped2
 from memguard.data.video.frame_folders import as_video
 from memguard.data.video.stream import VideoStream
 from memguard.detection.alarm import Alarm
@@ -81,9 +83,12 @@ def cameras(data: Path) -> Iterator[Camera]:
         "upcam", upcam.train, (later[::2], later[1::2]), upcam.test, (0.5, 1, 4, 12),
         ("trainer.max_epochs=2", "trainer.limit_train_batches=1500"),
     )  # fmt: skip
-    videos = folder(data / "ped1").train
-    parts = videos[1::3], videos[2::3]
-    yield Camera("ped1", videos[::3], parts, (), (60, 120), ("trainer.max_epochs=5",))
+    for name, videos in (
+        ("ped1", folder(data / "ped1").train),
+        ("ped2", ped2(data / "ped2").train),
+    ):
+        parts = videos[1::3], videos[2::3]
+        yield Camera(name, videos[::3], parts, (), (60, 120), ("trainer.max_epochs=5",))
 
 
 def trained(camera: Camera, run: Path) -> Path:

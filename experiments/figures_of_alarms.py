@@ -11,7 +11,7 @@ from recorded import runs
 from scipy.stats import chi2
 from style import BLUE, VERMILION, WIDTH
 
-CAMERAS = {"upcam": "upCam, the next day", "ped1": "Ped1, training videos"}
+CAMERAS = {"upcam": "upCam, the next day", "ped1": "Ped1", "ped2": "Ped2"}
 KINDS = {
     "trained": ("alarm of the training", BLUE, "o"),
     "calibrated": ("calibrated on the other half", VERMILION, "s"),
@@ -49,7 +49,7 @@ def false_alarms() -> Figure:
     """Draw the false alarms that are seen beside the promised ones."""
     figure = Figure(figsize=(WIDTH, 3.2))
     figure.suptitle("mnad_tiny, seed 0: false alarms in normal video that the alarm does not know")
-    grid = figure.subplots(1, 2, width_ratios=[2, 1])
+    grid = figure.subplots(1, 3, width_ratios=[2, 1, 1])
     for axes, (camera, title) in zip(grid, CAMERAS.items(), strict=True):
         by_kind = {kind: both_halves(camera, kind) for kind in KINDS}
         rates = by_kind["trained"]
