@@ -10,11 +10,10 @@ from PIL import Image
 import memguard
 from memguard.errors import CheckpointError
 from memguard.live import recording
-from memguard.live.calibration import calibrate
 from memguard.live.cameras.watch import watch
 from memguard.live.scorer import load
 from tests.conftest import moving_square, write_video
-from tests.end_to_end.conftest import run_modules
+from tests.end_to_end.conftest import run_command, run_modules
 
 
 def test_a_checkpoint_without_alarm_and_reference_gets_those_of_normal_video(
@@ -72,33 +71,52 @@ def test_a_checkpoint_without_alarm_and_reference_gets_those_of_normal_video(
     assert not any("Traceback" in ended.said for ended in (whole, short, cut, refused))
 
 
-def test_a_calibrated_checkpoint_finds_a_thing_that_stands(
+def test_a_thing_that_comes_and_stays_is_an_event_where_standing_is_true(
     checkpoint: Path, tmp_path: Path
 ) -> None:
-    normal = moving_square(260, speed=7, seed=5)
-    door = moving_square(160, speed=7, seed=6)
-    door[130:150, 34:46, 44:60] = 250
-    words = [f"video={write_video(tmp_path / 'door.mp4', door, fps=1)}", "standing=true"]
+    hours = write_video(tmp_path / "hours.mp4", moving_square(260, speed=7, seed=5), fps=1)
+    left_behind = moving_square(180, speed=7, seed=6)
+    left_behind[150:, 34:46, 44:60] = 250
+    door = write_video(tmp_path / "door.mp4", left_behind, fps=1)
+    calibrated = tmp_path / "calibrated.ckpt"
+    given = f"checkpoint={checkpoint}", f"video={hours}", f"output={calibrated}"
+    done = run_command("calibrate", *given, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Alarm levels of standing=true" in done.stdout
+    assert load(calibrated).detector.standing.sample_counts[0] == 256 - 120
+
+    words = [f"checkpoint={calibrated}", f"video={door}"]
+    both = run_modules(
+        tmp_path,
+        ("score", [*words, "standing=true", f"hydra.run.dir={tmp_path}/standing"]),
+        ("score", [*words, f"hydra.run.dir={tmp_path}/moving"]),
+    )
+    assert [ended.status for ended in both] == [0, 0], both
+    standing, moving = (
+        json.loads((tmp_path / name / "events.json").read_text()) for name in ("standing", "moving")
+    )
+    assert "standing" not in {event["kind"] for event in moving["events"]}
+    (found,) = [event for event in standing["events"] if event["kind"] == "standing"]
+    assert 150 <= found["start_frame"] < 158
+    assert found["end_frame"] == 179  # it lasts to the end of the video
+    assert found["left"] < 60
+    assert found["right"] > 44
+    assert found["top"] < 46
+    assert found["bottom"] > 34
+    assert found["clip"] is None
+    alarm = load(calibrated).alarm
+    assert standing["false_per_hour"] == moving["false_per_hour"] == 1
+    assert standing["level"] == pytest.approx(alarm.level(0.5, fps=1))
+    assert moving["level"] == pytest.approx(alarm.level(1, fps=1))
+
+
+def test_a_checkpoint_that_is_not_calibrated_for_things_that_stand_is_refused(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    words = [f"video={write_video(tmp_path / 'door.mp4', moving_square(20))}", "standing=true"]
     with pytest.raises(CheckpointError, match=r"standing=true needs: calibrate it with python -m"):
         recording.score(memguard.compose([*words, f"checkpoint={checkpoint}"], "score"), tmp_path)
     cameras = tmp_path / "cameras.yaml"
     cameras.write_text(f"door: {{source: door.mp4, checkpoint: {checkpoint}, standing: true}}")
     with pytest.raises(CheckpointError, match=r"last\.ckpt .* standing=true needs"):
         watch(memguard.compose([f"cameras={cameras}", f"folder={tmp_path}"], "watch"))
-
-    hours = write_video(tmp_path / "hours.mp4", normal, fps=1)
-    calibrated = tmp_path / "calibrated.ckpt"
-    given = [f"checkpoint={checkpoint}", f"video={hours}", f"output={calibrated}"]
-    calibrate(memguard.compose(given, "calibrate"))
-    assert load(calibrated).detector.standing.sample_counts[0] == 256 - 120
-
-    words.append(f"checkpoint={calibrated}")
-    recording.score(memguard.compose(words, "score"), tmp_path / "scored")
-    found = json.loads((tmp_path / "scored" / "events.json").read_text())
-    (standing,) = [event for event in found["events"] if event["kind"] == "standing"]
-    assert 130 <= standing["start_frame"] < 138
-    assert 149 <= standing["end_frame"] < 158
-    assert standing["left"] < 60
-    assert standing["right"] > 44
-    assert found["false_per_hour"] == 1
-    assert found["level"] == pytest.approx(load(calibrated).alarm.level(0.5, fps=1))
