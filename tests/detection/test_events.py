@@ -23,6 +23,16 @@ def test_up_to_a_second_below_the_level_is_bridged_and_no_more() -> None:
     assert [(e.start.frame, e.end.frame) for e in events({10: 2, 36: 2})] == [(10, 10), (36, 36)]
 
 
+def test_an_event_lasts_through_frames_without_a_score() -> None:
+    stream = EventStream(level=1)
+    stream.add(Moment(10, 0.4), 2)
+    for number in range(11, 100):
+        stream.skip(Moment(number, number / 25))
+    assert stream.add(Moment(124, 4.96), 0) is None  # 25 with a score are bridged
+    stream.add(Moment(125, 5.0), 0)
+    assert stream.open is None
+
+
 def test_a_score_equal_to_the_level_is_no_event() -> None:
     assert events({10: 1.0}) == []
 

@@ -116,6 +116,56 @@ def test_a_background_begins_again_after_a_gap_and_when_it_is_forgotten(gap: flo
     assert background.add(with_square(200), 149 + gap + 121) is None
 
 
+def restarted(background: Background) -> Background:
+    """The background of the next process."""
+    after = Background(SIZE, PATCH)
+    after.restore(background.state())
+    return after
+
+
+@pytest.mark.parametrize("absent", [20, 120])
+def test_a_background_continues_after_a_short_absence_of_the_process(absent: int) -> None:
+    before = Background(SIZE, PATCH)
+    for at in range(150):
+        before.add(with_square(100), float(at))
+    after, began = restarted(before), 149 + absent
+    found = [after.add(with_square(200), float(began + at)) for at in range(9)]
+    assert found[:8] == [None] * 8
+    assert found[8] is not None
+    assert found[8].error > 0.1
+    assert found[8].box == (16, 6, 24, 12)
+
+
+def test_a_background_begins_again_after_a_long_absence_of_the_process() -> None:
+    before = Background(SIZE, PATCH)
+    for at in range(150):
+        before.add(with_square(100), float(at))
+    after = restarted(before)
+    found = [after.add(with_square(200), float(149 + 121 + at)) for at in range(121)]
+    assert found[-2] is None
+    assert found[-1] is not None
+    assert found[-1].error == 0.0  # the square is all that it knows
+
+
+def test_a_background_that_has_not_settled_settles_through_a_restart() -> None:
+    before = Background(SIZE, PATCH)
+    for at in range(80):
+        before.add(with_square(100), float(at))
+    after = restarted(before)
+    found = [after.add(with_square(100), float(at)) for at in range(90, 121)]
+    assert found[-2] is None
+    assert found[-1] is not None
+
+
+def test_a_restart_alone_makes_no_difference_of_a_thing_that_passes() -> None:
+    before = Background(SIZE, PATCH)
+    for at in range(300):
+        before.add(with_square(200 if at % 8 == 0 else 100), at / 2)
+    after = restarted(before)
+    found = [after.add(with_square(200 if at % 8 == 0 else 100), 155 + at / 2) for at in range(40)]
+    assert max(each.error for each in found if each) < 1e-4
+
+
 def calibrated() -> Alarm:
     """An alarm whose score is that of a background difference times 1,000."""
     alarm = Alarm()

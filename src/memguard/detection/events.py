@@ -111,6 +111,7 @@ class EventStream:
     def __init__(self, level: float, longest: float = inf) -> None:
         self.level, self.longest = level, longest
         self.open: Event | None = None
+        self._skipped = -1
 
     def add(self, moment: Moment, score: float, box: Box = (0, 0, 0, 0)) -> Event | None:
         """Add the next frame, and return the event that has ended before it, if any."""
@@ -126,11 +127,15 @@ class EventStream:
                 self.open = replace(self.open, end=moment)
         return ended
 
+    def skip(self, moment: Moment) -> None:
+        """Leave out the next frame, as it has no score: an event may last through it."""
+        self._skipped = moment.frame
+
     def finish(self) -> Event | None:
         """End the open event, and return it, if any."""
         ended, self.open = self.open, None
         return ended
 
     def _is_over(self, event: Event, moment: Moment) -> bool:
-        quiet = moment.frame - event.end.frame > BRIDGED_FRAMES
+        quiet = moment.frame - max(event.end.frame, self._skipped) > BRIDGED_FRAMES
         return quiet or moment.seconds - event.start.seconds > self.longest

@@ -27,7 +27,7 @@ from memguard.errors import DataError
 from memguard.files import written_whole
 from memguard.live.recording import progress_bar, streams_of
 from memguard.live.scorer import FEWEST_FRAMES, LiveScorer, changes_of, restored
-from memguard.live.standing import CALIBRATED, Background
+from memguard.live.standing import CALIBRATED
 from memguard.report.alarm_levels import alarm_levels
 from memguard.report.rows import not_written
 from memguard.training.machine import warn_of_busy_cores
@@ -82,7 +82,7 @@ class NormalVideo:
             DataError: It cannot be read to its end. The frames before are added.
         """
         task, began = progress.add_task(stream.name, total=stream.length, fps=0.0), time.monotonic()
-        background = Background(scorer.frame_size, scorer.detector.scoring.sizes[0], ignored)
+        background = scorer.background(ignored)
         number = 0
         self._begin_stretch()
         try:

@@ -140,8 +140,9 @@ def _output(
     notify, per_hour = config.notify, config.alarm.false_per_hour
     notifier = Notifier(deliveries, notify.cooldown, notify.most_per_hour)
     live = stream.length is None
+    background = scorer.background(ignored) if config.standing else None
     reporter = configured_reporter(
-        stream.name, folder, config, scorer, stream.fps, notifier, live=live, ignored=ignored
+        stream.name, folder, config, scorer, stream.fps, notifier, live=live, background=background
     )
     return StreamOutput(
         folder, stream.name, stream.fps, scorer.alarm, per_hour, config.annotate, reporter

@@ -20,6 +20,7 @@ from memguard.detection.events import COLUMNS, Moment, ScoredPicture
 from memguard.detection.lookahead import most_at_once
 from memguard.errors import CheckpointError
 from memguard.live.past import StreamPast
+from memguard.live.standing import Background
 from memguard.report.table import Table
 from memguard.scoring import (
     Region,
@@ -123,6 +124,14 @@ class LiveScorer:
         return StreamPast(
             self._streams, self._length, self.frame_size, self._channels, scoring, ignored
         )
+
+    def background(self, ignored: Tensor | None = None) -> Background:
+        """Begin the background of a stream, by which things that stand still are found.
+
+        Args:
+            ignored: bool (H, W), the pixels of the network's frame whose differences do not count.
+        """
+        return Background(self.frame_size, self.detector.scoring.sizes[0], ignored)
 
     def _warn_of_rate(self, stream: Stream) -> None:
         if self.fps and not 1 / OTHER_RATE < stream.fps / self.fps < OTHER_RATE:

@@ -26,6 +26,7 @@ BETWEEN_LOOKS = 0.5
 FAST = 8.0  # the mean over this long hardly shows what moves
 SLOW = 600.0  # the time constant of the background
 SETTLED = 120.0  # a younger background shows what moved in it
+CONTINUED = 120.0  # after a longer absence of the process, a new background begins
 CALIBRATED = 120.0  # the least compared video of a calibration
 
 
@@ -39,6 +40,22 @@ class Difference(NamedTuple):
 
     error: float
     box: Box
+
+
+class BackgroundState(NamedTuple):
+    """The state of a background, from which a restarted process continues.
+
+    Attributes:
+        slow: (H, W), the mean of the pictures, grey levels.
+        looks: The number of pictures in it.
+        last: The time of the last one, seconds.
+        settles: The time from which the background is compared, seconds.
+    """
+
+    slow: Tensor
+    looks: int
+    last: float
+    settles: float
 
 
 class Background:
@@ -73,9 +90,20 @@ class Background:
 
     def forget(self) -> None:
         """Forget all pictures: the next one begins a new background."""
+        self.restore(BackgroundState(torch.zeros(self._size), looks=0, last=0.0, settles=0.0))
+
+    def state(self) -> BackgroundState:
+        """Return the state, without the last seconds."""
+        return BackgroundState(self._slow, self._looks, self._last, self._settles)
+
+    def restore(self, state: BackgroundState) -> None:
+        """Continue from the state of an earlier process.
+
+        The last seconds are not part of it, as moving things show in fewer of them: eight seconds
+        pass before the next difference.
+        """
+        self._slow, self._looks, self._last, self._settles = state
         self._recent: deque[tuple[float, Tensor]] = deque()
-        self._slow = torch.zeros(self._size)
-        self._looks, self._began = 0, 0.0
         self._found: Difference | None = None
 
     def add(self, rgb: Tensor, seconds: float) -> Difference | None:
@@ -83,15 +111,16 @@ class Background:
 
         Args:
             rgb: uint8 (3, H, W), as the camera sends it.
-            seconds: Its time. After a longer gap than eight seconds, a new background begins.
+            seconds: Its time. After a gap of more than eight seconds, or of more than two minutes
+                between two processes, a new background begins.
         """
-        since = seconds - self._recent[-1][0] if self._recent else 0.0
+        since = seconds - self._last
         if self._recent and 0 <= since < BETWEEN_LOOKS * 0.99:
             return self._found
-        if not 0 <= since <= FAST:
+        if not 0 <= since <= (FAST if self._recent else CONTINUED):
             self.forget()
         self._look(rgb, seconds)
-        if seconds - self._began >= SETTLED:
+        if seconds >= self._settles:
             self._found = self._compared(rgb.shape[1:])
         return self._found
 
@@ -103,15 +132,17 @@ class Background:
 
     def _look(self, rgb: Tensor, seconds: float) -> None:
         """Add a picture to both means."""
-        if not self._recent:
-            self._began = seconds
-        since = seconds - self._recent[-1][0] if self._recent else 0.0
+        since = seconds - self._last if self._recent else 0.0
+        if not self._looks:
+            self._settles = seconds + SETTLED
+        elif not self._recent:
+            self._settles = max(self._settles, seconds + FAST)
         stored = rgb.permute(1, 2, 0).numpy()
         frame = fit([stored], frame_size=list(self._size), channels=1)[0, 0]
         self._recent.append((seconds, frame))
         while seconds - self._recent[0][0] >= FAST:
             self._recent.popleft()
-        self._looks += 1
+        self._looks, self._last = self._looks + 1, seconds
         self._slow = self._slow.lerp(frame.float(), max(1 / self._looks, since / SLOW))
 
     def _fast(self) -> Tensor:

@@ -11,10 +11,12 @@ from omegaconf import OmegaConf
 
 from memguard.config.compose import config_folder
 from memguard.data.video.stream import Interruption, Pictures
+from memguard.detection.events import ScoredPicture
 from memguard.live.cameras import watched_camera as module
 from memguard.live.cameras.service import Service
 from memguard.live.cameras.watched_camera import WatchedCamera
 from memguard.live.scorer import LiveScorer
+from tests.live.conftest import scored
 from tests.live.test_scorer import scorer
 
 
@@ -74,6 +76,52 @@ def test_things_that_stand_are_events_and_both_scores_share_the_rate(
     begun = [report["kind"] for report in reports if report["state"] == "begin"]
     assert set(begun) == kinds
     assert camera.status().events == len(begun)
+
+
+def pictures_of_a_door(seconds: int, bag: range) -> list[ScoredPicture]:
+    """Four pictures a second with a little noise, and in some seconds a bag."""
+    pictures = []
+    for number in range(4 * seconds):
+        picture = scored(number, score=0.0, fps=4)
+        rgb = picture.rgb // 8 + 100
+        if number // 4 in bag:
+            rgb[:, :24, 16:32] = 255
+        pictures.append(picture._replace(rgb=rgb))
+    return pictures
+
+
+@pytest.mark.parametrize(
+    ("bag_before", "bag_after", "expected"),
+    [
+        (range(124, 140), range(30), [("standing", "begin")]),  # one event through both processes
+        (range(138, 140), range(30), [("standing", "begin")]),  # too short before the restart
+        (range(0), range(15, 30), [("standing", "begin")]),
+        (range(0), range(0), []),
+    ],
+    ids=["continues", "left before", "left after", "restart alone"],
+)
+def test_a_restarted_process_knows_the_background(
+    bag_before: range,
+    bag_after: range,
+    expected: list[tuple[str, str]],
+    live_scorer: LiveScorer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live_scorer.detector.standing.calibrate([torch.linspace(0, 1, 101) / 20])
+    settings = OmegaConf.load(f"{config_folder()}/watch.yaml")
+    settings.update({"source": "rtsp://door/1", "standing": True, "conditions": False})
+    settings.alarm.false_per_hour, settings.events.clip = 600.0, None
+    monkeypatch.setattr(module, "Camera", lambda *_: None)
+    monkeypatch.setattr(module, "NewestPictures", lambda _: Source())
+    for seconds, bag in ((140, bag_before), (30, bag_after)):
+        camera = WatchedCamera("door", settings, live_scorer, tmp_path, ())
+        camera.add(pictures_of_a_door(seconds, bag))
+        camera.close()
+    path = tmp_path / "events.jsonl"
+    reports = [json.loads(line) for line in path.open()] if path.exists() else []
+    found = [(r["kind"], r["state"]) for r in reports if r["state"] != "ongoing"]
+    assert [each for each in found if each[0] == "standing"] == expected
 
 
 @pytest.fixture

@@ -1,16 +1,22 @@
-"""The items of a camera in a file, from which a restarted process continues."""
+"""The items and the background of a camera, in files from which a restarted process continues."""
 
 import hashlib
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from memguard.errors import DataError
 from memguard.files import written_whole
 from memguard.live.scorer import LiveScorer
+from memguard.live.standing import Background, BackgroundState
+
+Arrays = Mapping[str, np.ndarray]
 
 log = logging.getLogger(__name__)
 
@@ -28,30 +34,69 @@ class StoredItems:
         self._path, self._number = path, number
         self._guard = scorer.detector.guard
         self._trained = _digest(scorer.detector.memory.items)
-        self._load()
+        _continue(path, self._restore, otherwise="the memory begins as trained")
 
     def save(self) -> None:
         """Write the items, whole or not at all."""
         items = self._guard.items([self._number])[0].cpu().numpy()
-        try:
-            with written_whole(self._path) as unfinished:
-                np.savez(unfinished, items=items, trained=self._trained)
-        except OSError as error:
-            log.warning("%s: the items cannot be saved (%s).", self._path, error.strerror)
+        _write(self._path, "items", {"items": items, "trained": self._trained})
 
-    def _load(self) -> None:
-        """Continue with stored items, if they began as the items of this checkpoint."""
-        if not self._path.exists():
-            return
-        try:
-            with np.load(self._path, allow_pickle=False) as stored:
-                if str(stored["trained"]) == self._trained:
-                    self._guard.restore(self._number, torch.from_numpy(stored["items"]))
-                    return
-            reason = "it is of another checkpoint"
-        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-            reason = getattr(error, "strerror", None) or "it is damaged"
-        log.warning("%s is left out, as %s: the memory begins as trained.", self._path, reason)
+    def _restore(self, stored: Arrays) -> None:
+        if str(stored["trained"]) != self._trained:
+            raise DataError("it is of another checkpoint")
+        self._guard.restore(self._number, torch.from_numpy(stored["items"]))
+
+
+class StoredBackground:
+    """The background of a camera in a file that a restart continues from.
+
+    Args:
+        path: The file. Removing it begins a new background.
+        background: Continues from it.
+    """
+
+    def __init__(self, path: Path, background: Background) -> None:
+        self._path, self._background = path, background
+        _continue(path, self._restore, otherwise="a new background begins")
+
+    def save(self) -> None:
+        """Write the background, whole or not at all."""
+        _write(self._path, "background", self._background.state()._asdict())
+
+    def _restore(self, stored: Arrays) -> None:
+        slow = torch.from_numpy(stored["slow"])
+        if slow.shape != self._background.state().slow.shape:
+            raise DataError("it is of frames of another size")
+        clock = (stored[name].item() for name in ("looks", "last", "settles"))
+        self._background.restore(BackgroundState(slow, *clock))
+
+
+def _continue(path: Path, restore: Callable[[Arrays], None], otherwise: str) -> None:
+    """Restore the arrays of a file, if there is one; a warning names a file that is left out.
+
+    Args:
+        path: The file.
+        restore: Takes the arrays.
+        otherwise: The consequence of leaving them out.
+    """
+    if not path.exists():
+        return
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            restore(stored)
+    except (DataError, OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        reason = str(error) if isinstance(error, DataError) else None
+        reason = reason or getattr(error, "strerror", None) or "it is damaged"
+        log.warning("%s is left out, as %s: %s.", path, reason, otherwise)
+
+
+def _write(path: Path, name: str, arrays: Mapping[str, Any]) -> None:
+    """Write arrays, whole or not at all; a warning says that they cannot be saved."""
+    try:
+        with written_whole(path) as unfinished:
+            np.savez(unfinished, **arrays)
+    except OSError as error:
+        log.warning("%s: the %s cannot be saved (%s).", path, name, error.strerror)
 
 
 def _digest(items: Tensor) -> str:

@@ -21,7 +21,7 @@ from memguard.errors import DataError
 from memguard.files import clear_unfinished
 from memguard.live.cameras.hours import is_within
 from memguard.live.cameras.minutes import MinuteScores
-from memguard.live.cameras.stored_items import StoredItems
+from memguard.live.cameras.stored import StoredBackground, StoredItems
 from memguard.live.events.reporter import EventReporter, configured_reporter
 from memguard.live.notify.delivery import Delivery
 from memguard.live.notify.notifier import Notifier
@@ -33,7 +33,8 @@ from memguard.live.standing import rate_of_each
 # Seconds before a source that cannot work is opened again.
 RETRY_SECONDS = 60.0
 
-# Seconds over which the rate of scored frames is measured, and between two savings of the items.
+# Seconds over which the rate of scored frames is measured, and between two savings of what a
+# restarted process continues from.
 RATE_SECONDS, SAVED_EVERY = 10.0, 60.0
 
 # An hourly median beyond these quantiles of calibrated frames says that the scene has changed.
@@ -73,8 +74,9 @@ class WatchedCamera:
         deliveries: Sequence[Delivery],
     ) -> None:
         self.name, self.scorer = name, scorer
-        self._ignored = ignored_places(settings.ignored, scorer.frame_size)
-        self.past = scorer.begin(self._ignored)
+        ignored = ignored_places(settings.ignored, scorer.frame_size)
+        self.past = scorer.begin(ignored)
+        self._background = scorer.background(ignored) if settings.standing else None
         self._settings, self._folder = settings, folder
         band = scorer.alarm.normal_scores.quantile(
             torch.tensor(DRIFT_BAND, device=scorer.detector.device)
@@ -85,7 +87,11 @@ class WatchedCamera:
         )
         folder.mkdir(parents=True, exist_ok=True)
         clear_unfinished(folder)
-        self._items = StoredItems(folder / "items.npz", scorer, self.past.number)
+        self._stored: list[StoredItems | StoredBackground] = [
+            StoredItems(folder / "items.npz", scorer, self.past.number)
+        ]
+        if self._background:
+            self._stored.append(StoredBackground(folder / "background.npz", self._background))
         self._minutes = MinuteScores(folder / "scores_minutes.csv")
         self._reporter: EventReporter | None = None
         self._state: State = "connecting"
@@ -139,12 +145,12 @@ class WatchedCamera:
             self._lag = self._source.seconds - scored[-1].moment.seconds
 
     def tick(self) -> None:
-        """Do what is due without pictures: remind of what lasts, and save the items."""
+        """Do what is due without pictures: remind of what lasts, and save items and background."""
         if self._reporter:
             self._reporter.remind()
         if time.monotonic() - self._saved >= SAVED_EVERY:
             self._saved = time.monotonic()
-            self._items.save()
+            self._save()
 
     def close(self) -> None:
         """End the source, and save all that a restarted process continues from."""
@@ -153,7 +159,7 @@ class WatchedCamera:
         if self._reporter:
             self._reporter.close()
         self._minutes.write()
-        self._items.save()
+        self._save()
 
     def status(self) -> CameraStatus:
         """Return the present status."""
@@ -179,6 +185,10 @@ class WatchedCamera:
             drift=hourly,
             recalibrate=hourly is not None and not low <= hourly <= high,
         )
+
+    def _save(self) -> None:
+        for stored in self._stored:
+            stored.save()
 
     def _open(self) -> None:
         try:
@@ -259,5 +269,5 @@ class WatchedCamera:
             self._notifier,
             live=True,
             continues=True,
-            ignored=self._ignored,
+            background=self._background,
         )

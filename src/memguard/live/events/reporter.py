@@ -109,8 +109,11 @@ class EventReporter:
             self.held_back += scored.score > self.level
             return reports + self.remind()
         reports += self._join(ANOMALY, moment, scored.score, scored.box, scored.rgb)
-        if self._standing and (stands := self._standing.add(scored.rgb, moment.seconds)):
-            reports += self._join(STANDING, moment, stands.score, stands.box, scored.rgb)
+        if self._standing:
+            if stands := self._standing.add(scored.rgb, moment.seconds):
+                reports += self._join(STANDING, moment, stands.score, stands.box, scored.rgb)
+            else:
+                self._standing.stream.skip(moment)
         return reports + self.remind()
 
     def interrupt(self, interruption: Interruption) -> list[Report]:
@@ -283,7 +286,7 @@ def configured_reporter(
     *,
     live: bool,
     continues: bool = False,
-    ignored: Tensor | None = None,
+    background: Background | None = None,
 ) -> EventReporter:
     """Build a reporter from the settings ``alarm``, ``events``, ``conditions`` and ``standing``.
 
@@ -296,7 +299,7 @@ def configured_reporter(
         notifier: Sends reports.
         live: See :class:`EventReporter`.
         continues: See :class:`EventReporter`.
-        ignored: bool (H, W), the pixels of the network's frame that do not count.
+        background: Of the camera; None: things that stand still are not reported.
     """
     events = settings.events
     keeping = Keeping(events.snapshots, events.clip, events.keep_days, events.keep_gigabytes)
@@ -305,8 +308,7 @@ def configured_reporter(
     conditions = ConditionWatch(reference, scorer.fps or fps) if watched else None
     per_hour = rate_of_each(settings)
     standing = None
-    if settings.standing:
-        background = Background(scorer.frame_size, scorer.detector.scoring.sizes[0], ignored)
+    if background:
         alarm = scorer.detector.standing
         standing = StandingWatch(background, alarm, per_hour, fps, events.longest)
     level = scorer.alarm.level(per_hour, fps)
