@@ -23,14 +23,15 @@ from memguard.report import rows as rows_module
 NO_PICTURES = Keeping(snapshots=False, clip=None, days=1, gigabytes=1)
 
 
-def output(folder: Path, *, annotate: bool = False) -> StreamOutput:
+def output(folder: Path, *, annotate: bool = False, **counts: int) -> StreamOutput:
     """The output of a stream whose alarm begins above 1."""
+    stream = SimpleNamespace(**{"name": "door", "fps": 25.0, "dropped": 0, "torn": 0} | counts)
     alarm = SimpleNamespace(error=lambda level: 0.1, sample_counts=(100, 30))
     reporter = EventReporter(
         "door", folder, EventStream(level=1.0), per_hour=lambda score: 0.5, live=False,
         files=EventFiles(folder / "events", NO_PICTURES), notifier=Notifier(),
     )  # fmt: skip
-    return StreamOutput(folder, "door", 25.0, alarm, 1.0, annotate, reporter)  # type: ignore[arg-type]
+    return StreamOutput(folder, stream, alarm, 1.0, annotate, reporter)  # type: ignore[arg-type]
 
 
 def picture(number: int) -> ScoredPicture:
@@ -58,6 +59,12 @@ def test_events_have_not_ended_from_the_beginning(tmp_path: Path) -> None:
     output(tmp_path)  # and then it is killed
     rows, events = files_of(tmp_path)
     assert (rows, events["ended"], events["frames"]) == ([], "not ended", 0)
+
+
+def test_frames_that_are_not_scored_are_counted(tmp_path: Path) -> None:
+    output(tmp_path, dropped=7, torn=3).close()
+    _, events = files_of(tmp_path)
+    assert (events["dropped_frames"], events["torn_frames"]) == (7, 3)
 
 
 def test_an_event_that_has_not_ended_counts(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ class Film:
     """Pictures in parts of some lengths; a part that is marked does not follow the one before."""
 
     name, fps, length = "film", 25.0, None
+    dropped = torn = 0
 
     def __init__(self, pictures: Tensor, parts: Sequence[int], gaps: Sequence[int] = ()) -> None:
         self._pictures, self._parts, self._gaps = pictures, parts, gaps

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from memguard.data.video.stream import Interruption
+from memguard.data.video.stream import Interruption, Stream
 from memguard.detection.alarm import Alarm
 from memguard.detection.events import COLUMNS, ScoredPicture
 from memguard.errors import DataError
@@ -71,8 +71,7 @@ class StreamOutput:
 
     Args:
         folder: The folder.
-        name: The name of the stream.
-        fps: The frames per second of the stream.
+        stream: The stream.
         alarm: The calibrated alarm.
         per_hour: The accepted number of false alarms per hour.
         annotate: Whether to write ``annotated.mp4`` as well.
@@ -89,8 +88,7 @@ class StreamOutput:
     def __init__(
         self,
         folder: Path,
-        name: str,
-        fps: float,
+        stream: Stream,
         alarm: Alarm,
         per_hour: float,
         annotate: bool,
@@ -98,7 +96,8 @@ class StreamOutput:
     ) -> None:
         self._rows = Rows(folder / "scores.csv", ("video", *COLUMNS))
         self._regions = Rows(folder / "regions.csv", ("video", "frame", *Region._fields))
-        self._folder, self._name, self._fps = folder, name, fps
+        self._folder, self._stream = folder, stream
+        self._name, self._fps = stream.name, stream.fps
         self._alarm, self._per_hour = alarm, per_hour
         self._level = reporter.level
         self._began = datetime.now().astimezone()
@@ -218,6 +217,8 @@ class StreamOutput:
             "held_out_frames": held_out,
             "held_out_peaks": peaks,
             "held_back_frames": self._reporter.held_back,
+            "dropped_frames": self._stream.dropped,
+            "torn_frames": self._stream.torn,
             "events": rows,
         }
         with written_whole(self._folder / "events.json") as unfinished:

@@ -144,9 +144,7 @@ def _output(
     reporter = configured_reporter(
         stream.name, folder, config, scorer, stream.fps, notifier, live=live, background=background
     )
-    return StreamOutput(
-        folder, stream.name, stream.fps, scorer.alarm, per_hour, config.annotate, reporter
-    )
+    return StreamOutput(folder, stream, scorer.alarm, per_hour, config.annotate, reporter)
 
 
 def _watch(

@@ -67,6 +67,16 @@ class Stream(Protocol):
         """The expected number of pictures; None if unknown."""
         ...
 
+    @property
+    def dropped(self) -> int:
+        """The number of pictures that were dropped so far, because scoring is too slow."""
+        ...
+
+    @property
+    def torn(self) -> int:
+        """The number of torn pictures so far, which are left out."""
+        ...
+
     def __iter__(self) -> Iterator[Pictures | Interruption]:
         """Yield all pictures in order, and each outage once, when it begins."""
         ...
@@ -83,6 +93,8 @@ class VideoStream:
         DataError: If there is no such file, it does not decode, or it has no picture; or, after all
             pictures before, if the next one does not decode, or the file is cut off.
     """
+
+    dropped = torn = 0  # a torn picture is an error
 
     def __init__(self, path: Path, name: str | None = None) -> None:
         if not path.is_file():
