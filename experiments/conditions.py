@@ -118,6 +118,7 @@ class Filtered:
         self._change, self._ends = change, BEGINS + lasts
         self.name, self.fps = video.stem, self._streams[0].fps
         self.length = None
+        self.dropped = self.torn = 0
 
     def __iter__(self) -> Iterator[Pictures | Interruption]:
         """Yield all pictures in order."""

@@ -302,8 +302,8 @@ def test_a_camera_is_watched_through_a_broken_connection_until_ctrl_c(
     def serve() -> None:
         head = b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n"
         whole = film.read_bytes()
-        lost = 188 * (9 * len(whole) // 10 // 188)  # a packet near the end
-        for content in (whole[:lost] + whole[lost + 188 :], whole):  # afterwards nobody answers
+        lost = 188 * (9 * len(whole) // 10 // 188)  # some packets near the end
+        for content in (whole[:lost] + whole[lost + 6 * 188 :], whole):  # afterwards nobody answers
             connection, _ = listening.accept()
             with connection:
                 connection.recv(4096)
@@ -327,8 +327,8 @@ def test_a_camera_is_watched_through_a_broken_connection_until_ctrl_c(
     outage, *_ = [event for event in events["events"] if event["kind"] == "outage"]
     assert outage["reason"]
     last = outage["start_frame"]
-    assert last + events["torn_frames"] == 39
-    assert 30 < last < 39
+    assert 25 < last < 39
+    assert 0 < events["torn_frames"] <= 39 - last  # some are lost altogether
     assert events["dropped_frames"] == 0
     # after the gap the first frames have no past again
     frames = [int(row["frame"]) for row in rows_of(tmp_path / "found")]

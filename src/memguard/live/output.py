@@ -227,7 +227,7 @@ class StreamOutput:
             written_whole(self._folder / "events.csv") as unfinished,
             unfinished.open("w", newline="", encoding="utf-8") as file,
         ):
-            writer = csv.DictWriter(file, REPORT_COLUMNS)
+            writer = csv.DictWriter(file, REPORT_COLUMNS, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
 

@@ -48,6 +48,7 @@ class Report(BaseModel):
         reason: The reason of an outage or condition.
         snapshot: The path of the peak's picture.
         clip: The path of the event's clip.
+        more_clips: The paths of the clips of its rest, one for each restart in the event.
         notified: Whether it is sent, or held back by the limits of notifications.
     """
 
@@ -75,6 +76,7 @@ class Report(BaseModel):
     reason: str | None = None
     snapshot: str | None = None
     clip: str | None = None
+    more_clips: list[str] = []
     notified: bool = False
 
     def after(self, state: State, **changes: Any) -> "Report":
@@ -92,7 +94,8 @@ class Report(BaseModel):
         return Event(start, end, peak, self.peak_score or 0.0, box)
 
 
-REPORT_COLUMNS = tuple(Report.model_fields)
+# A table has no lists; the events of memguard.score, which it is for, have one clip each.
+REPORT_COLUMNS = tuple(name for name in Report.model_fields if name != "more_clips")
 
 
 def fields_of(event: Event, normal_per_hour: float) -> dict[str, Any]:

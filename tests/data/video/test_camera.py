@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from threading import Timer
 
@@ -21,6 +21,7 @@ import pytest
 from memguard.data.video import camera as camera_module
 from memguard.data.video import connection
 from memguard.data.video.camera import Camera
+from memguard.data.video.encoded import EncodedPictures
 from memguard.data.video.stream import Interruption, Pictures
 from memguard.errors import DataError
 from tests.conftest import moving_square
@@ -335,6 +336,49 @@ def test_torn_pictures_are_counted_and_not_scored(
     assert [n for n, picture in enumerate(pictures) if not picture.follows] == [0, missing[0]]
     assert 0 < camera.torn <= len(missing)
     assert "torn picture" in caplog.text
+    server.stop()
+
+
+def test_encoded_pictures_have_the_times_of_the_decoded_ones_and_none_is_torn(
+    transport_stream: bytes,
+) -> None:
+    lost = TS_PACKET * (len(transport_stream) // TS_PACKET // 2)
+    content = transport_stream[:lost] + transport_stream[lost + 2 * TS_PACKET :]
+    size = -(-len(content) // 60)
+    server = Server(live_ts=[content[at : at + size] for at in range(0, len(content), size)])
+    server.pause = 1 / 25
+    sent = EncodedPictures(seconds=60.0)
+    camera = Camera(f"{server.place}/live.ts", fps=5, sent=sent)
+    until_the_outage = takewhile(lambda item: isinstance(item, Pictures), camera)
+    pictures = [each for each in until_the_outage if isinstance(each, Pictures)]
+    server.stop()
+    assert len(pictures) <= 13  # every fifth, and the first after the loss
+    place = sent.at(0.0)
+    assert place
+    assert place.format[:2] == (48, 64)
+    held, _ = sent.since(place) or ([], place)
+    assert 50 <= len(held) < 60
+    assert [each.is_key for each in held].count(True) == 6
+    times = [each.seconds for each in held]
+    assert {round(picture.seconds[0], 3) for picture in pictures} <= {round(t, 3) for t in times}
+    gaps = np.diff(times)
+    tear = int(gaps.argmax())
+    assert held[tear + 1].is_key
+    assert gaps[tear] == pytest.approx((61 - len(held)) / 25, abs=1e-3)
+    assert np.delete(gaps, tear) == pytest.approx(np.full(len(gaps) - 1, 1 / 25), abs=1e-3)
+
+
+def test_encoded_pictures_of_another_kind_are_not_held(tmp_path: Path) -> None:
+    film = encoded(tmp_path / "film.mkv", moving_square(60))
+    mjpeg = [part(jpeg) for jpeg in jpegs(moving_square(60))]
+    server = Server(film_mkv=film, video_mjpg=mjpeg)
+    for name in ("film.mkv", "video.mjpg"):
+        server.length = len(film) if name == "film.mkv" else None
+        sent = EncodedPictures(seconds=60.0)
+        camera = Camera(f"{server.place}/{name}", sent=sent)
+        without_pauses(camera, most=1)
+        assert len([each for each in camera if isinstance(each, Pictures)]) == 60
+        assert not sent.available
     server.stop()
 
 

@@ -23,6 +23,10 @@ def grey(number: int, height: int = 48, width: int = 64) -> torch.Tensor:
     return torch.full((3, height, width), number, dtype=torch.uint8)
 
 
+def add(recorder: ClipRecorder, seconds: float, rgb: torch.Tensor) -> None:
+    recorder.add(seconds, rgb, captured=seconds)
+
+
 def decoded(path: Path) -> list[tuple[float, int, tuple[int, int]]]:
     """The time, the grey and the size of each picture of a clip."""
     with av.open(str(path)) as container:
@@ -37,9 +41,9 @@ def decoded(path: Path) -> list[tuple[float, int, tuple[int, int]]]:
 def test_a_clip_is_from_some_seconds_before_to_some_seconds_after(tmp_path: Path) -> None:
     recorder, clip = ClipRecorder(around=2), tmp_path / "a.mp4"
     for number in range(0, 120):
-        recorder.add(number / FPS, grey(2 * number))
+        add(recorder, number / FPS, grey(2 * number))
         if number == 40:
-            recorder.begin(clip)
+            recorder.begin(clip, 40 / FPS)
         if number == 65:
             recorder.end(60 / FPS)  # as it turns out a second later
     assert not recorder.recording
@@ -48,30 +52,39 @@ def test_a_clip_is_from_some_seconds_before_to_some_seconds_after(tmp_path: Path
     assert [grey / 2 for _, grey, _ in found] == pytest.approx(list(range(30, 71)), abs=2)
 
 
+def test_a_clip_begins_before_its_event_though_that_was_known_later(tmp_path: Path) -> None:
+    recorder, clip = ClipRecorder(around=1, shortest=3), tmp_path / "a.mp4"
+    for number in range(40):
+        add(recorder, number / FPS, grey(2 * number))
+    recorder.begin(clip, 25 / FPS)  # known at 39
+    recorder.close()
+    assert [grey / 2 for _, grey, _ in decoded(clip)] == pytest.approx(list(range(20, 40)), abs=2)
+
+
 def test_a_clip_is_playable_while_it_is_written(tmp_path: Path) -> None:
     recorder, clip = ClipRecorder(around=1), tmp_path / "a.mp4"
-    recorder.begin(clip)
+    recorder.begin(clip, 0.0)
     for number in range(250):
-        recorder.add(number / FPS, grey(number))
+        add(recorder, number / FPS, grey(number))
     assert len(decoded(clip)) >= 100  # and then the process is killed
 
 
 def test_all_pictures_are_in_a_clip_that_ends_early(tmp_path: Path) -> None:
     recorder = ClipRecorder(around=10)
     for number in range(20):
-        recorder.add(number / FPS, grey(number))
-    recorder.begin(tmp_path / "a.mp4")
-    recorder.begin(tmp_path / "b.mp4")  # takes over
-    recorder.add(20 / FPS, grey(20))
+        add(recorder, number / FPS, grey(number))
+    recorder.begin(tmp_path / "a.mp4", 0.0)
+    recorder.begin(tmp_path / "b.mp4", 0.0)  # takes over
+    add(recorder, 20 / FPS, grey(20))
     recorder.close()
     assert [len(decoded(tmp_path / name)) for name in ("a.mp4", "b.mp4")] == [20, 1]
 
 
 def test_a_change_of_size_and_odd_sides_keep_the_clip_playable(tmp_path: Path) -> None:
     recorder = ClipRecorder(around=2)
-    recorder.begin(tmp_path / "a.mp4")
+    recorder.begin(tmp_path / "a.mp4", 0.0)
     for number, size in enumerate([(47, 63), (47, 63), (96, 128), (47, 63)]):
-        recorder.add(number / FPS, grey(10, *size))
+        add(recorder, number / FPS, grey(10, *size))
     recorder.close()
     assert [size for _, _, size in decoded(tmp_path / "a.mp4")] == [(46, 62)] * 4
 
@@ -82,8 +95,8 @@ def test_large_pictures_take_little_memory(tmp_path: Path, monkeypatch: pytest.M
     random = np.random.default_rng(0)
     for number in range(12):
         noise = random.integers(0, 256, (3, 540, 1920), dtype=np.uint8)
-        recorder.add(number / FPS, torch.from_numpy(noise))
-    recorder.begin(tmp_path / "a.mp4")
+        add(recorder, number / FPS, torch.from_numpy(noise))
+    recorder.begin(tmp_path / "a.mp4", 0.0)
     recorder.close()
     found = decoded(tmp_path / "a.mp4")
     assert 1 <= len(found) < 12
@@ -93,9 +106,9 @@ def test_large_pictures_take_little_memory(tmp_path: Path, monkeypatch: pytest.M
 def test_a_torn_clip_of_a_killed_process_is_made_whole(tmp_path: Path) -> None:
     recorder, clip = ClipRecorder(around=1), tmp_path / "events" / "door-1.mp4"
     clip.parent.mkdir()
-    recorder.begin(clip)
+    recorder.begin(clip, 0.0)
     for number in range(100):
-        recorder.add(number / FPS, grey(number))
+        add(recorder, number / FPS, grey(number))
     recorder.close()
     content, whole = clip.read_bytes(), decoded(clip)
     counts = []
@@ -121,17 +134,17 @@ def test_a_full_disk_ends_a_clip_and_the_next_one_is_whole(full_at: int, small_d
 
     if full_at == 0:
         fill()
-    first = found.begin("door-1")
+    first = found.begin("door-1", 0.0)
     assert (first is None) == (full_at == 0)
     for number, picture in enumerate(noise, start=1):
         if number == full_at:
             fill()
-        found.add(Moment(number, number / 25), picture)
+        found.add(Moment(number, number / 25), picture, number / 25)
     filler.unlink()
-    second = found.begin("door-2")
+    second = found.begin("door-2", 0.0)
     assert second
     for number, picture in enumerate(noise[:40], start=61):
-        found.add(Moment(number, number / 25), picture)
+        found.add(Moment(number, number / 25), picture, number / 25)
     found.close()
     assert len(decoded(Path(second))) > 40
     if full_at == 30:
@@ -165,9 +178,9 @@ def test_files_that_are_old_or_need_much_space_are_removed(tmp_path: Path) -> No
         (folder / f"{name}.jpg").write_bytes(bytes(1000))
         day = time.time() - age * 24 * 3600 - 60
         os.utime(folder / f"{name}.jpg", (day, day))
-    files(tmp_path, days=3.5).add(Moment(0, 0.0), grey(1))
+    files(tmp_path, days=3.5).add(Moment(0, 0.0), grey(1), 0.0)
     assert sorted(path.stem for path in folder.iterdir()) == ["a", "b", "c", "d"]
-    files(tmp_path, gigabytes=2500 / 1e9).begin("door-1")
+    files(tmp_path, gigabytes=2500 / 1e9).begin("door-1", 0.0)
     assert sorted(path.stem for path in folder.iterdir()) == ["a", "b"]
 
 
@@ -176,9 +189,9 @@ def test_a_folder_that_cannot_be_written_is_one_warning(
 ) -> None:
     found = files(tmp_path / "gone")
     for number in range(3):
-        found.add(Moment(number, 1.0), grey(number))
+        found.add(Moment(number, 1.0), grey(number), 1.0)
         found.peak("anomaly", grey(1), (1, 1, 20, 20))
-        assert found.begin(f"door-{number}") is None
+        assert found.begin(f"door-{number}", 0.0) is None
         assert found.snapshot("anomaly", f"door-{number}") is None
     assert caplog.text.count("events: a picture of an event cannot be written (No such file") == 1
     assert not (tmp_path / "gone").exists()

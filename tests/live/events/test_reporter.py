@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from torch import Tensor
 
@@ -46,6 +47,11 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 def short(folder: Path) -> list[tuple[str, str, int, int]]:
     return [(r["kind"], r["state"], r["start_frame"], r["end_frame"]) for r in lines(folder)]
+
+
+def pictures_of(clip: Path) -> int:
+    with av.open(str(clip)) as container:
+        return len(list(container.decode(video=0)))
 
 
 def test_an_event_is_on_disk_when_it_begins_each_minute_and_when_it_has_ended(
@@ -158,6 +164,34 @@ def test_a_restarted_process_continues_numbers_and_an_open_event(killed: Path) -
     assert end["end_frame"] > 43
     assert end["end_seconds"] > begin["start_seconds"]
     assert third["start_frame"] > end["end_frame"]
+
+
+def test_the_rest_of_an_event_has_a_clip_of_its_own_after_each_restart(tmp_path: Path) -> None:
+    keeping = Keeping(snapshots=False, clip=1.0, days=1, gigabytes=1)
+    for frames in (range(6), range(4), range(3)):
+        camera = reporter(tmp_path, live=True, continues=True, keeping=keeping)
+        watch(camera, frames, 2.0)
+        camera.close()
+    camera = reporter(tmp_path, live=True, continues=True, keeping=keeping)
+    camera.interrupt(Interruption(0.0, "off"))  # no picture comes after the last restart
+    begin, end, _outage = lines(tmp_path)
+    assert begin["id"] == end["id"]
+    assert begin["more_clips"] == []
+    paths = [Path(path) for path in (end["clip"], *end["more_clips"])]
+    assert [path.name for path in paths] == [f"{end['id']}{rest}.mp4" for rest in ("", "-2", "-3")]
+    assert [pictures_of(path) for path in paths] == [6, 4, 3]
+    camera.close()
+    assert sorted(tmp_path.glob("events/*.mp4")) == sorted(paths)
+
+
+def test_each_part_of_an_event_longer_than_the_longest_has_a_clip(tmp_path: Path) -> None:
+    keeping = Keeping(snapshots=False, clip=1.0, days=1, gigabytes=1)
+    camera = reporter(tmp_path, longest=10, keeping=keeping)
+    watch(camera, range(5), 0.5)
+    watch(camera, range(5, 90), 2.0)
+    camera.close()
+    clips = [Path(line["clip"]) for line in lines(tmp_path) if line["state"] == "end"]
+    assert [pictures_of(clip) for clip in clips] == [57, 33]  # one begins where the other ends
 
 
 def test_an_event_ends_where_the_process_was_away_for_long(

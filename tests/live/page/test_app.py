@@ -83,13 +83,17 @@ def test_events_have_their_last_report_and_only_pictures_that_are_there(
     gone = str(tmp_path / "door" / "events" / "door-1.jpg")
     lasting = a_report("door-1", ago=900, state="begin", snapshot=gone)
     write_reports(tmp_path / "door", [lasting, lasting.after("end", peak_score=9.0)])
-    write_reports(tmp_path / "door", [a_report("door-2", ago=60, snapshot=path)])
+    more = [path.replace("-2.jpg", "-2-2.mp4"), path.replace("-2.jpg", "-2-3.mp4")]
+    Path(more[1]).write_bytes(b"")  # the first one is removed by its age
+    second = a_report("door-2", ago=60, snapshot=path, more_clips=more)
+    write_reports(tmp_path / "door", [second])
     write_reports(tmp_path / "yard & <b>", [a_report("yard-1", ago=300, camera="yard & <b>")])
     with (tmp_path / "door" / "events.jsonl").open("a") as file:
         file.write('{"rubbish": 1}\n{"id": "torn')
     events = get(server, "/api/events").json
     assert [event["id"] for event in events] == ["door-2", "yard-1", "door-1"]
     assert [event["snapshot"] for event in events] == ["/events/door/door-2.jpg", None, None]
+    assert [event["more_clips"] for event in events] == [["/events/door/door-2-3.mp4"], [], []]
     assert (events[2]["state"], events[2]["peak_score"]) == ("end", 9.0)
     only = get(server, f"/api/events?camera={quote('yard & <b>')}").json
     assert [event["id"] for event in only] == ["yard-1"]
@@ -117,6 +121,17 @@ def test_the_timeline_has_the_last_24_hours(server: Server, tmp_path: Path) -> N
     spans = [(span["kind"], span["end"] is None) for span in timeline["events"]]
     assert spans == [("anomaly", True), ("anomaly", False)]
     assert get(server, "/api/timeline?camera=nobody").status == 404
+
+
+@pytest.mark.parametrize(("minutes", "begins"), [(3, 10), (45, 45), (2000, 1440)])
+def test_the_timeline_of_a_camera_that_has_just_begun_is_shorter(
+    server: Server, tmp_path: Path, minutes: int, begins: int
+) -> None:
+    now = datetime.now(timezone.utc)
+    first = now - timedelta(minutes=minutes)
+    write_minutes(tmp_path / "door", [(first, 2.5, 0.1), (now - timedelta(minutes=1), 2.5, 0.1)])
+    since = datetime.fromisoformat(get(server, "/api/timeline?camera=door").json["since"])
+    assert abs((now - since) - timedelta(minutes=begins)) < timedelta(seconds=30)
 
 
 def local(day: int, hour: int, minute: int = 0) -> datetime:

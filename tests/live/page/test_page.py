@@ -37,9 +37,11 @@ def server(tmp_path: Path, cameras: list[CameraStatus]) -> Iterator[Server]:
     day = [(now - timedelta(minutes=minutes), 1.0, 0.1) for minutes in range(1400, 0, -1)]
     write_minutes(tmp_path / "door", day)
     path = write_snapshot(tmp_path / "door", "door-1")
-    Path(path).with_suffix(".mp4").write_bytes(b"")
-    clip = str(Path(path).with_suffix(".mp4"))
-    write_reports(tmp_path / "door", [a_report(state="ongoing", snapshot=path, clip=clip)])
+    clips = [path.replace("1.jpg", "1.mp4"), path.replace("1.jpg", "1-2.mp4")]
+    for clip in clips:
+        Path(clip).write_bytes(b"")
+    report = a_report(state="ongoing", snapshot=path, clip=clips[0], more_clips=clips[1:])
+    write_reports(tmp_path / "door", [report])
     outage = a_report("out-1", ago=99, camera=MARKUP, kind="outage", reason=MARKUP)
     write_reports(tmp_path / MARKUP, [outage])
     served = serve("127.0.0.1:0", lambda: cameras, tmp_path, None)
@@ -116,6 +118,8 @@ def test_it_refreshes_itself_and_says_when_nothing_answers(
     assert page.run("document.getElementById('no-answer').hidden")
     page.run("document.querySelector('.play:not([hidden])').click()")
     assert page.run("document.querySelector('video').src").endswith("/events/door/door-1.mp4")
+    page.run("document.querySelector('video').dispatchEvent(new Event('ended'))")
+    assert page.run("document.querySelector('video').src").endswith("/events/door/door-1-2.mp4")
     page.run("document.getElementById('only').value = 'door'; refresh()")
     wait_for(page, "document.querySelectorAll('.event').length === 1")
     assert page.run("document.querySelector('video') !== null")  # it plays while events refresh

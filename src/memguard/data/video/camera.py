@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from threading import Event
@@ -13,6 +13,7 @@ import torch
 
 from memguard.data.video.addresses import encoded, shown
 from memguard.data.video.connection import Connection, NoPicturesError, PacketHistory, Received
+from memguard.data.video.encoded import EncodedPicture, EncodedPictures, PictureFormat
 from memguard.data.video.stream import Interruption, Pictures
 from memguard.data.video.timing import Thinning
 from memguard.errors import DataError
@@ -64,6 +65,8 @@ class Camera:
             number of a webcam.
         fps: Frames per second that the model is trained at. A camera that sends more is thinned by
             its time stamps. None: take all frames.
+        sent: Holds its latest encoded pictures, with the times that the decoded ones have; None:
+            they are not held.
 
     Raises:
         DataError: If the source is a webcam on a system without them.
@@ -75,7 +78,9 @@ class Camera:
         torn: The number of torn pictures so far.
     """
 
-    def __init__(self, source: str, fps: float | None = None) -> None:
+    def __init__(
+        self, source: str, fps: float | None = None, sent: EncodedPictures | None = None
+    ) -> None:
         source = f"/dev/video{source}" if source.isdecimal() else source
         self.source, self._address = shown(source), encoded(source)
         if self.source.startswith("/dev/") and sys.platform != "linux":
@@ -86,7 +91,7 @@ class Camera:
         self.fps: float | None = None
         self.is_film = False
         self.torn = 0
-        self._trained_fps = fps
+        self._trained_fps, self._sent = fps, sent
         self._closed = Event()
         self._history = PacketHistory()
         self._began = time.monotonic()
@@ -167,7 +172,11 @@ class Camera:
         self.is_film = connection.is_film
         self.fps = self.fps or thinning.fps
         first, is_whole = self._number, True
-        for frame, seconds in self._timed(connection):
+        if self._sent:
+            self._sent.begin(connection.format)
+        for frame, seconds, pictures in self._timed(connection):
+            if self._sent:
+                _hold(self._sent, frame, pictures)
             if frame is None:
                 self._note_torn()
                 is_whole = False
@@ -195,11 +204,25 @@ class Camera:
 
     def _timed(self, connection: Connection) -> Iterator[Received]:
         """Yield what a connection receives, with the time since the beginning of the stream."""
-        for frame, at in connection.pictures():
+        for frame, at, pictures in connection.pictures():
             if connection.is_playlist:
                 self._closed.wait(max(at - time.monotonic(), 0))
             if self._closed.is_set():
                 return
             if self._number == 0:  # a server may begin with what it has stored
                 self._began = min(self._began, at)
-            yield Received(frame, at - self._began)
+            own = [each._replace(seconds=each.seconds - self._began) for each in pictures]
+            yield Received(frame, at - self._began, own)
+
+
+def _hold(
+    sent: EncodedPictures, frame: av.VideoFrame | None, pictures: Sequence[EncodedPicture]
+) -> None:
+    """Hold encoded pictures with the one that is decoded of them, unless it is torn."""
+    if frame is None:
+        sent.lose()
+        return
+    size = frame.height, frame.width
+    if sent.format and sent.format[:2] != size:
+        sent.begin(PictureFormat(*size, parameters=b""))
+    sent.add(pictures)

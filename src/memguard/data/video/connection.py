@@ -4,7 +4,7 @@ import errno
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from memguard.data.video.encoded import EncodedPicture, PictureFormat
 from memguard.data.video.timing import Clock, LiveClock, credible_rate, frame_rate, measured_rate
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 5.0
@@ -63,10 +64,13 @@ class Received(NamedTuple):
         frame: The picture; None if it is torn.
         seconds: The time of its capture on the clock of :func:`time.monotonic`; in a film, the time
             since its beginning.
+        encoded: The encoded pictures that arrived since the one before; none if the connection has
+            no format.
     """
 
     frame: av.VideoFrame | None
     seconds: float
+    encoded: Sequence[EncodedPicture] = ()
 
 
 class PacketHistory:
@@ -108,6 +112,7 @@ class Connection:
         duration: The declared duration, seconds; None if there is none.
         is_film: Whether it comes as fast as it is read.
         is_playlist: Whether many pictures come at once, before their time.
+        format: The format of its encoded pictures; None if they cannot be copied.
         rate: Frames per second.
         shown_seconds: The duration of the pictures so far, by their time stamps.
 
@@ -140,6 +145,7 @@ class Connection:
         self.rate = self._rate(stamps)
         if self._is_stamped:
             self._stamp_the_first()
+        self.format = self._copied_format()
 
     def close(self) -> None:
         """Close the connection."""
@@ -155,7 +161,10 @@ class Connection:
         """
         clock, stamps = self._clock(), Clock(self.rate)
         torn_since: float | None = None
+        encoded: list[EncodedPicture] = []
         for packet, _stamp, at in chain(self._held, self._arrivals):
+            if self.format and packet.size:
+                encoded.append(self._encoded(packet, at, clock))
             try:
                 for frame in packet.decode():
                     if frame.pts in self._repeated:
@@ -167,12 +176,37 @@ class Connection:
                     elif frame.key_frame or at - (torn_since or at) > REFRESH_SECONDS:
                         torn_since = None
                     seconds = clock(frame.time if self._is_stamped else None, at)
-                    yield Received(None if torn_since else frame, seconds)
+                    yield Received(None if torn_since else frame, seconds, encoded)
+                    encoded = []
             except av.InvalidDataError:
                 torn_since = at
-                yield Received(None, at)
+                yield Received(None, at, encoded)
+                encoded = []
         if self._error:
             raise self._error
+
+    def _copied_format(self) -> PictureFormat | None:
+        """Return the format of a live stream in H.264, which every browser plays."""
+        context = self._stream.codec_context
+        parameters = bytes(context.extradata or b"")
+        is_live = self._is_stamped and not self.is_film and not self.is_playlist
+        # Without start codes each picture begins with its length.
+        if not is_live or context.name != "h264" or parameters[:1] not in (b"", b"\0"):
+            return None
+        return PictureFormat(context.height, context.width, parameters)
+
+    def _encoded(
+        self,
+        packet: "av.Packet[VideoStream]",
+        at: float,
+        clock: Callable[[float | None, float], float],
+    ) -> EncodedPicture:
+        tick = float(self._stream.time_base or 0)
+        shown = packet.pts
+        decoded = shown if packet.dts is None else packet.dts
+        stamp = None if shown is None else shown * tick
+        early = 0.0 if shown is None or decoded is None else (shown - decoded) * tick
+        return EncodedPicture(bytes(packet), clock(stamp, at), max(early, 0.0), packet.is_keyframe)
 
     def _receive(self) -> Iterator[Arrival]:
         """Yield the packets as they arrive.

@@ -12,6 +12,7 @@ import torch
 from omegaconf import DictConfig
 
 from memguard.data.video.camera import Camera
+from memguard.data.video.encoded import EncodedPictures
 from memguard.data.video.newest import NewestPictures
 from memguard.data.video.stream import Interruption, Pictures
 from memguard.data.video.timing import USUAL_FPS
@@ -39,6 +40,9 @@ RATE_SECONDS, SAVED_EVERY = 10.0, 60.0
 
 # An hourly median beyond these quantiles of calibrated frames says that the scene has changed.
 DRIFT_BAND = 0.1, 0.9
+
+# Seconds from the capture of a picture to its score, beyond which its clip may lack a beginning.
+LATEST_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +106,7 @@ class WatchedCamera:
         self._lag: float | None = None
         self._saved = self._failed = time.monotonic()
         self._source: NewestPictures | None = None
+        self._sent = _held_for_clips(settings.events)
         self._waiting: list[Pictures | Interruption] = []
         self._open()
 
@@ -192,7 +197,8 @@ class WatchedCamera:
 
     def _open(self) -> None:
         try:
-            self._source = NewestPictures(Camera(str(self._settings.source), self.scorer.fps))
+            camera = Camera(str(self._settings.source), self.scorer.fps, self._sent)
+            self._source = NewestPictures(camera)
         except DataError as error:
             self._fail(str(error))
 
@@ -270,4 +276,12 @@ class WatchedCamera:
             live=True,
             continues=True,
             background=self._background,
+            sent=self._sent,
         )
+
+
+def _held_for_clips(events: DictConfig) -> EncodedPictures | None:
+    """Make room for the pictures that a clip begins with, unless there are no clips."""
+    if events.clip is None:
+        return None
+    return EncodedPictures(events.clip + events.shortest + LATEST_SECONDS)

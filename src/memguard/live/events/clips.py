@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from memguard.data.video.encoded import EncodedPictures
+from memguard.live.events.copied_clip import CopiedClip
 from memguard.live.fragmented import FragmentedVideo
 
 # Pictures wait as JPEG for an event; a larger one is reduced to this width, as encoding takes time.
@@ -31,10 +33,14 @@ class _Waiting(NamedTuple):
 class ClipRecorder:
     """Write clips from a ring of pictures: H.264 in MP4, playable before they have ended.
 
-    A clip that begins within the seconds after another one ends that one.
+    They are copied as the camera has sent them, from the key frame before; those of a camera that
+    sends no H.264 are encoded. A clip that begins within the seconds after another one ends that
+    one. A copied clip ends with the connection to the camera as well.
 
     Args:
         around: The seconds before and after an event.
+        shortest: The seconds after which the beginning of an event is known.
+        sent: The pictures as the camera sends them; None: all clips are encoded.
 
     Example:
         >>> recorder = ClipRecorder(around=5)
@@ -42,11 +48,14 @@ class ClipRecorder:
         False
     """
 
-    def __init__(self, around: float) -> None:
-        self._around = around
+    def __init__(
+        self, around: float, shortest: float = 0.0, sent: EncodedPictures | None = None
+    ) -> None:
+        self._around, self._before, self._sent = around, around + shortest, sent
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
-        self._clip: _Clip | None = None
+        self._clip: _EncodedClip | CopiedClip | None = None
+        self._ahead = 0.0
         self._until: float | None = None
 
     @property
@@ -54,32 +63,47 @@ class ClipRecorder:
         """Whether a clip is being written."""
         return self._clip is not None
 
-    def add(self, seconds: float, rgb: Tensor) -> None:
+    def add(self, seconds: float, rgb: Tensor, captured: float) -> None:
         """Add the next picture.
 
         Args:
             seconds: Its time.
             rgb: uint8 (3, H, W).
+            captured: Its time among the pictures as sent.
 
         Raises:
             OSError: The clip cannot be written; it ends before this picture.
         """
-        jpeg = _compressed(rgb)
-        self._waiting.append(_Waiting(seconds, jpeg))
-        self._bytes += jpeg.nbytes
-        if self._clip is None:
-            self._forget(seconds - self._around)
-        else:
-            self._write(CATCHING_UP)
+        self._ahead = seconds - captured
+        if isinstance(self._clip, CopiedClip):
+            self._copy(self._clip)
+        elif self._clip or not (self._sent and self._sent.available):
+            jpeg = _compressed(rgb)
+            self._waiting.append(_Waiting(seconds, jpeg))
+            self._bytes += jpeg.nbytes
+            if self._clip is None:
+                self._forget(seconds - self._before)
+            else:
+                self._encode(self._clip, CATCHING_UP)
 
-    def begin(self, path: Path) -> None:
-        """Begin a clip with the pictures before now; one that has not ended yet ends there.
+    def begin(self, path: Path, start: float) -> None:
+        """Begin a clip of an event; one that has not ended yet ends there.
+
+        Args:
+            path: The file.
+            start: The time at which the event began.
 
         Raises:
             OSError: The clip cannot be written.
         """
         self.close()
-        self._clip, self._until = _Clip(path), None
+        self._until, since = None, start - self._around
+        place = self._sent.at(since - self._ahead) if self._sent else None
+        if self._sent and place:
+            self._clip = CopiedClip(path, self._sent, place)
+        else:
+            self._clip = _EncodedClip(path)
+            self._forget(since)
 
     def end(self, seconds: float) -> None:
         """End the clip some seconds after this time."""
@@ -91,17 +115,30 @@ class ClipRecorder:
         Raises:
             OSError: Its last pictures cannot be written.
         """
-        self._write(len(self._waiting))
+        if isinstance(self._clip, CopiedClip):
+            self._copy(self._clip)
+        elif self._clip:
+            self._encode(self._clip, len(self._waiting))
         self._finish()
 
-    def _write(self, pictures: int) -> None:
-        """Write the oldest pictures, up to the end of the clip."""
-        while self._clip and self._waiting and pictures > 0:
+    def _copy(self, clip: CopiedClip) -> None:
+        """Copy the pictures that have come, up to the end of the clip."""
+        try:
+            ended = clip.write(None if self._until is None else self._until - self._ahead)
+        except OSError:
+            self._finish()
+            raise
+        if ended:
+            self._finish()
+
+    def _encode(self, clip: "_EncodedClip", pictures: int) -> None:
+        """Encode the oldest pictures, up to the end of the clip."""
+        while self._waiting and pictures > 0:
             if self._until is not None and self._waiting[0].seconds > self._until:
                 self._finish()
                 return
             try:
-                self._clip.add(*self._pop())
+                clip.add(*self._pop())
             except OSError:
                 self._finish()
                 raise
@@ -123,7 +160,7 @@ class ClipRecorder:
             self._pop()
 
 
-class _Clip:
+class _EncodedClip:
     """A clip, whose pictures have their own times."""
 
     def __init__(self, path: Path) -> None:

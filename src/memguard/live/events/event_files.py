@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from memguard.data.video.encoded import EncodedPictures
 from memguard.detection.events import Box, Moment
 from memguard.files import clear_unfinished, written_whole
 from memguard.live.annotate import draw_box
@@ -33,12 +34,14 @@ class Keeping:
         clip: The seconds before and after an event in its clip; None: no clips.
         days: The age at which a file is removed.
         gigabytes: The space of all files, above which the oldest are removed.
+        shortest: The seconds after which the beginning of an event is known.
     """
 
     snapshots: bool
     clip: float | None
     days: float
     gigabytes: float
+    shortest: float = 0.0
 
 
 class EventFiles:
@@ -50,20 +53,29 @@ class EventFiles:
     Args:
         folder: The folder of the files, made for the first one. The folder that it is in exists.
         keeping: The files to write, and how long they stay.
+        sent: The pictures as the camera sends them, which clips copy; None: clips are encoded.
     """
 
-    def __init__(self, folder: Path, keeping: Keeping) -> None:
+    def __init__(self, folder: Path, keeping: Keeping, sent: EncodedPictures | None = None) -> None:
         self._folder, self._keeping = folder.absolute(), keeping
-        self._clips = None if keeping.clip is None else ClipRecorder(keeping.clip)
+        self._clips: ClipRecorder | None = None
+        if keeping.clip is not None:
+            self._clips = ClipRecorder(keeping.clip, keeping.shortest, sent)
         self._peaks: dict[Kind, tuple[Tensor, Box]] = {}
         self._pruned = -PRUNED_EVERY
         self._failed = False
         self._attempt(self._mend)
 
-    def add(self, moment: Moment, rgb: Tensor) -> None:
-        """Add the next picture of the camera, uint8 (3, H, W)."""
+    def add(self, moment: Moment, rgb: Tensor, captured: float) -> None:
+        """Add the next picture of the camera.
+
+        Args:
+            moment: Its moment.
+            rgb: uint8 (3, H, W).
+            captured: Its time among the pictures as sent.
+        """
         if clips := self._clips:
-            self._attempt(lambda: clips.add(moment.seconds, rgb))
+            self._attempt(lambda: clips.add(moment.seconds, rgb, captured))
         if moment.seconds - self._pruned >= PRUNED_EVERY:
             self._pruned, self._failed = moment.seconds, False
             self._attempt(self._prune)
@@ -73,12 +85,12 @@ class EventFiles:
         if self._keeping.snapshots:
             self._peaks[kind] = rgb, box
 
-    def begin(self, name: str) -> str | None:
-        """Begin the clip of an event, and return its path, if there is one."""
-        clips, path = self._clips, self._folder / f"{name}.mp4"
+    def begin(self, name: str, start: float) -> str | None:
+        """Begin the clip of an event that began at this time; return its path, if there is one."""
+        path = self._folder / f"{name}.mp4"
         self._attempt(self._prune)
-        if clips and self._attempt(self._make_folder) and self._attempt(lambda: clips.begin(path)):
-            return str(path)
+        if (clips := self._clips) and self._attempt(self._make_folder):
+            return str(path) if self._attempt(lambda: clips.begin(path, start)) else None
         return None
 
     def snapshot(self, kind: Kind, name: str) -> str | None:

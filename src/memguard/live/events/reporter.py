@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import Tensor
 
+from memguard.data.video.encoded import EncodedPictures
 from memguard.data.video.stream import Interruption
 from memguard.detection.events import Box, Event, EventStream, Moment, ScoredPicture
 from memguard.live.conditions import ConditionWatch
@@ -88,6 +89,7 @@ class EventReporter:
         self.open: dict[Kind, Report] = {}
         self._reported: dict[Kind, float] = {}
         self._number, self._saved, self.held_back = 0, 0.0, 0
+        self._rest_begins = False
         self._moments = Moments(live=live)
         if saved := self._journal.read_state():
             self._continue(saved, live)
@@ -100,7 +102,9 @@ class EventReporter:
     def add(self, scored: ScoredPicture) -> list[Report]:
         """Add the next picture, and return the reports that it causes."""
         moment = self._moments.place(scored.moment)
-        self._files.add(moment, scored.rgb)
+        self._files.add(moment, scored.rgb, scored.moment.seconds)
+        if self._rest_begins:
+            self._clip_rest(moment)
         reports = self._end(OUTAGE, moment)
         if self._conditions:
             found = self._conditions.add(scored.rgb, moment.seconds)
@@ -203,9 +207,20 @@ class EventReporter:
         self._number += 1
         day = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         name = re.sub(r"[^\w.-]", "_", f"{self._name}-{day}-{self._number}")
-        clip = self._files.begin(name) if kind == ANOMALY else None
+        clip = self._files.begin(name, fields["start_seconds"]) if kind == ANOMALY else None
         report = Report(id=name, camera=self._name, kind=kind, state=BEGIN, clip=clip, **fields)
         return self._report(report)
+
+    def _clip_rest(self, moment: Moment) -> None:
+        """Begin a clip of the rest of an event that continues from an earlier process."""
+        self._rest_begins = False
+        if (report := self.open.get(ANOMALY)) is None:  # the camera was off at the restart
+            return
+        name = f"{report.id}-{len(report.more_clips) + 2}"
+        if path := self._files.begin(name, moment.seconds):
+            clips = [*report.more_clips, path]
+            self.open[ANOMALY] = report.after(report.state, more_clips=clips)
+            self._save()  # the next process must not write over it
 
     def _end(self, kind: Kind, moment: Moment) -> list[Report]:
         """End an event, if it lasts."""
@@ -274,6 +289,7 @@ class EventReporter:
             unwatched = kind in SCORED and kind not in self._streams
             if report.state == END or unwatched or (absent > CONTINUED and kind != OUTAGE):
                 self._end(kind, report.moment("end"))
+        self._rest_begins = ANOMALY in self.open
 
 
 def configured_reporter(
@@ -287,6 +303,7 @@ def configured_reporter(
     live: bool,
     continues: bool = False,
     background: Background | None = None,
+    sent: EncodedPictures | None = None,
 ) -> EventReporter:
     """Build a reporter from the settings ``alarm``, ``events``, ``conditions`` and ``standing``.
 
@@ -300,9 +317,12 @@ def configured_reporter(
         live: See :class:`EventReporter`.
         continues: See :class:`EventReporter`.
         background: Of the camera; None: things that stand still are not reported.
+        sent: The pictures as the camera sends them; None: clips are encoded.
     """
     events = settings.events
-    keeping = Keeping(events.snapshots, events.clip, events.keep_days, events.keep_gigabytes)
+    keeping = Keeping(
+        events.snapshots, events.clip, events.keep_days, events.keep_gigabytes, events.shortest
+    )
     reference = scorer.detector.reference
     watched = settings.conditions and reference.learned
     conditions = ConditionWatch(reference, scorer.fps or fps) if watched else None
@@ -317,7 +337,7 @@ def configured_reporter(
         folder,
         EventStream(level, events.longest),
         partial(scorer.alarm.per_hour, fps=fps),
-        EventFiles(folder / "events", keeping),
+        EventFiles(folder / "events", keeping, sent),
         notifier,
         live=live,
         conditions=conditions,

@@ -25,6 +25,8 @@ TEMPLATE = Path(__file__).parent / "template"
 COLOURS = Path(report.__file__).parent / "template" / "colours.css"
 SHOWN_EVENTS = 60
 DAY = timedelta(hours=24)
+# The shortest timeline of a camera that has just begun.
+LEAST = timedelta(minutes=10)
 # A camera whose status is older is not served any more.
 LATE = timedelta(minutes=1)
 PICTURE = re.compile(r"[\w.-]+\.(?:jpg|mp4)", re.ASCII)
@@ -90,16 +92,23 @@ class LivePage:
     def timeline(self, request: Request) -> Response:
         """Return the scores of a camera, a row a minute, and its events.
 
-        They are those of a day, or of the last 24 hours.
+        They are those of a day, or of the last 24 hours, less if the camera began later.
         """
         camera, day = self._known(request.query_params.get("camera", "")), _day(request)
-        now = datetime.now(timezone.utc)
-        since, until = day or (now - DAY, now)
         path = self._folder / camera / "scores_minutes.csv"
-        rows = minutes_of(path, since) if day else recent_minutes(path)
+        events = self._events(camera, day)
+        if day:
+            since, until = day
+            rows = minutes_of(path, since)
+        else:
+            until = datetime.now(timezone.utc)
+            rows = recent_minutes(path)
+            starts = [event.start_time for event in events if event.start_time]
+            began = min([until - LEAST, *starts, *(row.time for row in rows[:1])])
+            since = max(until - DAY, began)
         spans = [
             {"kind": event.kind, "start": event.start_time, "end": _end(event)}
-            for event in self._events(camera, day)
+            for event in events
             if event.start_time and (_end(event) or until) >= since
         ]
         minutes = [
@@ -146,9 +155,11 @@ class LivePage:
 
     def _described(self, event: Report) -> dict[str, Any]:
         """Describe an event, with addresses of the pictures that are still there."""
+        more = [self._address(event.camera, clip) for clip in event.more_clips]
         return event.model_dump() | {
             "snapshot": self._address(event.camera, event.snapshot),
             "clip": self._address(event.camera, event.clip),
+            "more_clips": [address for address in more if address],
         }
 
     def _address(self, camera: str, path: str | None) -> str | None:

@@ -38,7 +38,7 @@ function moment(text) {
 function duration(seconds) {
   if (seconds < 120) return `${Math.max(Math.round(seconds), 1)} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
+  return `${Number((seconds / 3600).toFixed(1))} h`;
 }
 
 function set(card, place, text) {
@@ -153,7 +153,7 @@ async function refreshTimeline(name, camera) {
 function draw({ card, status, timeline }) {
   const { since, until } = span(timeline);
   const x = (seconds) => Math.min(Math.max((1440 * (seconds - since)) / (until - since), 0), 1440);
-  set(card, ".from", day() ? minute.format(1000 * since) : "24 hours ago");
+  set(card, ".from", day() ? minute.format(1000 * since) : `${duration(until - since)} ago`);
   set(card, ".to", day() ? minute.format(1000 * until) : "now");
   const level = Math.max(status.level, 0.1);
   const scores = timeline.minutes.map((row) => row[1]);
@@ -215,14 +215,19 @@ function describe(card, event) {
   const figure = card.querySelector("figure");
   const image = figure.querySelector("img");
   const play = figure.querySelector("button");
-  figure.hidden = !event.snapshot && !event.clip;
+  const clips = [event.clip, ...event.more_clips].filter(Boolean);
+  figure.hidden = !event.snapshot && !clips.length;
   if (event.snapshot) image.src = `${event.snapshot}?frame=${event.peak_frame}`;
   image.hidden = !event.snapshot;
   image.alt = `${event.camera} at the highest score`;
-  play.hidden = !event.clip || figure.querySelector("video") !== null;
+  play.hidden = !clips.length || figure.querySelector("video") !== null;
   play.onclick = () => {
     const video = document.createElement("video");
-    Object.assign(video, { controls: true, autoplay: true, muted: true, src: event.clip });
+    Object.assign(video, { controls: true, autoplay: true, muted: true, src: clips[0] });
+    video.onended = () => {
+      const next = clips[clips.indexOf(video.getAttribute("src")) + 1];
+      if (next) video.src = next;
+    };
     image.hidden = play.hidden = true;
     figure.append(video);
   };
