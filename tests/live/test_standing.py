@@ -21,6 +21,7 @@ from memguard.live.notify.notifier import Notifier
 from memguard.live.standing import (
     Background,
     StandingWatch,
+    calibrate_standing,
     rate_of_each,
     require_standing,
 )
@@ -202,14 +203,14 @@ def watched(
 def test_a_square_that_stands_in_a_clip_is_an_event_and_one_that_passes_is_none(
     tmp_path: Path,
 ) -> None:
-    clip = moving_square(200 * SECOND, speed=7)
+    clip = moving_square(260 * SECOND, speed=7)
     left_behind = clip.copy()
     left_behind[150 * SECOND : 180 * SECOND, 36:44, 48:58] = 200
     (tmp_path / "empty").mkdir()
     assert watched(reporter(tmp_path / "empty"), clip) == []
     reports = watched(reporter(tmp_path), left_behind)
     assert kinds(reports) == [("standing", "begin"), ("standing", "end")]
-    begin, end = reports
+    begin, *_, end = reports
     assert 150 <= begin.start_seconds < 158
     assert 180 <= end.end_seconds < 188
     assert begin.id == end.id
@@ -220,6 +221,24 @@ def test_a_square_that_stands_in_a_clip_is_an_event_and_one_that_passes_is_none(
     assert end.top < 44
     assert end.bottom > 36
     assert Path(end.snapshot).exists()
+
+
+@pytest.mark.parametrize(("absent", "events"), [(40, 1), (80, 2)])
+def test_a_thing_that_leaves_for_less_than_a_minute_is_one_event(
+    tmp_path: Path, absent: int, events: int
+) -> None:
+    empty, there = with_square(50), with_square(200)
+    pictures = [*[empty] * 260, *[there] * 40, *[empty] * absent * SECOND, *[there] * 40]
+    reports = watched(reporter(tmp_path), pictures)
+    assert kinds(reports).count(("standing", "begin")) == events
+
+
+def test_the_alarm_counts_peaks_within_a_minute_as_one() -> None:
+    differences = torch.zeros(40, 200)
+    differences[:, 0] = differences[:, 30] = torch.linspace(1, 2, 40)  # pairs, 30 s apart
+    alarm = Alarm()
+    calibrate_standing(alarm, [differences.flatten()], fps=1.0)
+    assert alarm.sample_counts[1] == 40
 
 
 def test_it_becomes_background_after_the_longest_event(tmp_path: Path) -> None:
@@ -278,7 +297,7 @@ def test_a_restarted_process_continues_the_event(tmp_path: Path) -> None:
     first.close()
     second = reporter(tmp_path, continues=True)
     assert second.open["standing"].id == begin.id
-    reports = watched(second, [with_square(200)] * 300)
+    reports = watched(second, [with_square(200)] * 400)
     assert kinds(reports) == [("standing", "end")]  # by now it is background
     assert reports[-1].id == begin.id
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from memguard.detection.events import BRIDGED_FRAMES
 from memguard.detection.tail import FEW_PEAKS, RESAMPLINGS, UNREACHED, Tail, fit_tail
 from memguard.detection.tail import QUANTILES as THRESHOLDS
 
@@ -81,17 +82,20 @@ class Alarm(nn.Module):
         self.register_load_state_dict_pre_hook(_convert_earlier)
 
     @torch.no_grad()
-    def calibrate(self, videos: Sequence[Tensor]) -> None:
+    def calibrate(self, videos: Sequence[Tensor], bridged: int = BRIDGED_FRAMES) -> None:
         """Learn the distribution of normal patch errors.
 
         Args:
             videos: For each normal video, (frames,), the error of the worst patch of each frame, in
                 order, smoothed over the past.
+            bridged: Of the events that the level is for; see
+                :class:`~memguard.detection.events.EventStream`.
         """
         errors = torch.cat(list(videos)).float()
         grid = torch.linspace(0, 1, QUANTILES, device=errors.device)
         self.normal_scores.copy_(errors.quantile(grid))
-        tail, peaks = fit_tail([video.double().cpu().numpy() for video in videos], self._unit)
+        series = [video.double().cpu().numpy() for video in videos]
+        tail, peaks = fit_tail(series, self._unit, bridged)
         self.tail.copy_(torch.from_numpy(np.stack(tail, axis=-1)))
         self.sample.copy_(torch.tensor([len(errors), peaks]))
 

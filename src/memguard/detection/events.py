@@ -96,6 +96,7 @@ class EventStream:
     Args:
         level: Frames with a score above it belong to an event.
         longest: The longest duration of an event, seconds. A longer one ends, and the next begins.
+        bridged: The most frames at or below the level between two frames of an event.
 
     Attributes:
         open: The event that the next frame may still belong to.
@@ -108,8 +109,8 @@ class EventStream:
         (7, 8, 8, None)
     """
 
-    def __init__(self, level: float, longest: float = inf) -> None:
-        self.level, self.longest = level, longest
+    def __init__(self, level: float, longest: float = inf, bridged: int = BRIDGED_FRAMES) -> None:
+        self.level, self.longest, self._bridged = level, longest, bridged
         self.open: Event | None = None
         self._skipped = -1
 
@@ -137,5 +138,5 @@ class EventStream:
         return ended
 
     def _is_over(self, event: Event, moment: Moment) -> bool:
-        quiet = moment.frame - max(event.end.frame, self._skipped) > BRIDGED_FRAMES
+        quiet = moment.frame - max(event.end.frame, self._skipped) > self._bridged
         return quiet or moment.seconds - event.start.seconds > self.longest

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import genpareto
 
-from memguard.detection.events import EventStream, Moment
+from memguard.detection.events import BRIDGED_FRAMES, EventStream, Moment
 
 # The quantiles that are thresholds of peaks.
 QUANTILES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
@@ -87,7 +87,9 @@ class Peaks(NamedTuple):
         return Peaks(self.threshold, self.excess.repeat(each), self.block.repeat(each))
 
 
-def fit_tail(videos: Sequence[np.ndarray], unit: float) -> tuple[Tail, int]:
+def fit_tail(
+    videos: Sequence[np.ndarray], unit: float, bridged: int = BRIDGED_FRAMES
+) -> tuple[Tail, int]:
     """Fit the tail of normal video, and its resamplings.
 
     Hours of a day differ, and so do the minutes of an hour: blocks of frames are resampled, and not
@@ -96,13 +98,14 @@ def fit_tail(videos: Sequence[np.ndarray], unit: float) -> tuple[Tail, int]:
     Args:
         videos: The errors of each video's frames, in order.
         unit: An error, the excess of the one peak that is added where peaks are few.
+        bridged: See :class:`~memguard.detection.events.EventStream`.
 
     Returns:
         The tail, (1 + RESAMPLINGS, thresholds) each, and the number of peaks above the threshold
         that has most of them, or above the lowest where all have few.
     """
     errors = np.concatenate(videos)
-    found = [_peaks(videos, float(np.quantile(errors, q))) for q in QUANTILES]
+    found = [_peaks(videos, float(np.quantile(errors, q)), bridged) for q in QUANTILES]
     random = np.random.default_rng(0)
     resamplings = random.multinomial(BLOCKS, [1 / BLOCKS] * BLOCKS, size=RESAMPLINGS)
     fits = [
@@ -114,12 +117,12 @@ def fit_tail(videos: Sequence[np.ndarray], unit: float) -> tuple[Tail, int]:
     return tail, max(counts) if max(counts) >= FEW_PEAKS else counts[0]
 
 
-def _peaks(videos: Sequence[np.ndarray], threshold: float) -> Peaks:
+def _peaks(videos: Sequence[np.ndarray], threshold: float, bridged: int) -> Peaks:
     """Find the highest frame of each event above a threshold."""
     found: list[tuple[float, int]] = []
     before, frames = 0, sum(map(len, videos))
     for video in videos:
-        stream = EventStream(threshold)
+        stream = EventStream(threshold, bridged=bridged)
         above = np.flatnonzero(video > threshold).tolist()
         ended = [stream.add(Moment(frame, frame), float(video[frame])) for frame in above]
         events = [event for event in (*ended, stream.finish()) if event]

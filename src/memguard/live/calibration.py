@@ -27,7 +27,7 @@ from memguard.errors import DataError
 from memguard.files import written_whole
 from memguard.live.recording import progress_bar, streams_of
 from memguard.live.scorer import FEWEST_FRAMES, LiveScorer, changes_of, restored
-from memguard.live.standing import CALIBRATED
+from memguard.live.standing import CALIBRATED, calibrate_standing
 from memguard.report.alarm_levels import alarm_levels
 from memguard.report.rows import not_written
 from memguard.training.machine import warn_of_busy_cores
@@ -70,7 +70,8 @@ class NormalVideo:
         detector.alarm.calibrate([torch.tensor(errors) for errors in self.stretches])
         detector.standing = OptionalAlarm()
         if sum(map(len, self.differences)) >= CALIBRATED * self.fps:
-            detector.standing.calibrate([torch.tensor(found) for found in self.differences])
+            differences = [torch.tensor(found) for found in self.differences]
+            calibrate_standing(detector.standing, differences, self.fps)
         self.pictures.teach(detector.reference)
 
     def add(

@@ -6,6 +6,7 @@ are seen for as long as they are no background yet. No network is needed.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,7 @@ SLOW = 600.0  # the time constant of the background
 SETTLED = 120.0  # a younger background shows what moved in it
 CONTINUED = 120.0  # after a longer absence of the process, a new background begins
 CALIBRATED = 120.0  # the least compared video of a calibration
+BRIDGED = 60.0  # a person who sits and moves is one event, and a mean of eight seconds is slow
 
 
 class Difference(NamedTuple):
@@ -202,7 +204,8 @@ class StandingWatch:
         longest: float,
     ) -> None:
         self._background, self._alarm = background, alarm
-        self.stream = EventStream(alarm.level(false_per_hour, fps), longest)
+        level = alarm.level(false_per_hour, fps)
+        self.stream = EventStream(level, longest, round(BRIDGED * fps))
         self.per_hour = partial(alarm.per_hour, fps=fps)
 
     def add(self, rgb: Tensor, seconds: float) -> Standing | None:
@@ -218,6 +221,18 @@ class StandingWatch:
     def forget(self) -> None:
         """Begin a new background, after an outage or a condition of the camera."""
         self._background.forget()
+
+
+def calibrate_standing(alarm: Alarm, differences: Sequence[Tensor], fps: float) -> None:
+    """Calibrate the alarm of things that stand still, by the events that they are.
+
+    Args:
+        alarm: The alarm.
+        differences: For each stretch of normal video, (frames,), the error of each frame's
+            :class:`Difference`.
+        fps: Frames per second.
+    """
+    alarm.calibrate(differences, round(BRIDGED * fps))
 
 
 def require_standing(checkpoint: Path | str, alarm: Alarm) -> None:
