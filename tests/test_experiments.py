@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -240,6 +241,18 @@ def test_a_promise_is_compared_at_the_level_and_at_the_ends_of_its_interval(
     assert row["alarms/seen"] == pytest.approx(20, abs=4)
     assert row["alarms/seen_at_low"] > row["alarms/seen"] > row["alarms/seen_at_high"]
     assert "alarms/events" not in row
+
+
+def test_a_thing_is_cut_out_laid_down_and_pasted_by_its_mask(experiments: Any) -> None:
+    picture = torch.arange(1, 145).reshape(3, 6, 8).to(torch.uint8)
+    mask = torch.zeros(6, 8, dtype=torch.bool)
+    mask[1:4, 2] = mask[3, 3] = True  # upright, with a foot to the right
+    thing = experiments("standing").cut_out(picture, mask, turned=True)
+    pasted = torch.zeros(3, 6, 12, dtype=torch.uint8)
+    thing.paste(pasted, 0.625)
+    assert pasted[0].nonzero().tolist() == [[2, 8], [3, 6], [3, 7], [3, 8]]
+    assert pasted[:, 3, 6].tolist() == picture[:, 1, 2].tolist()
+    assert pasted[:, 2, 8].tolist() == picture[:, 3, 3].tolist()
 
 
 def test_the_interval_of_a_count_is_exact(experiments: Any) -> None:
