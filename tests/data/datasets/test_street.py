@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import from_numpy
 from torchmetrics.functional.classification import binary_auroc
 
+from memguard.data.datasets.labels import read_tracks
 from memguard.data.datasets.street import STREET, Plan, Video, film, generate, is_complete
 from memguard.data.datasets.street.figures import WALK, Fixture, Tree, Walker
 from memguard.data.datasets.street.place import CROSSING, PROMENADE
@@ -111,6 +112,19 @@ def test_masks_cover_the_moving_figure(street: Path) -> None:
     unlike_the_street = np.abs(pictures[frame] - np.median(pictures, axis=0)) > 20
     assert unlike_the_street[masks[frame]].mean() > 0.5
     assert unlike_the_street[~masks[frame]].mean() < 0.1
+
+
+def test_each_event_has_one_track_around_its_pixels(street: Path) -> None:
+    for number, video in enumerate(PART.test, 1):
+        masks = _masks(street, f"{number:02d}")
+        boxes = read_tracks(street / "tracks" / f"{number:02d}.txt", *masks.shape).astype(int)
+        assert set(boxes[:, 0]) == set(range(len(video.events)))
+        around, tight = np.zeros_like(masks), np.zeros_like(masks)
+        for _event, frame, left, top, right, bottom in boxes:
+            around[frame, top : bottom + 1, left : right + 1] = True
+            tight[frame, [top, bottom], left : right + 1] = True
+        assert not (masks & ~around).any()
+        assert (masks & tight).any(axis=(1, 2)).sum() == masks.any(axis=(1, 2)).sum()
 
 
 def test_marker_names_the_kinds_of_each_interval(street: Path) -> None:

@@ -10,6 +10,7 @@ across the lawn. `generate` writes::
         test/01.mp4 …
         labels.csv          video,start,end: 0-based frames, both ends inclusive
         masks/01.npz …      masks: bool (frames, height, width), the anomalous pixels
+        tracks/01.txt …     track,frame,x_min,y_min,x_max,y_max: the box of each event
         street.json         seed, version, lengths and kinds of event; written last
 """
 

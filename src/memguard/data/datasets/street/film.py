@@ -1,4 +1,4 @@
-"""Film the street: write videos, labels and masks."""
+"""Film the street: write videos, labels, masks and tracks."""
 
 import csv
 import json
@@ -17,12 +17,13 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
+from scipy.ndimage import find_objects
 
 from memguard.data.datasets.street.drawing import PICTURE_HEIGHT, PICTURE_WIDTH, Owners
 from memguard.data.datasets.street.scene import Scene, compose
 from memguard.errors import DataError
 
-VERSION = 4  # raise it with every change of the pictures
+VERSION = 5  # raise it with every change of the dataset
 MARKER = "street.json"
 
 FRAMES_PER_SECOND = Fraction(25, 2)
@@ -145,7 +146,7 @@ def generate(root: Path, *, seed: int = 0, plan: Plan = STREET) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as staging:
         made = Path(staging) / root.name
-        for folder in ("train", "test", "masks"):
+        for folder in ("train", "test", "masks", "tracks"):
             (made / folder).mkdir(parents=True)
         intervals = _film_all(made, seed, plan)
         _write_labels(made / "labels.csv", intervals)
@@ -169,7 +170,7 @@ def _film_all(root: Path, seed: int, plan: Plan) -> list[Interval]:
 
 
 def _film(job: _Job) -> list[Interval]:
-    """Film a video, write the masks of a test video, and return its intervals."""
+    """Film a video, write the masks and tracks of a test video, and return its intervals."""
     course = np.random.default_rng([job.seed, job.split, job.index])
     place = np.random.default_rng([job.seed, _PLACE, 0])
     scene = compose(place, course, job.video.frames, job.video.events)
@@ -179,6 +180,7 @@ def _film(job: _Job) -> list[Interval]:
     if job.split == _TRAIN:
         return []
     np.savez_compressed(job.root / "masks" / f"{job.name}.npz", masks=owners > 0)
+    _write_tracks(job.root / "tracks" / f"{job.name}.txt", owners)
     return _intervals(job.name, scene, owners)
 
 
@@ -212,6 +214,17 @@ def _intervals(video: str, scene: Scene, owners: Owners) -> list[Interval]:
             kinds = {scene.events[number - 1].kind for number in visible if number}
             found.append(Interval(video, frames[0], frames[-1], tuple(sorted(kinds))))
     return found
+
+
+def _write_tracks(path: Path, owners: Owners) -> None:
+    """Write the box of what is visible of each event in each frame."""
+    with path.open("w", encoding="utf-8") as file:
+        for frame, owned in enumerate(owners):
+            for event, box in enumerate(find_objects(owned)):
+                if box:
+                    down, across = box
+                    corners = across.start, down.start, across.stop - 1, down.stop - 1
+                    print(event, frame, *corners, sep=",", file=file)
 
 
 def _write_labels(path: Path, intervals: list[Interval]) -> None:
