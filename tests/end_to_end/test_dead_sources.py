@@ -90,7 +90,7 @@ def test_sigterm_ends_the_process_beside_dead_cameras_and_a_dead_receiver(
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=60)[0]
-    assert time.monotonic() - began < 4, said  # two, and as many again on a busy machine
+    assert time.monotonic() - began < 2, said  # half a second of them for the receiver
     assert process.returncode == 0, said
     assert "Traceback" not in said
     (report,) = [json.loads(line) for line in off.open()]
