@@ -28,6 +28,8 @@ from rich.progress import track
 from rich.table import Table
 
 WIDTH, HEIGHT, FPS = 640, 360, 5
+# A picture is one slice: GStreamer's server tears a key frame of several.
+ENCODER = {"preset": "veryfast", "threads": "1"}
 READ_EVERY, LINE_MINUTES = 10, 5  # seconds, minutes
 PYTHON = "/usr/bin/python3"  # the one with Debian's packages
 SERVE = """
@@ -66,7 +68,7 @@ class Reading(NamedTuple):
 def encode(video: Path, film: Path) -> None:
     """Encode a video as a camera sends it: thinned to its rate, without a length."""
     with av.open(str(video)) as source, av.open(str(film), "w", format="h264") as target:
-        stream = target.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "g": "10"})
+        stream = target.add_stream("libx264", rate=FPS, options={**ENCODER, "g": "10"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         step = max(round(float(source.streams.video[0].average_rate or FPS) / FPS), 1)
         for number, frame in enumerate(source.decode(video=0)):

@@ -115,6 +115,9 @@ def test_it_refreshes_itself_and_says_when_nothing_answers(
     wait_for(page, "document.querySelector('.camera .score')?.textContent === '5.3'")
     cameras[0] = a_status("door", score=0.5)
     wait_for(page, "document.querySelector('.camera .score').textContent === '0.5'")
+    for score, text in ((-0.04, "0.0"), (-1.2, "−1.2")):
+        cameras[0] = a_status("door", score=score)
+        wait_for(page, f"document.querySelector('.camera .score').textContent === '{text}'")
     assert page.run("document.getElementById('no-answer').hidden")
     page.run("document.querySelector('.play:not([hidden])').click()")
     assert page.run("document.querySelector('video').src").endswith("/events/door/door-1.mp4")

@@ -24,7 +24,8 @@ async function get(address) {
 }
 
 const clone = (id) => byId(id).content.firstElementChild.cloneNode(true);
-const number = (value, digits) => (value === null ? "–" : value.toFixed(digits));
+const rounded = (value, digits) => value.toFixed(digits).replace(/^-(?=[0.]+$)/, "").replace("-", "−");
+const number = (value, digits) => (value === null ? "–" : rounded(value, digits));
 const day = () => byId("day").value; // empty: the last 24 hours
 const question = (words) => new URLSearchParams(Object.entries(words).filter(([, value]) => value));
 const counted = (count, one, many = `${one}s`) => `${whole.format(count)} ${count === 1 ? one : many}`;
@@ -90,7 +91,7 @@ function counts(status) {
   if (status.dropped) parts.push(`${whole.format(status.dropped)} dropped`);
   if (status.torn) parts.push(`${whole.format(status.torn)} damaged`);
   if (status.held_back) parts.push(`${counted(status.held_back, "notification")} held back`);
-  if (status.drift !== null) parts.push(`median score of the last hour ${status.drift.toFixed(1)}`);
+  if (status.drift !== null) parts.push(`median score of the last hour ${number(status.drift, 1)}`);
   return parts.join(" · ");
 }
 
@@ -164,6 +165,7 @@ function draw({ card, status, timeline }) {
   let last = -Infinity;
   for (const [start, highest] of timeline.minutes) {
     path += `${start - last > 150 ? "M" : "L"}${x(start).toFixed(1)} ${y(highest).toFixed(1)}`;
+    path += `H${x(start + 60).toFixed(1)}`; // the whole minute
     last = start;
   }
   card.querySelector(".line").setAttribute("d", path);
@@ -214,7 +216,7 @@ function describe(card, event) {
   set(card, ".what", details(event));
   const figure = card.querySelector("figure");
   const image = figure.querySelector("img");
-  const play = figure.querySelector("button");
+  const play = card.querySelector(".play");
   const clips = [event.clip, ...event.more_clips].filter(Boolean);
   figure.hidden = !event.snapshot && !clips.length;
   if (event.snapshot) image.src = `${event.snapshot}?frame=${event.peak_frame}`;
