@@ -42,7 +42,7 @@ yard: {source: 0, checkpoint: yard.ckpt, hours: ["22:00-06:00"]}
 
 def test_all_problems_of_all_cameras_are_named_without_a_password(tmp_path: Path) -> None:
     text = """
-door: {sorce: a.mp4, checkpoint: 3}
+door: {sorce: a.mp4, zones: 1, checkpoint: 3}
 "a/b": {source: a.mp4}
 yard: {source: "rtsp://u:s3cret@h/x", notify: {webhook: "ftp://u:s3cret@h"}}
 hall:
@@ -50,8 +50,9 @@ hall:
     with pytest.raises(ConfigError) as error:
         read(tmp_path, text)
     said = str(error.value)
-    assert "The configuration has 7 problems:" in said
+    assert "The configuration has 8 problems:" in said
     assert "cameras.yaml: door.sorce is not known: did you mean source?" in said
+    assert "cameras.yaml: door.zones is not known: a camera has" in said
     assert "door.checkpoint=3 cannot work" in said
     assert "a/b is no name of a camera" in said
     assert "yard.checkpoint=null cannot work: it must be a path." in said
@@ -66,9 +67,10 @@ hall:
         ("", "this file has no camera"),
         ("- door", "this file has no camera"),
         ("door: {source: [", "this is no YAML in line 1"),
+        ("door: {source: a}\ndoor: {source: b}", "this is no YAML in line 2 .*duplicate key door"),
         (
             "door: {source: '${oc.env:NO_SUCH}', checkpoint: a}",
-            "door.source cannot work: .*NO_SUCH",
+            "door.source cannot work: the environment variable NO_SUCH is not set",
         ),
     ],
 )

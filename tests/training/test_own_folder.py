@@ -11,7 +11,7 @@ from omegaconf import DictConfig, read_write
 
 from memguard.config.compose import config_folder, register_resolvers
 from memguard.training import own_folder
-from memguard.training.own_folder import OwnFolder
+from memguard.training.own_folder import OwnFolder, WritableFolder
 
 
 def composed(name: str, *words: str) -> DictConfig:
@@ -146,3 +146,12 @@ def test_a_folder_on_a_full_disk_is_refused_in_a_sentence(
     monkeypatch.setattr(own_folder.tempfile, "TemporaryFile", lambda dir: Full())
     with pytest.raises(SystemExit, match=r"new: this folder cannot be written \(No space left"):
         begin("train", "hydra.run.dir=new")
+
+
+def test_a_service_needs_a_folder_that_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = r"file/watch: this folder cannot be written .*, or set folder to another folder\."
+    with pytest.raises(SystemExit, match=refused):
+        WritableFolder().on_run_start(composed("watch", "folder=file/watch"))
+    WritableFolder().on_run_start(composed("watch", "folder=new/watch"))
+    assert (tmp_path / "new" / "watch").is_dir()

@@ -65,11 +65,13 @@ def _loaded(path: Path) -> DictConfig:
             f"{path}: this file of cameras cannot be read ({reason}); correct cameras=…"
         ) from None
     except (yaml.YAMLError, OmegaConfBaseException) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}: this is no YAML{line}; correct the file.") from None
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        place = f" in line {mark.line + 1} ({problem})" if mark else ""
+        raise ConfigError(f"{path}: this is no YAML{place}; correct the file.") from None
     if not isinstance(cameras, DictConfig) or not cameras:
-        raise ConfigError(f"{path}: this file has no camera: write NAME: and its source=… into it.")
+        raise ConfigError(
+            f"{path}: this file has no camera: write NAME: and, below it, source: ADDRESS."
+        )
     return cameras
 
 

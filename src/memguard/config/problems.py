@@ -17,6 +17,7 @@ from memguard.config.trust import INSTRUCTIONS, TARGET
 from memguard.config.values import Part, Settings, group_of
 
 UNSET = "???"  # OmegaConf's mark of a value that is not set yet
+UNSET_VARIABLE = re.compile(r"Environment variable '(\w+)' not found")
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -104,7 +105,15 @@ def _unresolved(config: DictConfig, texts: Mapping[str, Any]) -> Iterator[Proble
             try:
                 OmegaConf.select(config, key)
             except OmegaConfBaseException as error:
-                yield Problem((key,), f"{key} cannot work: {_first_line(error)}.")
+                yield Problem((key,), f"{key} cannot work: {_reason(error)}.")
+
+
+def _reason(error: Exception) -> str:
+    """Say why a value cannot be resolved: mostly a variable of the environment is missing."""
+    line = _first_line(error)
+    if missing := UNSET_VARIABLE.search(line):
+        return f"the environment variable {missing[1]} is not set"
+    return line
 
 
 def _first_line(error: Exception) -> str:

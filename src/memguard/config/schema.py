@@ -222,6 +222,12 @@ class CalibrationSettings(LiveSettings, PictureSettings, extra="forbid"):
 class CameraSettings(Command, WatchedSettings):
     """A camera in the file of ``memguard.watch``, over the values of ``conf/watch.yaml``."""
 
+    @classmethod
+    def refuse_key(cls, group: str, name: str, value: Any) -> str | None:
+        """Refuse every key that is no setting: nobody adds keys of their own to a camera."""
+        usual = super().refuse_key(group, name, value)
+        return usual or f"{name} is not known: a camera has {', '.join(cls.model_fields)}."
+
     source: Text | Count = Field(description="The camera's address or number, or a file.")
     checkpoint: FilePath = Field(description="The last.ckpt of a training on this camera.")
 

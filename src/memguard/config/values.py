@@ -63,8 +63,9 @@ Places = Annotated[
         "or the path of a mask"
     ),
 ]
+HOURS = "a list of spans such as [07:00-19:30], from 00:00 to 23:59"
 Span = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
-Hours = Annotated[list[Span], Field(min_length=1), Words("a list of spans such as [07:00-19:30]")]
+Hours = Annotated[list[Span], Field(min_length=1), Words(HOURS)]
 OnError = Literal["raise", "skip"]
 Cache = Literal["none", "disk", "ram"]
 

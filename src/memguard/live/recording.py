@@ -27,7 +27,6 @@ from memguard.data.video.camera import Camera, is_live
 from memguard.data.video.frame_folders import as_video
 from memguard.data.video.newest import NewestPictures
 from memguard.data.video.stream import Interruption, Stream, VideoStream
-from memguard.detection.alarm import Alarm
 from memguard.detection.events import ScoredPicture
 from memguard.detection.ignored import ignored_places
 from memguard.errors import DataError, access_reported
@@ -46,7 +45,7 @@ from memguard.live.output import (
 )
 from memguard.live.scorer import LiveScorer, changes_of, load
 from memguard.live.standing import rate_of_each, require_standing
-from memguard.report.alarm_levels import interval, supported_rates
+from memguard.report.alarm_levels import warn_of_few_hours
 from memguard.training.machine import warn_of_busy_cores
 
 log = logging.getLogger(__name__)
@@ -92,7 +91,7 @@ def score(config: DictConfig, folder: Path) -> bool:
             try:
                 stream = open_stream()
                 if not summaries:
-                    _warn_of_few_hours(alarms, rate_of_each(config), stream.fps)
+                    warn_of_few_hours(alarms, rate_of_each(config), stream.fps)
                 output = _output(stream, place, scorer, config, deliveries, ignored)
                 summaries.append(_watch(scorer.watch(stream, ignored), stream, output, progress))
                 stopped = summaries[-1].ended == STOPPED
@@ -200,17 +199,6 @@ def _open(source: Path, name: str, cache_dir: Path) -> VideoStream:
         if source.is_file():
             source.open("rb").close()
     return VideoStream(as_video(source, cache_dir), name)
-
-
-def _warn_of_few_hours(alarms: Sequence[Alarm], per_hour: float, fps: float) -> None:
-    for alarm in alarms:
-        if per_hour < alarm.rarest_rate(fps):
-            log.warning(
-                "%s %g an hour are extrapolated to the level %.2f (90 %% interval %s): measure "
-                "more normal video with python -m memguard.calibrate, or judge by the scores.",
-                supported_rates(alarm, fps), per_hour, alarm.level(per_hour, fps),
-                interval(alarm, per_hour, fps),
-            )  # fmt: skip
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The levels of an alarm, and how far its normal video supports them."""
 
+import logging
+from collections.abc import Sequence
 from math import isfinite, isnan
 
 from rich.table import Table
@@ -7,6 +9,8 @@ from rich.table import Table
 from memguard.detection.alarm import Alarm
 
 RATES = (0.5, 1, 4, 12)  # false alarms an hour
+
+log = logging.getLogger(__name__)
 
 
 def alarm_levels(title: str, alarm: Alarm, fps: float) -> Table:
@@ -48,3 +52,21 @@ def interval(alarm: Alarm, per_hour: float, fps: float) -> str:
     """Write the confidence interval of a level; a dash for a checkpoint without intervals."""
     _, low, high = alarm.level_with_interval(per_hour, fps)
     return "–" if isnan(low) else f"{low:.2f} to {high:.2f}"
+
+
+def warn_of_few_hours(alarms: Sequence[Alarm], per_hour: float, fps: float) -> None:
+    """Warn of a promised rate that the normal video of an alarm does not support.
+
+    Args:
+        alarms: Calibrated.
+        per_hour: The promised false alarms of each.
+        fps: Frames per second.
+    """
+    for alarm in alarms:
+        if per_hour < alarm.rarest_rate(fps):
+            log.warning(
+                "%s %g an hour are extrapolated to the level %.2f (90 %% interval %s): measure "
+                "more normal video with python -m memguard.calibrate, or judge by the scores.",
+                supported_rates(alarm, fps), per_hour, alarm.level(per_hour, fps),
+                interval(alarm, per_hour, fps),
+            )  # fmt: skip

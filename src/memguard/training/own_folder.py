@@ -76,6 +76,18 @@ class OwnFolder(Callback):
             _require_writable(folder, key)
 
 
+class WritableFolder(Callback):
+    """Hydra's callback that makes the folder of a service, which may hold its earlier output."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Make the folder.
+
+        Raises:
+            SystemExit: It cannot be written.
+        """
+        _require_writable(Path(config.folder), "folder")
+
+
 def _is_named(key: str, config: DictConfig) -> bool:
     return any(word.lstrip("+").startswith(f"{key}=") for word in config.hydra.overrides.hydra)
 

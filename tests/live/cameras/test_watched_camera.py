@@ -129,6 +129,31 @@ def live_scorer() -> LiveScorer:
     return scorer("video")
 
 
+def test_a_camera_is_connected_in_its_hours_alone(
+    live_scorer: LiveScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Source] = []
+
+    def source(_: None) -> Source:
+        opened.append(Source(*run_of_pictures(8 * len(opened), 8)))
+        return opened[-1]
+
+    hours = iter([True, False, False, True, True])
+    monkeypatch.setattr(module, "Camera", lambda *_: None)
+    monkeypatch.setattr(module, "NewestPictures", source)
+    monkeypatch.setattr(module, "is_within", lambda *_: next(hours))
+    settings = OmegaConf.load(f"{config_folder()}/watch.yaml")
+    settings.update({"source": "rtsp://door/1", "hours": ["07:00-19:00"]})
+    camera = WatchedCamera("door", settings, live_scorer, tmp_path, ())
+    assert len(camera.take()) == 8
+    opened[0]._items = list(run_of_pictures(20, 5))  # they come outside hours, and nobody looks
+    assert [camera.take(), camera.take()] == [[], []]
+    assert (camera.status().state, len(opened)) == ("outside hours", 1)
+    assert camera.take() == []
+    assert [each.first for each in camera.take()] == list(range(8, 16))
+    assert len(opened) == 2
+
+
 def test_an_outage_begins_after_the_pictures_before_it(
     live_scorer: LiveScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

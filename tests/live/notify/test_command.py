@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from memguard.data.video.addresses import VARIABLE
+from memguard.errors import ConfigError
 from memguard.live.notify import command as command_module
 from memguard.live.notify.command import Command
 from memguard.live.notify.delivery import RefusedError
@@ -44,8 +45,8 @@ def test_a_program_gets_the_report_and_its_words_as_they_are(
 def test_a_program_that_fails_or_is_missing_is_an_error() -> None:
     with pytest.raises(RefusedError, match=r"^its exit status is 3$"):
         python("raise SystemExit(3)").send(report())
-    with pytest.raises(RefusedError, match=r"^No such file or directory$"):
-        Command(["/nowhere/alarm"]).send(report())
+    with pytest.raises(ConfigError, match=r"^notify\.command=/nowhere/alarm cannot work"):
+        Command(["/nowhere/alarm"])
     python("import os; os.close(0)").send(report())  # it need not read
 
 

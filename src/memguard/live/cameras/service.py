@@ -12,13 +12,15 @@ from omegaconf import DictConfig
 
 from memguard.data.video.addresses import true_source
 from memguard.data.video.stream import Pictures
+from memguard.data.video.timing import USUAL_FPS
 from memguard.live.cameras.watched_camera import WatchedCamera
 from memguard.live.conditions import warn_without_reference
 from memguard.live.notify.delivery import CLOSING, Delivery
 from memguard.live.notify.notifier import close_deliveries, open_deliveries
 from memguard.live.page.status import CameraStatus
 from memguard.live.scorer import LiveScorer, changes_of, load
-from memguard.live.standing import require_standing
+from memguard.live.standing import rate_of_each, require_standing
+from memguard.report.alarm_levels import warn_of_few_hours
 
 # Pictures that are scored as one batch.
 AT_ONCE = 32
@@ -122,6 +124,9 @@ def _scorers(settings: Mapping[str, DictConfig], config: DictConfig) -> dict[str
     for own in settings.values():
         if own.standing:
             require_standing(own.checkpoint, loaded[own.checkpoint].detector.standing)
+    # Cameras that share a checkpoint mostly promise the same.
+    for path, per_hour in dict.fromkeys((o.checkpoint, rate_of_each(o)) for o in settings.values()):
+        warn_of_few_hours([loaded[path].alarm], per_hour, loaded[path].fps or USUAL_FPS)
     return {name: loaded[own.checkpoint] for name, own in settings.items()}
 
 

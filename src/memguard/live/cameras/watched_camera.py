@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
+from math import inf
 from pathlib import Path
 
 import torch
@@ -117,6 +118,8 @@ class WatchedCamera:
 
     def take(self) -> list[Pictures]:
         """Take the pictures that have come, and report what has happened to the source."""
+        if self._is_at_rest():
+            return []
         if self._source is None:
             if time.monotonic() - self._failed >= RETRY_SECONDS and not self.ended:
                 self._open()
@@ -130,11 +133,7 @@ class WatchedCamera:
             self._rest("ended")
             self._close_source()
             return []
-        pictures = self._pictures()
-        if is_within(self._settings.hours, datetime.now()):
-            return pictures
-        self._rest("outside hours")
-        return []
+        return self._pictures()
 
     def add(self, scored: Sequence[ScoredPicture]) -> None:
         """Report the scores of its pictures."""
@@ -201,6 +200,16 @@ class WatchedCamera:
             self._source = NewestPictures(camera)
         except DataError as error:
             self._fail(str(error))
+
+    def _is_at_rest(self) -> bool:
+        """Return whether it is outside hours; the camera is not connected then."""
+        if is_within(self._settings.hours, datetime.now()):
+            return False
+        if self._state != "ended":
+            self._rest("outside hours")
+            self._close_source()
+            self._failed = -inf  # it is opened as soon as its hours begin
+        return True
 
     def _fail(self, reason: str) -> None:
         """Report a source that cannot work, and try it again later."""

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
@@ -154,5 +155,7 @@ def _draw(path: Path, rgb: Tensor, box: Box) -> None:
     """Write a picture with its box."""
     image = Image.fromarray(rgb.permute(1, 2, 0).numpy())
     draw_box(image, box)
+    content = BytesIO()  # Pillow does not notice that a disk has taken a part of a file alone
+    image.save(content, "JPEG", quality=QUALITY)
     with written_whole(path) as unfinished:
-        image.save(unfinished, quality=QUALITY)
+        unfinished.write_bytes(content.getvalue())

@@ -6,8 +6,10 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from shutil import which
 
 from memguard.data.video.addresses import VARIABLE
+from memguard.errors import ConfigError
 from memguard.live.notify.delivery import RefusedError
 from memguard.live.reports import Report
 
@@ -21,9 +23,17 @@ class Command:
 
     Args:
         words: The program and its arguments.
+
+    Raises:
+        ConfigError: There is no such program.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
+        if which(words[0]) is None:
+            raise ConfigError(
+                f"notify.command={words[0]} cannot work: there is no such program; correct its "
+                "path, and make it executable."
+            )
         self.name = Path(words[0]).name
         self._words = list(words)
 

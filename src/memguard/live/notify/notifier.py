@@ -80,7 +80,7 @@ def open_deliveries(
         spool: The folder of the reports that wait.
 
     Raises:
-        ConfigError: A package is missing.
+        ConfigError: A package is missing, or there is no such command.
     """
     deliveries = []
     if webhook:
