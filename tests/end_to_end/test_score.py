@@ -202,7 +202,7 @@ def test_scores_are_those_of_a_test_by_the_causal_patch_score(
         folder=tmp_path / "test",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    scorer = load(checkpoint)  # which has 32 bits on any processor
+    scorer = load(checkpoint, trainer={"precision": "32-true"})
     assert scorer.fps == 25  # of the training videos
     scored = list(scorer.watch(VideoStream(video)))
     tested = rows_of(tmp_path / "test")
