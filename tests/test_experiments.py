@@ -21,7 +21,7 @@ SCORES = sorted((EXPERIMENTS / "scores").rglob("*.csv.gz"))
 COLUMNS = ["video", "frame", "psnr", "distance", "regular", "written", "score", "label"]
 FIGURES = [
     "reproduction", "protocol", "memory", "shared_range", "recon", "batch_norm", "timeline",
-    "video_06", "memory_size", "false_alarms",
+    "video_06", "memory_size", "false_alarms", "patch_sizes",
 ]  # fmt: skip
 
 
