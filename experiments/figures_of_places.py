@@ -5,9 +5,9 @@ from recorded import runs
 from style import BLUE, GREEN, VERMILION, WIDTH, label_rows
 
 SIZES = {
-    "one": ("one size, 0.2 × 0.1 of the frame", BLUE, "o"),
-    "three": ("three sizes, heights 0.1, 0.15 and 0.2", VERMILION, "s"),
-    "auto": ("measured sizes, heights 0.086, 0.145 and 0.191", GREEN, "D"),
+    "one": ("one size, height 0.2", BLUE, "o"),
+    "three": ("three: 0.1, 0.15, 0.2", VERMILION, "s"),
+    "auto": ("measured: 0.086, 0.145, 0.191", GREEN, "D"),
 }
 ROWS = {
     "worst patch, AUROC": ("", "auroc"),
@@ -22,7 +22,7 @@ def patch_sizes() -> Figure:
     """Draw the metrics of one test by patches of one size, of three, and of measured sizes."""
     found = runs("patch_sizes")
     figure = Figure(figsize=(WIDTH, 2.4))
-    figure.suptitle("Ped2, small network, seed 0, not normalised per video")
+    figure.suptitle("Ped2, small network, seed 0: patches of one height and of several")
     axes = figure.subplots()
     for name, (label, colour, marker) in SIZES.items():
         values = [100 * found[name + ending][f"test/{key}"] for ending, key in ROWS.values()]

@@ -126,7 +126,7 @@ def test_the_page_is_short_and_each_study_has_its_four_parts() -> None:
     assert len(README.encode()) <= 10_240
     _, *sections = re.split(r"^## ", README, flags=re.MULTILINE)
     studies = sections[:-1]
-    assert len(studies) == 8
+    assert len(studies) == 9
     for study in studies:
         title = study.splitlines()[0]
         assert len(f"## {study}".encode()) <= 1024, title
