@@ -27,6 +27,11 @@ def test_the_metric_decides_which_epoch_is_best_and_comes_first() -> None:
     assert table["epoch"][-2] == 1
 
 
+def test_a_metric_that_the_last_test_alone_has_is_left_out() -> None:
+    table = epochs_table(EPOCHS, EPOCHS[3] | {"test/auroc_pixel": 0.9}, "test/auroc")
+    assert table.columns[2:] == ("test/auroc", "test/ap")
+
+
 def test_no_choice_is_below_the_last_checkpoint() -> None:
     table = epochs_table({1: EPOCHS[1]}, EPOCHS[3], "test/auroc")
     assert table["epoch"] == [1, None, None, None]

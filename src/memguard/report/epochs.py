@@ -27,7 +27,7 @@ def epochs_table(epochs: Mapping[int, Metrics], last: Metrics, metric: str) -> T
         metric: Decides which is best; more is better.
 
     Returns:
-        A column for each metric of the test, the deciding one first.
+        A column for each metric that all of these tests have, the deciding one first.
 
     Example:
         >>> epochs = {1: {"test/auroc": 0.5}, 2: {"test/auroc": 0.875}}
@@ -35,7 +35,8 @@ def epochs_table(epochs: Mapping[int, Metrics], last: Metrics, metric: str) -> T
         [0.5, 0.875, 0.75, 0.875, 0.125]
     """
     counts = "test/frames"
-    names = [metric, *sorted(n for n in last if n != metric and not n.startswith(counts))]
+    common = set(last).intersection(*epochs.values()) - {metric}
+    names = [metric, *sorted(name for name in common if not name.startswith(counts))]
     tests: list[tuple[int | None, Metrics]] = [*epochs.items(), (None, last)]
     epoch, best = max(tests, key=lambda test: test[1][metric])  # the first, where several are best
     rows: list[list[Cell]] = [["", number, *_cells(of, names)] for number, of in epochs.items()]
