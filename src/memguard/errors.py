@@ -49,6 +49,6 @@ def access_reported(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(
-            f"{path}: this cannot be read ({error.strerror}); correct its path or its "
-            "permissions, or restore what it links to"
+            f"{path}: this cannot be read ({error.strerror}); correct its permissions or "
+            "its path, or restore what it links to"
         ) from error

@@ -118,9 +118,9 @@ class StreamOutput:
         """
         numbers = (f"{x:.8g}" if isinstance(x, float) else x for x in scored.row())
         self._rows.add((self._name, *numbers))
+        self._frames += 1  # at once: an interrupt may come at any line
         for *box, score in scored.regions():
             self._regions.add((self._name, scored.moment.frame, *box, f"{score:.8g}"))
-        self._frames += 1
         self._highest = float(np.fmax(self._highest, scored.score))
         self._take(self._reporter.add(scored))
         if annotated := self._annotated:

@@ -364,8 +364,10 @@ def test_encoded_pictures_have_the_times_of_the_decoded_ones_and_none_is_torn(
     gaps = np.diff(times)
     tear = int(gaps.argmax())
     assert held[tear + 1].is_key
-    assert gaps[tear] == pytest.approx((61 - len(held)) / 25, abs=1e-3)
-    assert np.delete(gaps, tear) == pytest.approx(np.full(len(gaps) - 1, 1 / 25), abs=1e-3)
+    # The clock follows the least delayed arrival, so a busy machine moves a time by less than a
+    # frame.
+    assert gaps[tear] == pytest.approx((61 - len(held)) / 25, abs=0.03)
+    assert np.delete(gaps, tear) == pytest.approx(np.full(len(gaps) - 1, 1 / 25), abs=0.03)
 
 
 def test_encoded_pictures_of_another_kind_are_not_held(tmp_path: Path) -> None:
