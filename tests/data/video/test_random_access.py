@@ -21,7 +21,7 @@ from memguard.data.video.reader import Video
 
 FRAMES, KEY_FRAMES = 90, 20
 # More than the decoder and the windows take, far less than all frames of each video here.
-BOUND_MIB = 450
+BOUND_MIB = 400
 
 
 def write_video(path: Path, width: int, height: int, frames: int, **options: str) -> Path:
