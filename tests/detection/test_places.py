@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.clips.windows import ClipBatch
 from memguard.data.datasets.benchmark import VideoRecord
+from memguard.data.datasets.labels import read_masks
 from memguard.data.datasets.preparation import Footage
 from memguard.detection.places import PlaceMetrics
 from memguard.scoring.pixels import pixel_auroc
@@ -90,6 +91,20 @@ def test_regions_are_compared_with_the_boxes_of_scored_frames(tmp_path: Path) ->
     assert found["test/hit_rate"] == pytest.approx(4 / 5)
 
 
+def test_masks_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def reader(path: Path, *size: int) -> Any:
+        read.append(path)
+        return read_masks(path, *size)
+
+    monkeypatch.setattr("memguard.data.datasets.truth.read_masks", reader)
+    metrics = PlaceMetrics(cast(ClipDataModule, module(tmp_path, (1, 3))))
+    scored(metrics)
+    assert {"test/rbdc", "test/auroc_pixel"} < set(metrics.metrics(SCORED, perfect_regions()))
+    assert sorted(read) == [tmp_path / "1.npy", tmp_path / "3.npy"]
+
+
 def test_tracks_come_before_masks(tmp_path: Path) -> None:
     data = module(tmp_path, (1,))
     (tmp_path / "01.txt").write_text("0,5,0,0,1,1\n0,0,0,0,1,1\n")  # frame 0 is not scored
@@ -112,6 +127,42 @@ def test_a_video_without_truth_among_others_is_named(
         assert metrics.metrics(SCORED, perfect_regions()) == {}
     assert caplog.messages[0].startswith("1.mp4: this video has neither masks nor tracks, but")
     assert "tracks/01.txt" in caplog.messages[0]
+
+
+def test_a_video_without_masks_among_others_leaves_out_their_metric_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = module(tmp_path, (3,))
+    (tmp_path / "01.txt").write_text("0,5,0,0,1,1\n")
+    data.benchmark.test[1] = VideoRecord("01", Path("1.mp4"), None, None, tmp_path / "01.txt")
+    metrics = PlaceMetrics(cast(ClipDataModule, data))
+    scored(metrics)
+    with caplog.at_level(logging.WARNING):
+        found = metrics.metrics(SCORED, perfect_regions())
+    assert set(found) == {"test/rbdc", "test/tbdc", "test/hit_rate"}
+    assert caplog.messages == [
+        "1.mp4: this video has no masks, but others have; pixel AUROC is left out. Add its masks."
+    ]
+
+
+def test_a_set_with_labels_alone_lacks_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = PlaceMetrics(cast(ClipDataModule, module(tmp_path, ())))
+    scored(metrics)
+    assert metrics.metrics(SCORED, perfect_regions()) == {}
+    assert not caplog.messages  # though video 3, all normal, needs no masks
+
+
+def test_a_test_discards_the_last_one_which_broke_off(tmp_path: Path) -> None:
+    metrics = PlaceMetrics(cast(ClipDataModule, module(tmp_path, (1,))))
+    clips = torch.zeros(1, 2, 1, 8, 8, dtype=torch.uint8)
+    batch = ClipBatch(clips, torch.tensor([1]), torch.tensor([3]), torch.zeros(1))
+    metrics.add(batch, torch.ones(1, 1, 8, 8), torch.zeros(1, 1, 8, 8))
+    metrics.begin()
+    expected = pixel_auroc(*scored(metrics))
+    found = metrics.metrics(SCORED, perfect_regions())
+    assert found["test/auroc_pixel"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_videos_of_other_processes_do_not_count(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """How a configuration becomes a detector and the windows that it takes."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+import memguard
 from memguard.config.compose import config_folder, register_resolvers
 from memguard.config.trust import NOBODY, NotTrustedError, trust_of
 from memguard.data.datasets.folder import folder
 from memguard.detection.detector import Detector
-from memguard.errors import ConfigError
+from memguard.errors import ConfigError, DataError
 from memguard.training.build import build, build_datamodule, build_detector, build_loss
 from memguard.training.buildable import OWN, require_buildable
 from memguard.training.experiment import _detector_to_train
@@ -81,6 +83,15 @@ def test_videos_are_tested_apart_where_no_memory_goes_from_one_to_the_next(
 def test_in_16_bits_channels_are_innermost(precision: str, innermost: bool) -> None:
     layout = built(f"trainer.precision={precision}").layout
     assert layout is (torch.channels_last if innermost else torch.contiguous_format)
+
+
+def test_a_training_needs_training_videos(shared_scene: Path, tmp_path: Path) -> None:
+    shutil.copytree(shared_scene / "test", tmp_path / "test")
+    config = memguard.compose(
+        ["dataset=folder", f"dataset.root={tmp_path}", "model=mnad_tiny", "logger=csv"]
+    )
+    with pytest.raises(DataError, match="folder has no training videos, and its test alone"):
+        memguard.train(config, tmp_path / "run")
 
 
 def test_a_training_ignores_places_in_what_it_holds_out() -> None:

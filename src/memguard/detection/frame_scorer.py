@@ -113,6 +113,8 @@ class FrameScorer(pl.LightningModule):
     def on_test_epoch_start(self) -> None:
         """Start with an empty table."""
         self.begin_test()
+        if self.places:
+            self.places.begin()
         self._table.reset()
         self._unfinished = {}
 

@@ -1,7 +1,7 @@
 """Metrics of a test's places: its regions and error maps against tracks and masks."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from math import isnan
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.clips.windows import ClipBatch
+from memguard.data.datasets.labels import linked_regions
 from memguard.data.datasets.truth import Truth
 from memguard.distributed import gathered_everywhere
 from memguard.scoring import squared_error
@@ -25,23 +26,33 @@ class PlaceMetrics:
     """Compare the places of a test with the truth, in memory that does not grow with the videos.
 
     Error maps are counted frame by frame, and not stored. Frames that are not scored, such as the
-    first four of a video in ``pred``, count neither in the maps nor in the tracks. Metrics need the
-    truth of every tested video.
+    first four of a video in ``pred``, count neither in the maps nor in the tracks.
+
+    A metric needs the truth of every tested video. Tracks and masks that do not fit their video are
+    an error before the test. Those that only some videos have are a warning, and the metric is left
+    out: a release may have the masks of some videos alone (Ped1: 10 of 36), and the metrics of
+    frames need none.
 
     Args:
-        data: The tested videos.
+        data: The tested videos, of one test or of several.
     """
 
     def __init__(self, data: ClipDataModule) -> None:
         self._data = data
         self._pixels = PixelAUROC()
         self._reading: dict[int, Iterator[tuple[int, np.ndarray]]] = {}
+        self._linked: dict[int, list[tuple[int, ...]]] = {}
+
+    def begin(self) -> None:
+        """Discard the pixels of the last test."""
+        self._pixels.reset()
+        self._reading.clear()
 
     @cached_property
     def _truth(self) -> dict[int, Truth]:
-        """The truth of each tested video, by its number."""
+        """The truth of each tested video, by its number; a video that alone has none is named."""
         records, tested = self._data.benchmark.test, self._data.tested
-        return {
+        truth = {
             segment.number: Truth(
                 records[segment.number],
                 tested[segment.number],
@@ -49,6 +60,8 @@ class PlaceMetrics:
             )
             for segment in self._data.test_segments
         }
+        _warn_of_missing(list(truth.values()))
+        return truth
 
     @cached_property
     def _own(self) -> frozenset[int]:
@@ -78,11 +91,22 @@ class PlaceMetrics:
 
     def _mask(self, video: int, frame: int) -> np.ndarray:
         """Read the mask of a frame; the frames of a video come in order."""
-        masks = self._reading.setdefault(video, enumerate(self._truth[video].masks()))
+        masks = self._reading.setdefault(video, enumerate(self._masks(video)))
         mask = next(mask for number, mask in masks if number == frame)
         if frame == self._truth[video].footage.frames - 1:
             del self._reading[video]
         return mask
+
+    def _masks(self, video: int) -> Iterator[np.ndarray]:
+        """Read the masks of a video, and link their regions on the way where there is no file."""
+        truth = self._truth[video]
+        if truth.record.tracks:
+            yield from truth.masks()
+            return
+        rows = self._linked[video] = []
+        for mask, regions in linked_regions(truth.masks()):
+            rows += regions
+            yield mask
 
     def metrics(self, frames: dict[str, Tensor], regions: Tensor) -> dict[str, float]:
         """Compute the metrics of a finished test; all processes take part.
@@ -100,15 +124,12 @@ class PlaceMetrics:
         found: dict[str, float] = {}
         if all(truth.has_tracks for truth in self._truth.values()):
             found = self._regions(frames, regions)
-        elif any(truth.has_tracks for truth in self._truth.values()):
-            self._say_missing()
         if self._has_masks:
             found["test/auroc_pixel"] = float(self._pixels.compute())
         return {name: value for name, value in found.items() if not isnan(value)}
 
     def _regions(self, frames: dict[str, Tensor], regions: Tensor) -> dict[str, float]:
-        own = {video: self._truth[video].tracks() for video in self._own}
-        tracks = {video: rows for part in gathered_everywhere(own) for video, rows in part.items()}
+        tracks = self._tracks
         video, frame = (frames[name].long().numpy() for name in ("video", "frame"))
         scored = {
             number: rows[np.isin(rows[:, 1], frame[video == number])]
@@ -121,12 +142,32 @@ class PlaceMetrics:
         hits = hit_rate(detections, scored)
         return {"test/rbdc": rbdc, "test/tbdc": tbdc, "test/hit_rate": hits}
 
-    def _say_missing(self) -> None:
-        """Name the first video without truth."""
-        missing = next(truth for truth in self._truth.values() if not truth.has_tracks)
+    @cached_property
+    def _tracks(self) -> dict[int, np.ndarray]:
+        """The tracks of each tested video, by its number; each process reads its own videos."""
+        own = {
+            video: np.array(self._linked[video], float).reshape(-1, 6)
+            if video in self._linked
+            else self._truth[video].tracks()
+            for video in self._own
+        }
+        return {video: rows for part in gathered_everywhere(own) for video, rows in part.items()}
+
+
+def _warn_of_missing(truths: Sequence[Truth]) -> None:
+    """Name the first video without the truth that others have."""
+    unplaced = [truth.record for truth in truths if not truth.has_tracks]
+    unmasked = [truth.record for truth in truths if not truth.has_masks]
+    if unplaced and any(truth.record.tracks or truth.record.masks for truth in truths):
         log.warning(
-            "%s: this video has neither masks nor tracks, but others have; RBDC, TBDC and pixel "
-            "AUROC are left out. Add its masks, or tracks/%s.txt for every video.",
-            missing.record.source,
-            missing.record.name,
+            "%s: this video has neither masks nor tracks, but others have; RBDC, TBDC, hit rate "
+            "and pixel AUROC are left out. Add its masks, or tracks/%s.txt, empty for a video "
+            "without anomalies.",
+            unplaced[0].source,
+            unplaced[0].name,
+        )
+    elif unmasked and any(truth.record.masks for truth in truths):
+        log.warning(
+            "%s: this video has no masks, but others have; pixel AUROC is left out. Add its masks.",
+            unmasked[0].source,
         )

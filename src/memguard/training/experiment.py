@@ -19,6 +19,7 @@ from memguard.config.trainer import misconfiguration_reported
 from memguard.config.trust import Trust, trust_of
 from memguard.config.validation import validate_by, validate_training
 from memguard.data.clips.datamodule import ClipDataModule
+from memguard.data.datasets.benchmark import Benchmark
 from memguard.data.datasets.download import download
 from memguard.data.datasets.preparation import Preparation
 from memguard.data.datasets.preparation import prepare as prepare_benchmark
@@ -28,7 +29,7 @@ from memguard.detection.detector import Detector
 from memguard.detection.frame_scorer import FrameScorer
 from memguard.detection.ignored import ignored_places
 from memguard.detection.places import PlaceMetrics
-from memguard.errors import ConfigError
+from memguard.errors import ConfigError, DataError
 from memguard.report.alarm_levels import supported_rates
 from memguard.report.config_tree import print_config
 from memguard.report.dashboard.figure_sink import closing
@@ -117,7 +118,9 @@ def train(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) -> 
     settle_patch_sizes(config, trust)
     detector = _detector_to_train(config) if config.train else detector_to_test(config)
     benchmark = build_benchmark(config, trust)
-    if not config.train:
+    if config.train:
+        _require_training_videos(benchmark)
+    else:
         benchmark = replace(benchmark, train=())
     if not config.test:
         benchmark = replace(benchmark, test=())
@@ -224,6 +227,14 @@ def prepare(config: DictConfig, *, dataset: str | None = None) -> Preparation:
     Console().print(preparation_table(benchmark.title, preparation))
     preparation.require_no_problem()
     return preparation
+
+
+def _require_training_videos(benchmark: Benchmark) -> None:
+    if not benchmark.train:
+        raise DataError(
+            f"{benchmark.name} has no training videos, and its test alone trains nothing: add them "
+            "below dataset.root, or test a checkpoint with memguard.evaluate."
+        )
 
 
 def _detector_to_train(config: DictConfig) -> Detector:

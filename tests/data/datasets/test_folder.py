@@ -94,7 +94,7 @@ def test_folder_finds_tracks_and_names_those_of_no_video(folder_root: Path) -> N
     assert [record.tracks for record in folder(folder_root).test] == [None] * 3
     tracks = folder_root / "tracks"
     write_tracks(tracks, "a", "c")
-    expected = [tracks / "a.txt", tracks / "b.txt", tracks / "c.txt"]
+    expected = [tracks / "a.txt", None, tracks / "c.txt"]
     assert [record.tracks for record in folder(folder_root).test] == expected
     (tracks / "d.txt").write_text("")
     with pytest.raises(DataError, match=r"d\.txt: found labels for a video that is not there"):

@@ -71,6 +71,21 @@ def test_root_without_videos_is_reported(
         layout(tmp_path)
 
 
+@pytest.mark.parametrize("layout", [ped1, ped2, avenue, shanghaitech])
+def test_a_test_needs_no_training_videos(
+    tmp_path: Path, layout: Callable[[Path], Benchmark]
+) -> None:
+    write_frames(tmp_path / "testing" / "frames" / "01_0014", 3)
+    with pytest.raises(LabelsMissingError) as error:
+        layout(tmp_path)
+    benchmark = error.value.benchmark
+    assert ([*benchmark.train], [r.name for r in benchmark.test]) == ([], ["01_0014"])
+    # Videos that should be there and are not are another matter.
+    (tmp_path / "training" / "frames").mkdir(parents=True)
+    with pytest.raises(DataError, match="training/frames: found no videos here"):
+        layout(tmp_path)
+
+
 def test_suffixes_of_recorders_and_bare_streams_count_as_videos() -> None:
     suffixes = ".ts .m2ts .mts .flv .3gp .ogv .vob .h264 .264 .h265 .mjpeg"
     assert set(suffixes.split()) <= VIDEO_SUFFIXES

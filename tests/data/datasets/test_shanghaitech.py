@@ -8,7 +8,12 @@ import pytest
 
 from memguard.data.datasets.shanghaitech import shanghaitech
 from memguard.errors import DataError
-from tests.data.datasets.conftest import SHANGHAITECH_LABELS, all_labels, write_frames
+from tests.data.datasets.conftest import (
+    SHANGHAITECH_LABELS,
+    all_labels,
+    write_avi,
+    write_frames,
+)
 
 
 def test_shanghaitech_release(shanghaitech_root: Path) -> None:
@@ -29,6 +34,16 @@ def test_shanghaitech_of_papers(shanghaitech_root: Path) -> None:
     np.save(shanghaitech_root / "frame_labels_shanghai.npy", array)
     benchmark = shanghaitech(shanghaitech_root)
     assert [record.source.name for record in benchmark.train] == ["01_001"]
+    assert all_labels(benchmark) == SHANGHAITECH_LABELS
+
+
+def test_shanghaitech_as_videos(shanghaitech_root: Path) -> None:
+    testing = shanghaitech_root / "testing"
+    shutil.rmtree(testing / "frames")
+    for video, labels in SHANGHAITECH_LABELS.items():
+        write_avi(testing / "videos" / f"{video}.avi", len(labels))
+    benchmark = shanghaitech(shanghaitech_root)
+    assert [record.source.suffix for record in benchmark.test] == [".avi", ".avi"]
     assert all_labels(benchmark) == SHANGHAITECH_LABELS
 
 

@@ -92,7 +92,7 @@ def records(
         labels: Labels by name.
         masks: Files or folders with pixel ground truth by name; a path that does not exist counts
             as None.
-        tracks: Files with tracks by name.
+        tracks: Files with tracks by name, likewise.
         scenes: Scenes by name.
 
     Example:
@@ -104,9 +104,13 @@ def records(
             name=video,
             source=source,
             labels=labels.get(video),
-            masks=path if (path := masks.get(video)) and path.exists() else None,
-            tracks=tracks.get(video),
+            masks=_existing(masks.get(video)),
+            tracks=_existing(tracks.get(video)),
             scene=scenes.get(video),
         )
         for video, source in videos.items()
     )
+
+
+def _existing(path: Path | None) -> Path | None:
+    return path if path and path.exists() else None

@@ -71,24 +71,30 @@ def find_splits(
     Args:
         tree: The layouts of the dataset, for the error.
         layouts: Candidates for the folders of training and test videos. The first pair whose
-            training folder exists counts, else the last pair.
+            training folder exists counts, else the first whose test folder does.
 
     Returns:
-        Training videos and test videos by name, and the folder of the test videos.
+        Training videos and test videos by name, and the folder of the test videos. Without the
+        training folder there are no training videos, and a test needs none.
 
     Raises:
-        DataError: If a split has no videos.
+        DataError: If a split has no videos, and it is not the training folder that is missing.
     """
     train_folder, test_folder = next(
-        (layout for layout in layouts if layout[0].is_dir()), layouts[-1]
+        (pair for side in (0, 1) for pair in layouts if pair[side].is_dir()), layouts[-1]
     )
     train, test = named_videos(train_folder), named_videos(test_folder)
-    for videos, folder in ((train, train_folder), (test, test_folder)):
-        if not videos:
-            raise DataError(
-                f"{folder}: found no videos here; set dataset.root to the folder that holds {tree}"
-            )
+    if not train and (train_folder.is_dir() or not test):
+        raise _no_videos(train_folder, tree)
+    if not test:
+        raise _no_videos(test_folder, tree)
     return train, test, test_folder
+
+
+def _no_videos(folder: Path, tree: str) -> DataError:
+    return DataError(
+        f"{folder}: found no videos here; set dataset.root to the folder that holds {tree}"
+    )
 
 
 def find_labels(tree: str, unlabelled: Benchmark | None, *candidates: Path) -> Path:
@@ -158,7 +164,7 @@ def find_tracks(root: Path, test: Mapping[str, Path], test_folder: Path) -> dict
         test_folder: The folder of the test videos.
 
     Returns:
-        The files by the name of the video, missing ones too; none without such a folder.
+        The files by the name of the video, whether they exist or not; none without such a folder.
 
     Raises:
         DataError: If the folder has tracks of another video.

@@ -16,11 +16,12 @@ from memguard.data.datasets.layout import (
     find_labels,
     find_splits,
     find_tracks,
+    first_existing,
     frame_folders,
     read_labels,
 )
 
-TREE = "training/videos, testing/frames and testing/test_frame_mask"
+TREE = "training/videos, testing/frames (or testing/videos) and testing/test_frame_mask"
 
 
 def shanghaitech(root: Path | str) -> Benchmark:
@@ -29,7 +30,8 @@ def shanghaitech(root: Path | str) -> Benchmark:
     ```
     root/training/videos/SS_NNN.avi              as released, or
     root/training/frames/SS_NNN/FFF.jpg          as in papers
-    root/testing/frames/SS_NNNN/FFF.jpg
+    root/testing/frames/SS_NNNN/FFF.jpg          or
+    root/testing/videos/SS_NNNN.mp4
     root/testing/test_frame_mask/SS_NNNN.npy     a 0 or 1 per frame
     root/testing/test_pixel_mask/SS_NNNN.npy     pixel ground truth, optional
     root/tracks/SS_NNNN.txt                      tracks of the test videos, optional
@@ -47,10 +49,11 @@ def shanghaitech(root: Path | str) -> Benchmark:
     """
     root = existing_root(root)
     train_frames, test_frames = frame_folders(root)
+    test_videos = first_existing(test_frames, root / "testing" / "videos") or test_frames
     train, test, test_folder = find_splits(
         TREE,
-        (root / "training" / "videos", test_frames),
-        (train_frames, test_frames),
+        (root / "training" / "videos", test_videos),
+        (train_frames, test_videos),
     )
     masks = {video: root / "testing" / "test_pixel_mask" / f"{video}.npy" for video in test}
     tracks = find_tracks(root, test, test_folder)

@@ -57,9 +57,7 @@ def test_a_line_that_does_not_fit_is_named(tmp_path: Path, line: str, sentence: 
     assert "; " in str(error.value)
 
 
-def test_missing_tracks_and_other_files_are_reported(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"02\.txt: this video has no tracks, but others have; add"):
-        read_tracks(tmp_path / "02.txt", **SIZE)
+def test_other_files_are_reported(tmp_path: Path) -> None:
     (tmp_path / "01.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"01\.txt: expected a text file with lines track, frame"):
         read_tracks(tmp_path / "01.txt", **SIZE)

@@ -11,7 +11,7 @@ from memguard.data.datasets.labels.csv_table import ListedFrames, read_csv
 from memguard.data.datasets.labels.frames import FrameLabels, Interval, Intervals, Labels
 from memguard.data.datasets.labels.masks import MaskCells, MaskImages, read_masks
 from memguard.data.datasets.labels.matlab import read_matlab_intervals, read_matlab_script
-from memguard.data.datasets.labels.tracks import link_regions, read_tracks
+from memguard.data.datasets.labels.tracks import link_regions, linked_regions, read_tracks
 
 __all__ = [
     "FrameArray",
@@ -23,6 +23,7 @@ __all__ = [
     "MaskCells",
     "MaskImages",
     "link_regions",
+    "linked_regions",
     "read_concatenated",
     "read_csv",
     "read_masks",

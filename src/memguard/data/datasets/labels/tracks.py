@@ -31,11 +31,6 @@ def read_tracks(path: Path, frames: int, height: int, width: int) -> np.ndarray:
         DataError: If the file is missing or no text, or a line has other fields, a frame past the
             end of the video, or a box that is not within the picture, its edges included.
     """
-    if not path.is_file():
-        raise DataError(
-            f"{path}: this video has no tracks, but others have; add the file, empty for a video "
-            "without anomalies, or remove the folder"
-        )
     with damage_reported(path, f"a text file with lines {', '.join(TRACK_COLUMNS)}"):
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     rows = [
@@ -91,7 +86,14 @@ def link_regions(masks: Iterable[np.ndarray]) -> np.ndarray:
                [1, 1, 5, 0, 5, 0],
                [0, 1, 1, 1, 2, 2]])
     """
-    rows: list[tuple[int, ...]] = []
+    rows = [row for _mask, regions in linked_regions(masks) for row in regions]
+    return np.array(rows, int).reshape(-1, len(TRACK_COLUMNS))
+
+
+def linked_regions(
+    masks: Iterable[np.ndarray],
+) -> Iterator[tuple[np.ndarray, list[tuple[int, ...]]]]:
+    """Yield each mask as it comes, and the rows of its regions; see :func:`link_regions`."""
     before, tracks_before, begun = np.zeros((1, 1), int), np.full(1, -1), 0
     for frame, mask in enumerate(masks):
         regions, count = label(mask, TOUCHING)
@@ -102,10 +104,14 @@ def link_regions(masks: Iterable[np.ndarray]) -> np.ndarray:
         new = np.flatnonzero(tracks[1:] < 0) + 1
         tracks[new] = begun + np.arange(len(new))
         begun += len(new)
-        for track, (down, across) in zip(tracks[1:], find_objects(regions), strict=True):
-            rows.append((track, frame, across.start, down.start, across.stop - 1, down.stop - 1))
+        yield (
+            mask,
+            [
+                (track, frame, across.start, down.start, across.stop - 1, down.stop - 1)
+                for track, (down, across) in zip(tracks[1:], find_objects(regions), strict=True)
+            ],
+        )
         before, tracks_before = regions, tracks
-    return np.array(rows, int).reshape(-1, len(TRACK_COLUMNS))
 
 
 def _continued(before: np.ndarray, present: np.ndarray) -> Iterator[tuple[int, int]]:
