@@ -20,10 +20,14 @@ def run(module: str, *words: str, folder: Path) -> "subprocess.CompletedProcess[
 
 @pytest.fixture(scope="module")
 def trained(shared_scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a training of three epochs, each of which is stored."""
-    folder = tmp_path_factory.mktemp("trained")
+    """The folder of a training of three epochs, each of which is stored, on a scene with tracks."""
+    folder, root = tmp_path_factory.mktemp("trained"), tmp_path_factory.mktemp("root") / "scene"
+    shutil.copytree(shared_scene, root)
+    (root / "tracks").mkdir()
+    for name in ("0", "1"):
+        (root / "tracks" / f"{name}.txt").write_text("0,12,10,18,21,29\n0,13,15,18,26,29\n")
     done = run(
-        "train", *WORDS, f"dataset.root={shared_scene}", "trainer.max_epochs=3",
+        "train", *WORDS, f"dataset.root={root}", "trainer.max_epochs=3",
         "callbacks=each_epoch", folder=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -53,6 +57,8 @@ def test_each_epoch_is_tested_and_the_best_named_an_upper_bound(
     for name, value in found.items():
         if name in rows[0]:
             assert float(rows[0][name]) == pytest.approx(value, abs=1e-9), name
+    assert {"test/rbdc", "test/tbdc", "test/hit_rate"} <= set(rows[0])
+    assert (tmp_path / "test" / "figures" / "epochs.png").stat().st_size > 5000
 
 
 def refusal(done: subprocess.CompletedProcess[str]) -> str:

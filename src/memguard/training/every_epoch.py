@@ -11,9 +11,11 @@ from memguard.config.sentences import shown
 from memguard.config.trust import trust_of
 from memguard.data.clips.datamodule import ClipDataModule
 from memguard.data.datasets.benchmark import Benchmark
+from memguard.detection.places import PlaceMetrics
 from memguard.errors import CheckpointError, ConfigError
 from memguard.report.dashboard.figure_sink import FigureSink
 from memguard.report.epochs import epochs_table, print_epochs
+from memguard.report.plots.epochs import metric_over_epochs
 from memguard.training.checkpoints import read_checkpoint
 from memguard.training.run_folder import Run
 from memguard.training.trained import filled_detector
@@ -68,7 +70,7 @@ def require_labels(benchmark: Benchmark) -> None:
 def tested_epochs(
     paths: list[Path], config: DictConfig, datamodule: ClipDataModule, run: Run
 ) -> Tests:
-    """Test the checkpoint of each epoch, without loggers and pictures.
+    """Test the checkpoint of each epoch, places included, without loggers and pictures.
 
     Args:
         paths: From :func:`epoch_checkpoints`.
@@ -82,6 +84,7 @@ def tested_epochs(
     """
     trust, metric = trust_of(config), config.optimized_metric
     trainer = build_trainer(_with_progress_alone(config), [], run)
+    places = PlaceMetrics(datamodule)
     tests: Tests = {}
     for path in paths:
         saved = read_checkpoint(path, trust=trust, paths=config.paths)
@@ -89,7 +92,9 @@ def tested_epochs(
         if type(epoch) is not int:
             raise CheckpointError(f"{path}: its epoch is {shown(epoch)}: this file is damaged.")
         log.info("Testing %s", path)
-        trainer.test(filled_detector(path, config, saved, trust), datamodule, verbose=False)
+        detector = filled_detector(path, config, saved, trust)
+        detector.places = places
+        trainer.test(detector, datamodule, verbose=False)
         tests[epoch + 1] = logged(trainer)
         if metric not in tests[epoch + 1]:
             raise ConfigError(
@@ -103,7 +108,7 @@ def tested_epochs(
 def report_epochs(
     trainer: pl.Trainer, folder: Path, tests: Tests, last: Mapping[str, float], metric: str
 ) -> None:
-    """Write ``tables/epochs.csv``, show it in the loggers, and print it.
+    """Write ``tables/epochs.csv`` and ``figures/epochs.png``, show them in the loggers, and print.
 
     Args:
         trainer: Of the evaluation, with the loggers.
@@ -114,8 +119,9 @@ def report_epochs(
     """
     if trainer.is_global_zero:
         of_test = {name: value for name, value in last.items() if name.startswith("test/")}
-        table = epochs_table(tests, of_test, metric)
-        FigureSink(folder).table(trainer, "test/epochs", table)
+        table, sink = epochs_table(tests, of_test, metric), FigureSink(folder)
+        sink.table(trainer, "test/epochs", table)
+        sink.figure(trainer, "test/over_epochs", metric_over_epochs(table), file="epochs.png")
         print_epochs(f"Every epoch, by {metric}", table)
 
 
