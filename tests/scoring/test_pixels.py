@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from warnings import catch_warnings
 
 import numpy as np
 import pytest
@@ -57,8 +58,13 @@ def test_the_histogram_is_within_a_ten_thousandth_of_the_exact_area(name: str) -
     assert abs(float(metric.compute()) - pixel_auroc(score, mask)) <= metric.error_bound() + 1e-12
 
 
+# Scores in one bin; each is a number of 32 bits.
+CROWDED = st.integers(0, 99).map(lambda step: 0.25 * (1 + step * 2**-22))
+
+
+@pytest.mark.filterwarnings("ignore:The pixel AUROC can be off")
 @given(
-    npst.arrays(np.float32, (2, 3, 4), elements=st.floats(0, 1, width=32)),
+    npst.arrays(np.float32, (2, 3, 4), elements=st.floats(0, 1, width=32) | CROWDED),
     npst.arrays(bool, (2, 3, 4)),
 )
 def test_the_error_is_within_its_bound(score: np.ndarray, mask: np.ndarray) -> None:
@@ -82,10 +88,42 @@ def test_the_smallest_and_the_largest_errors_have_bins() -> None:
     metric = PixelAUROC()
     metric.update(torch.tensor([[[0.0, 1e-45, 2.0**-32, 1.0]]]), torch.tensor([[[0, 0, 0, 1]]]))
     places = metric.counts.nonzero().tolist()
-    assert places == [[0, 0], [1, BINS - 1]]
-    assert metric.counts[0, 0] == 3
+    assert places == [[0, 0], [0, 1], [1, BINS - 1]]
+    assert metric.counts[0, :2].tolist() == [1, 2]
     metric.update(torch.tensor([[[1 - 2.0**-24]]]), torch.tensor([[[0]]]))
     assert metric.counts[0, BINS - 2] == 1
+
+
+def hard(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores that crowd in one bin, where the anomalous ones are the higher."""
+    rng = np.random.default_rng(3)
+    mask = rng.random(SHAPE) < 0.3
+    crowded = 0.25 * (1 + (rng.random(SHAPE) + mask) * 2**-17)
+    tail = 10.0 ** -rng.exponential(2, SHAPE).clip(0, 9)
+    share = {"all within a tiny interval": 1.0, "heavy tails around it": 0.2}[name]
+    score = np.where(rng.random(SHAPE) < share, crowded, tail)
+    return torch.tensor(score, dtype=torch.float32), torch.tensor(mask)
+
+
+@pytest.mark.parametrize("name", ["all within a tiny interval", "heavy tails around it"])
+def test_a_bound_above_a_ten_thousandth_is_said_with_the_area(name: str) -> None:
+    score, mask = hard(name)
+    metric = PixelAUROC()
+    metric.update(score, mask)
+    bound = metric.error_bound()
+    with pytest.warns(UserWarning, match=f"can be off by {bound:.1g}: many pixels"):
+        area = float(metric.compute())
+    assert 1e-4 < abs(area - pixel_auroc(score, mask)) <= bound
+
+
+def test_pixels_without_any_error_are_counted_exactly() -> None:
+    score, mask = skewed("of noise")
+    score[:, 10:] = 0
+    metric = PixelAUROC()
+    metric.update(score, mask)
+    with catch_warnings(action="error"):
+        area = float(metric.compute())
+    assert area == pytest.approx(pixel_auroc(score, mask), abs=1e-4)
 
 
 @pytest.mark.parametrize("mask", [0, 1])

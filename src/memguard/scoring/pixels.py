@@ -7,15 +7,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torchmetrics.utilities import rank_zero_warn
 
 from memguard.model.shapes import require_shapes
 from memguard.scoring.metrics import Share
 
 # A bin has the exponent of a single-precision number and 15 of the 23 bits of its mantissa: 2^15
-# bins for each of the 32 doublings from 2^-32 to 1, and one for 1 itself.
+# bins for each of the 32 doublings from 2^-32 to 1, one for 1 itself, and before them one for 0.
 BITS_LEFT_OUT = 8
-BINS = 32 * 2**15 + 1
+BINS = 1 + 32 * 2**15 + 1
 BITS_OF_ONE = 127 * 2**15
+
+LARGEST_ERROR = 1e-4
 
 
 def pixel_auroc(score: Tensor, mask: Tensor) -> float:
@@ -59,15 +62,17 @@ class PixelAUROC(Share):
     """Area under the ROC curve of all pixels of all frames together, in bounded memory.
 
     A pixel's score is rounded to a bin, which is the leading bits of the number: 2^15 bins for each
-    doubling, so bins are narrow at any size of the errors, whose distribution is very skewed.
-    Scores below 2^-32 share the first bin; the error of one grey level is 2^16 times as large.
+    doubling, so bins are narrow at any size of the errors, whose distribution is very skewed. 0 has
+    a bin of its own, and scores up to 2^-32 share the next; the error of one grey level is 2^16
+    times as large.
 
     Error: bins are in the order of scores. So a normal and an anomalous pixel in different bins
     count as in the exact area; in one bin they count ½ instead of 0, ½ or 1. With shares n_b and
-    a_b of the normal and the anomalous pixels in bin b, the area is off by at most ½ Σ n_b a_b
-    (:meth:`error_bound`). This is below 1e-4 unless one bin, a range of a factor of 1 + 2^-15,
-    holds 0.02 % of the normal pixels; equal scores, which the exact area counts ½ too, do not add
-    to it.
+    a_b of the normal and the anomalous pixels in bin b, the area is off by at most ½ Σ n_b a_b over
+    all bins but that of 0, for which ½ is exact (:meth:`error_bound`). No fixed number bounds the
+    error, because it depends on the scores: it is below 1e-4 unless one bin, a range of a factor of
+    1 + 2^-15, holds 0.02 % of the normal pixels. :meth:`compute` warns where the bound is larger.
+    Equal scores add to the bound, though not to the error: the differences of two 8-bit frames do.
 
     State: the counts of normal and anomalous pixels, (2, bins), 16 MB, summed over processes. They
     are integers, so the result does not depend on the order or distribution of frames.
@@ -103,16 +108,25 @@ class PixelAUROC(Share):
         self.counts += _count(_bin(score), mask.to(score.device), BINS).cpu()
 
     def compute(self) -> Tensor:
-        """Return the area, in [0, 1]; NaN if the pixels are of one class."""
+        """Return the area, in [0, 1]; NaN if the pixels are of one class.
+
+        A warning says how far it can be from the exact area if that is more than 1e-4.
+        """
+        if (bound := self.error_bound()) > LARGEST_ERROR:
+            rank_zero_warn(
+                f"The pixel AUROC can be off by {bound:.1g}: many pixels have scores that its "
+                "histogram does not distinguish. Compare it with others by fewer digits."
+            )
         return _ranked_area(self.counts)
 
     def error_bound(self) -> float:
         """Return how far the area can be from the exact one, from the frames of this process."""
         normal, anomalous = self.counts.double()
-        return float((normal * anomalous).sum() / (2 * normal.sum() * anomalous.sum()))
+        pairs = (normal * anomalous)[1:].sum()
+        return float(pairs / (2 * normal.sum() * anomalous.sum()))
 
 
 def _bin(score: Tensor) -> Tensor:
     """Return the bin of each score: positive numbers are in the order of their bits."""
     bits = score.float().contiguous().view(torch.int32) >> BITS_LEFT_OUT
-    return (bits - BITS_OF_ONE + BINS - 1).clamp(min=0).long()
+    return ((bits - BITS_OF_ONE + BINS - 1).clamp(min=1) * (score > 0)).long()
