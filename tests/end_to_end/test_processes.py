@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,10 +12,12 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from memguard.config.compose import register_resolvers
+from memguard.config.metric_names import OF_PLACES
 from memguard.training.build import build_benchmark, build_datamodule
 from memguard.training.callbacks.batch_norm import batch_norms, gathering
 from memguard.training.trained import restore
@@ -71,6 +74,7 @@ def require_alike(run: Path, other: Path) -> None:
         for folder in (run, other)
     )
     assert theirs == pytest.approx(ours, abs=1e-6)
+    assert set(OF_PLACES) <= set(ours)
     assert 0 < ours["test/frames_written"] < ours["test/frames"] == 32
     for row, same in zip(rows_of(run), rows_of(other), strict=True):
         assert (row.pop("video"), row.pop("frame")) == (same.pop("video"), same.pop("frame"))
@@ -85,10 +89,24 @@ def shown_in(run: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, shared_scene: Path) -> Path:
+def masked_scene(tmp_path_factory: pytest.TempPathFactory, shared_scene: Path) -> Path:
+    """The shared scene, with the masks of its fast squares."""
+    root = tmp_path_factory.mktemp("masked") / "scene"
+    shutil.copytree(shared_scene, root)
+    masks = np.zeros((20, 48, 64), bool)
+    for number in range(10):
+        masks[10 + number, 18:30, 5 * number : 5 * number + 12] = True
+    (root / "masks").mkdir()
+    for video in ("0", "1"):
+        np.savez_compressed(root / "masks" / f"{video}.npz", masks=masks)
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, masked_scene: Path) -> Path:
     """The folder of a training by two processes that torchrun started."""
     folder = tmp_path_factory.mktemp("torchrun")
-    require_success(start(TORCHRUN, "train", *SMALL, f"dataset.root={shared_scene}", folder=folder))
+    require_success(start(TORCHRUN, "train", *SMALL, f"dataset.root={masked_scene}", folder=folder))
     return run_folder(folder)
 
 
@@ -102,7 +120,7 @@ def test_torchrun_trains_and_tests_in_one_folder(run: Path) -> None:
 
 
 def test_slurm_trains_the_same_with_processes_that_start_seconds_apart(
-    run: Path, shared_scene: Path, tmp_path: Path
+    run: Path, masked_scene: Path, tmp_path: Path
 ) -> None:
     with socket.socket() as free:
         free.bind(("", 0))
@@ -115,7 +133,7 @@ def test_slurm_trains_the_same_with_processes_that_start_seconds_apart(
     for rank in "01":
         variables = {f"SLURM_{name}": value for name, value in slurm.items()}
         variables |= {"SLURM_PROCID": rank, "SLURM_LOCALID": rank, "MASTER_PORT": str(port)}
-        requested = [*SMALL, f"dataset.root={shared_scene}", "guard.scope=dataset"]
+        requested = [*SMALL, f"dataset.root={masked_scene}", "guard.scope=dataset"]
         tasks.append(start(PYTHON, "train", *requested, folder=tmp_path / "slurm", **variables))
         time.sleep(1.5)
     require_success(*tasks)
