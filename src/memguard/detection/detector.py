@@ -26,7 +26,7 @@ from memguard.model.autoencoder import Autoencoder
 from memguard.model.memory.mnad import Memory, MemoryRead, item_use, queries_per_item
 from memguard.model.schedules import Schedule
 from memguard.model.shapes import require_shapes
-from memguard.model.total_loss import TotalLoss
+from memguard.model.total_loss import TotalLoss, readable
 from memguard.scoring.protocols import ScoreConfig
 
 
@@ -46,8 +46,8 @@ class Detector(FrameScorer):
         optimizer: Builds the optimizer from the parameters.
         schedule: Changes the learning rate; None leaves it as it is.
         scoring: Turns the values of a test into scores.
-        channels_last: Store weights and frames with the channels innermost, which convolutions in
-            bf16 need to be fast.
+        channels_last: Store weights and frames with the channels innermost; see
+            :func:`~memguard.model.layout.channels_last`.
         compiled: Compile training steps, and on a GPU replay them as one graph.
 
     Attributes:
@@ -97,14 +97,13 @@ class Detector(FrameScorer):
         compiled: bool,
     ) -> None:
         super().__init__(scoring)
-        layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.autoencoder = autoencoder.to(memory_format=layout)  # type: ignore[call-overload]
+        self.autoencoder = autoencoder
+        self.lay_out(channels_last=channels_last)
         self.memory = memory
         self.guard = guard
         self.alarm, self.standing = Alarm(), OptionalAlarm()
         self.reference = Reference()
         self.loss = loss
-        self.layout = layout
         self.compiled = compiled
         self.begun_from_weights = False
         self.trained_fps: float | None = None
@@ -134,6 +133,11 @@ class Detector(FrameScorer):
         """
         detector = cls.restore(Path(checkpoint_path), trust)
         return detector if map_location is None else detector.to(map_location)
+
+    def lay_out(self, *, channels_last: bool) -> None:
+        """Store weights and frames with the channels innermost, or else outermost."""
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.autoencoder.to(memory_format=self.layout)  # type: ignore[call-overload]
 
     def begin_from(self, learned: Mapping[str, Tensor]) -> None:
         """Load the weights and items of another training.
@@ -265,7 +269,7 @@ class Detector(FrameScorer):
         """
         frames, target = self.split(clips)
         output, recalled = self(frames, items)
-        loss, terms = self.total_loss(output, target, recalled, items)
+        loss, terms = self.loss(**readable(output, target, recalled, items))
         metrics = {
             "train/loss": loss,
             **{f"train/{name}": term for name, term in terms.items()},
@@ -275,20 +279,6 @@ class Detector(FrameScorer):
         query, similarity = recalled.query.detach(), recalled.similarity.detach()
         counts = queries_per_item(similarity)
         return Step(loss, detached | item_use(counts), query, similarity, counts)
-
-    def total_loss(
-        self, output: Tensor, target: Tensor, recalled: MemoryRead, items: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute the loss of frames, and each of its terms.
-
-        Args:
-            output: (B, C, H, W), the predicted or reconstructed frames.
-            target: The same shape.
-            recalled: The result of reading the memory.
-            items: (M, C), the items that were read.
-        """
-        total, terms = self.loss(**known_to_terms(output, target, recalled, items))
-        return total, terms
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Score held-out normal windows with the trained items."""
@@ -328,20 +318,6 @@ class Detector(FrameScorer):
         if warning := self.guard.idle_warning(self.frames["regular"], self.frames["written"]):
             pl.utilities.rank_zero_warn(warning)
         self.log("guard/threshold", self.guard.threshold)
-
-
-def known_to_terms(
-    output: Tensor, target: Tensor, recalled: MemoryRead, items: Tensor
-) -> dict[str, Tensor]:
-    """Name what the terms of the loss may read; see :class:`~memguard.model.total_loss.Term`."""
-    return {
-        "prediction": output.float(),
-        "target": target,
-        "query": recalled.query,
-        "items": items,
-        "recalled": recalled.recalled,
-        "similarity": recalled.similarity.detach(),
-    }
 
 
 def _leave_terms_as_built(_detector: nn.Module, unfit: Any) -> None:

@@ -21,6 +21,7 @@ from memguard.detection.lookahead import most_at_once
 from memguard.errors import CheckpointError
 from memguard.live.past import StreamPast
 from memguard.live.standing import Background
+from memguard.model.layout import channels_last
 from memguard.report.table import Table
 from memguard.scoring import (
     Region,
@@ -73,9 +74,7 @@ class LiveScorer:
         fabric = Fabric(accelerator=trainer.accelerator, precision=trainer.precision, devices=1)
         self._precision = fabric.autocast
         self.detector = detector.to(fabric.device).eval()
-        # Convolutions on a CPU take a third less time so; the frames follow.
-        self.detector.layout = torch.channels_last
-        self.detector.autoencoder.to(memory_format=self.detector.layout)
+        self.detector.lay_out(channels_last=channels_last(trainer.precision, training=False))
         self.frame_size, self._channels = sides(config.data.frame_size), config.data.channels
         self._length = config.task.past + 1
         self.alarm = detector.alarm

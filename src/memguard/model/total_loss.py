@@ -9,8 +9,9 @@ from operator import add
 from torch import Tensor, nn
 
 from memguard.model.losses import compactness_loss, pixel_loss, separateness_loss
+from memguard.model.memory.mnad import MemoryRead
 
-# The values of a step. A term reads those that its parameters name.
+# The values of a step, as :func:`readable` has them. A term reads those that its parameters name.
 READABLE = ("prediction", "target", "query", "items", "recalled", "similarity")
 
 # Metrics of a step that are no terms: train/loss, train/psnr, train/lr.
@@ -67,6 +68,28 @@ def _reads(compute: Callable[..., Tensor]) -> tuple[str, ...]:
             "parameters are settings"
         )
     return reads
+
+
+def readable(
+    output: Tensor, target: Tensor, recalled: MemoryRead, items: Tensor
+) -> dict[str, Tensor]:
+    """Name the values of a step that its terms may read; see :class:`Term`.
+
+    Args:
+        output: (B, C, H, W), the predicted or reconstructed frames.
+        target: The same shape.
+        recalled: The result of reading the memory.
+        items: (M, C), the items that were read.
+    """
+    values = (
+        output.float(),
+        target,
+        recalled.query,
+        items,
+        recalled.recalled,
+        recalled.similarity.detach(),
+    )
+    return dict(zip(READABLE, values, strict=True))
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

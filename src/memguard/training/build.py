@@ -18,6 +18,7 @@ from memguard.data.datasets.benchmark import Benchmark, LabelsMissingError
 from memguard.detection.detector import Detector
 from memguard.errors import CheckpointError, ConfigError, UserError
 from memguard.model.autoencoder import Autoencoder
+from memguard.model.layout import channels_last
 from memguard.model.schedules import Schedule
 from memguard.model.total_loss import Term, TotalLoss
 from memguard.training.buildable import (
@@ -206,8 +207,7 @@ def build_detector(config: DictConfig, trust: Trust = NOBODY) -> Detector:
         optimizer=build("optimizer", config.optimizer, trust),
         schedule=build_schedule(config.scheduler, trust),
         scoring=build("scoring", config.scoring, trust),
-        # In 32 bits a CPU is slower so: experiments/benchmarks/README.md.
-        channels_last="16" in str(config.trainer.precision),
+        channels_last=channels_last(config.trainer.precision, training=True),
         compiled=config.compile,
     )
 

@@ -11,9 +11,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from memguard.config.trainer import refused_by
 from memguard.data.video.frame_size import sides
-from memguard.detection.detector import Detector, known_to_terms
+from memguard.detection.detector import Detector
 from memguard.errors import ConfigError
 from memguard.model.autoencoder import Network
+from memguard.model.total_loss import readable
 
 # Some milliseconds, and more than most schedules wait for their next change.
 SCHEDULED_STEPS = 1000
@@ -46,7 +47,7 @@ def require_working_step(detector: Detector, config: DictConfig) -> None:
             f"model cannot work: it makes {tuple(output.shape)} of {tuple(frames.shape)}, expected "
             f"a frame {tuple(target.shape)}."
         )
-    known = known_to_terms(output, target, recalled, items)
+    known = readable(output, target, recalled, items)
     for name, term in detector.loss.terms.items():
         _require_number(f"loss.{name}", term, known)
     detector.train(training)
