@@ -48,6 +48,10 @@ NOT_PLACES = [True, 1, NAN, "", None, [[0, 0], [1, 1]], [[[0, 0], [1, 1], [2, 0]
 
 WRONG: dict[str, list[Any]] = {
     "memory.size": [*NOT_COUNTS, -1, None],
+    "memory.max_size": [*NOT_COUNTS, 0, 1001, None],
+    "memory.novelty": [*NOT_NUMBERS, 0, 2.1, None],
+    "memory.merge": [*NOT_NUMBERS, 2, None],
+    "memory.shrinkage": [*NOT_NUMBERS, HUGE, None],
     "task.name": [*NOT_NAMES, "Pred", None],
     "task.past": [*NOT_COUNTS, -1, None],
     "task.skip_connections": [*NOT_FLAGS, None],
@@ -420,7 +424,8 @@ def test_keys_of_ones_own_pass() -> None:
         "task.lag is not known: it must be one of name, past, skip_connections."
     ]
     assert problems("+memory.slots=2", "data.threads=${memory.slots}") == [
-        "memory.slots is not known: it must be one of dim, size."
+        "memory.slots is not known: it must be one of dim, max_size, merge, novelty, shrinkage, "
+        "size."
     ]
     assert problems("+optimizer.weight_decay=0.1", "trainer.profiler=simple") == []
     assert problems("+callbacks.mine._target_=my.Callback", "+callbacks.mine.every=2") == []
@@ -497,9 +502,9 @@ GIVEN = {"data": {"benchmark", "videos_apart"}, "dataset": {"on_error", "cache"}
 
 
 @pytest.mark.parametrize("group", ["model", "memory", "guard", "scoring", "data"])
-def test_a_group_has_the_keys_and_choices_that_its_class_takes(group: str) -> None:
-    (made,) = OWN[group].values()
-    taken = inspect.signature(made, eval_str=True).parameters
+def test_a_group_has_the_keys_and_choices_that_its_classes_take(group: str) -> None:
+    signatures = [inspect.signature(made, eval_str=True) for made in OWN[group].values()]
+    taken = {name: each for made in signatures for name, each in made.parameters.items()}
     settings = group_of(TrainingSettings.model_fields[group])
     assert settings
     assert set(settings.model_fields) == set(taken) - GIVEN.get(group, set())

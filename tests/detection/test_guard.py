@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from memguard.detection.guard import MemoryGuard
+from memguard.model.memory.memae import MemAEMemory
 from memguard.model.memory.mnad import Memory, write
 
 
@@ -108,6 +109,20 @@ def test_a_guard_that_separates_frames_or_is_disabled_has_no_warning() -> None:
     assert guard(threshold=0.1).idle_warning(regular, torch.tensor([True, False])) is None
     none = torch.tensor([False, False])
     assert guard(threshold=0.1, enabled=False).idle_warning(regular, none) is None
+
+
+def test_no_frame_updates_a_memory_that_learns_by_gradient(queries: Tensor) -> None:
+    memory = MemAEMemory(size=4, dim=6, shrinkage=1)
+    under_test = guard(threshold=9.0)
+    under_test.begin(memory)
+    passes = under_test.passes(torch.tensor([0.02, 0.5]))
+    assert passes.tolist() == [False, False]
+    under_test.update(queries[:1], [0])
+    assert torch.equal(under_test.items([0])[0], memory.items)
+    warning = under_test.idle_warning(torch.tensor([0.02, 0.5]), passes)
+    assert warning is not None
+    assert re.search(r"leaves the items as trained: .* guard\.enabled=false", warning)
+    assert guard(enabled=False).idle_warning(torch.tensor([0.02, 0.5]), passes) is None
 
 
 def test_items_of_an_earlier_test_continue_in_their_memory_alone() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memguard import scoring
 from memguard.model.losses import compactness_loss, nearest_items, separateness_loss
-from memguard.model.memory.mnad import Memory, item_use, queries_per_item, read, write
+from memguard.model.memory import Memory, item_use, queries_per_item, read, write
 from memguard.model.shapes import require_shapes
 from memguard.scoring.metrics import FrameAUROC, FrameTable
 from tests.conftest import small_detector
@@ -112,7 +112,9 @@ def test_the_use_of_items_is_counted_over_a_batch() -> None:
     with pytest.raises(ValueError, match=r"^similarity "):
         queries_per_item(torch.rand(K, M))
     with pytest.raises(ValueError, match=r"^item_counts "):
-        item_use(torch.rand(B, M))
+        item_use(torch.rand(B, M), rows(M, C))
+    with pytest.raises(ValueError, match=r"^items .* M = 4"):
+        item_use(torch.rand(M), rows(M + 1, C))
 
 
 @pytest.mark.parametrize(

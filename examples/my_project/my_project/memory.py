@@ -1,6 +1,5 @@
 """A memory: read the nearest items alone, and stay close to the trained ones."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from memguard import Memory
-from memguard.model.memory.mnad import MemoryRead
+from memguard.model.memory.base import MemoryRead, read_by
 
 
 class NearestMemory(Memory):
@@ -20,14 +19,12 @@ class NearestMemory(Memory):
 
     def forward(self, features: Tensor, items: Tensor | None = None) -> MemoryRead:
         """Read from items, by default the trained ones."""
-        items = self.items if items is None else items
-        read = super().forward(features, items)
-        best = read.similarity.topk(self.nearest, dim=-1)
-        weight = torch.zeros_like(read.similarity).scatter(
-            -1, best.indices, best.values.softmax(-1)
-        )
-        mixture = (weight @ items).mT.unflatten(2, features.shape[-2:])
-        return replace(read, fused=torch.cat([read.fused[:, : features.shape[1]], mixture], dim=1))
+        return read_by(self._attend, features, self.items if items is None else items)
+
+    def _attend(self, similarity: Tensor) -> Tensor:
+        """Weight the nearest items by the softmax of their cosines, (B, K, M)."""
+        best = similarity.topk(self.nearest, dim=-1)
+        return torch.zeros_like(similarity).scatter(-1, best.indices, best.values.softmax(-1))
 
     def write(self, query: Tensor, items: Tensor, *similarity: Any, **options: Any) -> Tensor:
         """Return updated items, in training and in a test."""

@@ -55,6 +55,16 @@ def memory_in_use(
         )
 
 
+@reads("memory.merge", "memory.novelty")
+def merged_if_not_novel(merge: float | None, novelty: float | None) -> Iterator[str]:
+    """Refuse a memory that would merge each new item at once."""
+    if merge is not None and novelty is not None and merge >= novelty:
+        yield (
+            f"memory.merge={merge} cannot work with memory.novelty={novelty}, as each new item "
+            "would be merged at once: set memory.merge to less."
+        )
+
+
 def _weight(term: Any) -> float:
     """Return the weight of a published term of the loss; another function has no such limits."""
     return 0 if isinstance(term, DictConfig) else term

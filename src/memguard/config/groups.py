@@ -111,8 +111,20 @@ class MemorySettings(Part):
         int,
         Field(ge=0, le=10**6),
         Words("a whole number of at least 2 and at most 1000000, or 0 (none)"),
-    ] = Field(description="M, the number of items.")
+    ] = Field(10, description="M, the number of items.")
     dim: int = Field(ge=1, le=2**13, description="C, the length of an item.")
+    max_size: Annotated[int, Field(ge=1, le=1000)] = Field(
+        100, description="Rows for the items of a memory that finds its size."
+    )
+    novelty: Annotated[float, Field(gt=0, le=2)] = Field(
+        0.5, description="Distance, 1 − cosine, from every item at which a query becomes an item."
+    )
+    merge: Annotated[float, Field(ge=0, lt=2)] = Field(
+        0.1, description="Distance within which two items become one."
+    )
+    shrinkage: Annotated[float, Field(ge=0, le=10**3)] = Field(
+        1, description="Weights of items up to so many times the mean weight are left out."
+    )
 
 
 def _is_term(value: Any) -> bool:

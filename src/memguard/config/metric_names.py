@@ -13,7 +13,7 @@ from memguard.errors import ConfigError
 IN_TRAINING = (
     *("loss", "psnr", "epoch", "step", "train/lr", "train/loss", "train/pixel", "train/psnr"),
     *("train/compactness", "train/separateness", "memory/used", "memory/perplexity"),
-    *("memory/dead", "memory/entropy", "memory/drift_mean", "memory/drift_max"),
+    *("memory/items", "memory/dead", "memory/entropy", "memory/drift_mean", "memory/drift_max"),
     *("memory/cosine_mean", "memory/cosine_max", "val/psnr", "val/pseudo_auroc"),
     *(f"val/pseudo_auroc_{kind}" for kind in ("pasted", "backwards", "frozen", "fast")),
 )

@@ -86,6 +86,7 @@ class DetectorSettings(Command, extra="ignore"):
     checks: ClassVar[tuple[Check, ...]] = (
         of.nearest_and_second_nearest,
         of.memory_in_use,
+        of.merged_if_not_novel,
         of.halved_three_times,
         of.compiled_alone,
         of.threshold_from_held_out,

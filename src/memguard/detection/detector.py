@@ -1,7 +1,8 @@
 """The detector: train encoder, memory and decoder together, and validate them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ from memguard.detection.lookahead import Lookahead, most_at_once
 from memguard.detection.optimisation import Step, clip_unscaled, scheduled
 from memguard.detection.reference import Reference
 from memguard.model.autoencoder import Autoencoder
-from memguard.model.memory.mnad import Memory, MemoryRead, item_use, queries_per_item
+from memguard.model.memory.base import BaseMemory, MemoryRead, item_use, queries_per_item
 from memguard.model.schedules import Schedule
 from memguard.model.shapes import require_shapes
 from memguard.model.total_loss import TotalLoss, readable
@@ -40,7 +41,7 @@ class Detector(FrameScorer):
 
     Args:
         autoencoder: Encoder and decoder.
-        memory: The items between them.
+        memory: The items between them, of any kind.
         guard: Decides which test frames update the items.
         loss: The sum of terms that a training step minimises.
         optimizer: Builds the optimizer from the parameters.
@@ -60,6 +61,7 @@ class Detector(FrameScorer):
         guarded_scoring: The test loop; :meth:`begin_test` builds it.
 
     Example:
+        >>> from memguard.model.memory import Memory
         >>> from memguard.model.schedules import cosine
         >>> from memguard.model.total_loss import published_loss
         >>> detector = Detector(
@@ -86,7 +88,7 @@ class Detector(FrameScorer):
     def __init__(
         self,
         autoencoder: Autoencoder,
-        memory: Memory,
+        memory: BaseMemory,
         guard: MemoryGuard,
         *,
         loss: TotalLoss,
@@ -153,13 +155,17 @@ class Detector(FrameScorer):
         self.load_state_dict(self.state_dict() | weights)
         self.begun_from_weights = True
 
+    def learned(self) -> Iterator[nn.Parameter]:
+        """Yield what the optimizer learns: weights, and items that no query writes."""
+        return chain(self.autoencoder.parameters(), self.memory.parameters())
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer, and the schedule of its learning rate.
 
         Raises:
             MisconfigurationException: If the schedule needs the end of a training that has none.
         """
-        optimizer = self.make_optimizer(self.autoencoder.parameters())
+        optimizer = self.make_optimizer(self.learned())
         return scheduled(optimizer, self.schedule, self.trainer)
 
     def configure_gradient_clipping(
@@ -205,7 +211,7 @@ class Detector(FrameScorer):
         """
         features, skips = self.autoencoder.encoder(frames)
         recalled: MemoryRead = self.memory(features, items)
-        return self.autoencoder.decoder(recalled.fused, skips), recalled
+        return self.autoencoder.decoder(recalled.fused, self.memory.read_skips(skips)), recalled
 
     def predict(self, clips: Tensor) -> tuple[Tensor, Tensor]:
         """Predict or reconstruct the last frame of windows from the trained items.
@@ -230,6 +236,8 @@ class Detector(FrameScorer):
         last = self.trainer.is_last_batch or step_number == self.trainer.max_steps
         if step_number % every == 0 or last:
             self._log(step)
+        if self.trainer.is_last_batch:
+            self.memory.end_epoch()
         return step.loss
 
     def _log(self, step: Step) -> None:
@@ -256,6 +264,8 @@ class Detector(FrameScorer):
         if not self.compiled:
             return self.losses
         losses = torch.compile(self.losses, fullgraph=True, mode="reduce-overhead")
+        if not self.memory.writes:
+            return losses
         # A GPU replays the graph with items at a fixed address.
         items_read = self.memory.items.clone()
         return lambda clips, items: losses(clips, items_read.copy_(items))
@@ -278,7 +288,7 @@ class Detector(FrameScorer):
         detached = {name: value.detach() for name, value in metrics.items()}
         query, similarity = recalled.query.detach(), recalled.similarity.detach()
         counts = queries_per_item(similarity)
-        return Step(loss, detached | item_use(counts), query, similarity, counts)
+        return Step(loss, detached | item_use(counts, items), query, similarity, counts)
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
         """Score held-out normal windows with the trained items."""

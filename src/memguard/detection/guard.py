@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from memguard.model.memory.mnad import Memory
+from memguard.model.memory.base import BaseMemory
 
 QUANTILES = 101
 
@@ -22,7 +22,7 @@ class MemoryGuard(nn.Module):
     """Hold the items of a test, and update them with the frames that look normal.
 
     A frame looks normal if its regular score is below γ. Its update serves the *next* frame. The
-    trained items never change.
+    trained items never change. No frame updates a memory whose items are learned by gradient.
 
     Args:
         threshold: γ, or ``auto``: a quantile of the regular score over held-out normal frames. The
@@ -41,6 +41,7 @@ class MemoryGuard(nn.Module):
             NaN before :meth:`calibrate`. It is a buffer, because checkpoints store it.
 
     Example:
+        >>> from memguard.model.memory import Memory
         >>> guard = MemoryGuard(threshold=0.01, quantile=0.5, scope="dataset", enabled=True)
         >>> memory = Memory(size=2, dim=2)
         >>> memory.items = torch.eye(2)
@@ -81,6 +82,7 @@ class MemoryGuard(nn.Module):
         self.quantile = quantile
         self.scope = scope
         self.enabled = enabled
+        self._writes = True
         self.register_buffer("normal_scores", torch.full((QUANTILES,), torch.nan))
 
     @torch.no_grad()
@@ -100,10 +102,11 @@ class MemoryGuard(nn.Module):
             return float(self.normal_scores.quantile(self.quantile))
         return float(self._threshold)
 
-    def begin(self, memory: Memory) -> None:
+    def begin(self, memory: BaseMemory) -> None:
         """Start a test from the trained items of a memory, with the present γ."""
         self._limit = self.threshold  # once: it waits for the device
-        self._trained = memory.items
+        self._trained = memory.items.detach()
+        self._writes = memory.writes
         self._write = memory.write  # no submodule: checkpoints hold the memory once
         self._items: dict[int, Tensor] = {}
 
@@ -139,7 +142,7 @@ class MemoryGuard(nn.Module):
         Returns:
             (B,), True for the frames that update the memory.
         """
-        return (regular < self._limit) & self.enabled
+        return (regular < self._limit) & (self.enabled and self._writes)
 
     def update(self, query: Tensor, memories: Sequence[int]) -> None:
         """Write the queries of frames into their memories.
@@ -164,6 +167,11 @@ class MemoryGuard(nn.Module):
         """
         if not self.enabled or 0 < int(written.sum()) < len(written):
             return None
+        if not self._writes:
+            return (
+                "The guard leaves the items as trained: this memory learns them by gradient alone, "
+                "and no frame writes them. guard.enabled=false omits this warning."
+            )
         some = f"all {len(written)} frames" if written.any() else "no frame"
         if isnan(self.threshold):
             why = "guard.threshold=auto finds γ in a validation, and there was none"

@@ -19,7 +19,7 @@ from memguard.detection.guard import MemoryGuard
 from memguard.detection.lookahead import Lookahead
 from memguard.model.autoencoder import Autoencoder
 from memguard.model.losses import nearest_items
-from memguard.model.memory.mnad import Memory, MemoryRead
+from memguard.model.memory.base import BaseMemory, MemoryRead
 
 
 class GuardedScoring:
@@ -37,6 +37,7 @@ class GuardedScoring:
         sizes: For each size of patches, height and width as shares of the frame's.
 
     Example:
+        >>> from memguard.model.memory import Memory
         >>> autoencoder = Autoencoder(
         ...     channels=1, width=4, features=8, past=4, skip_connections=True
         ... ).eval()
@@ -57,7 +58,7 @@ class GuardedScoring:
     def __init__(
         self,
         autoencoder: Autoencoder,
-        memory: Memory,
+        memory: BaseMemory,
         guard: MemoryGuard,
         lookahead: Lookahead,
         sizes: Sequence[Sequence[float]],
@@ -99,7 +100,7 @@ class GuardedScoring:
     def _score_batch(self, frames: Tensor, target: Tensor, videos: Tensor) -> dict[str, Tensor]:
         """Encode frames at once, score them, and restore their order."""
         features, skips = self.autoencoder.encoder(frames)
-        encoded = _EncodedFrames(features, skips, target)
+        encoded = _EncodedFrames(features, self.memory.read_skips(skips), target)
         rounds = list(self._score_encoded(encoded, self.guard.memories(videos)))
         order = torch.tensor([place for places, _ in rounds for place in places]).argsort().tolist()
         scored = {

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
+from memguard.model.memory.base import cosines, present
 from memguard.model.shapes import require_shapes
 
 # The exponents of the scales, finest first (Wang et al., 2003, section 3.2).
@@ -143,7 +144,7 @@ def nearest_items(
     _require_shapes(query, items, similarity)
     with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
         if similarity is None:
-            similarity = query @ items.mT
+            similarity = cosines(query, items)
         index = similarity.topk(count, dim=-1).indices  # (B, K, count)
         items = items.expand(query.shape[0], *items.shape[-2:])
         rows = torch.arange(query.shape[0], device=query.device).view(-1, 1, 1)
@@ -182,6 +183,7 @@ def separateness_loss(
     Args:
         query: (B, K, C), unit rows.
         items: (M, C) or (B, M, C), unit rows, without gradient; with fewer than two the loss is 0.
+            A row of zeros is no item.
         margin: The margin, in Euclidean distance.
         similarity: See :func:`nearest_items`.
 
@@ -196,7 +198,31 @@ def separateness_loss(
     if items.shape[-2] < 2:
         return query.new_zeros(())
     nearest = nearest_items(query, items, 2, similarity)
-    return F.triplet_margin_loss(query, nearest[:, :, 0], nearest[:, :, 1], margin=margin)
+    first, second = nearest.unbind(dim=2)
+    losses = F.triplet_margin_loss(query, first, second, margin=margin, reduction="none")
+    return (losses * present(second)).mean()
+
+
+def entropy_loss(attention: Tensor) -> Tensor:
+    """Compute the entropy of the weights by which a query reads items, the mean over queries.
+
+    A memory whose items are learned by gradient then reads few items for each query.
+
+    Source: Gong et al., "Memorizing Normality to Detect Anomaly", ICCV 2019, equation 9.
+
+    Args:
+        attention: (B, K, M), the weights, with the sum 1 for each query.
+
+    Raises:
+        ValueError: If the argument has another shape.
+
+    Example:
+        >>> entropy_loss(torch.tensor([[[0.5, 0.5], [1.0, 0.0]]]))  # of ln 2 and 0
+        tensor(0.3466)
+    """
+    require_shapes(attention=(attention, "B K M"))
+    # The derivative of w·log w is infinite at 0.
+    return -(attention * (attention + 1e-12).log()).sum(dim=-1).mean()
 
 
 def _require_shapes(query: Tensor, items: Tensor, similarity: Tensor | None) -> None:

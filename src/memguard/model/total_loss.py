@@ -9,10 +9,10 @@ from operator import add
 from torch import Tensor, nn
 
 from memguard.model.losses import compactness_loss, pixel_loss, separateness_loss
-from memguard.model.memory.mnad import MemoryRead
+from memguard.model.memory.base import MemoryRead
 
 # The values of a step, as :func:`readable` has them. A term reads those that its parameters name.
-READABLE = ("prediction", "target", "query", "items", "recalled", "similarity")
+READABLE = ("prediction", "target", "query", "items", "recalled", "similarity", "attention")
 
 # Metrics of a step that are no terms: train/loss, train/psnr, train/lr.
 TAKEN_NAMES = ("loss", "psnr", "lr")
@@ -26,9 +26,11 @@ class Term(nn.Module):
 
             - ``prediction``, ``target``: (B, C, H, W), values in [−1, 1].
             - ``query``: (B, K, C), unit rows.
-            - ``items``: (M, C), unit rows, those that were read; without gradient.
+            - ``items``: (M, C), unit rows, those that were read; with gradient only where no query
+              writes them. A row of zeros is no item.
             - ``recalled``: (B, K, C), the mixture of items read for each query.
             - ``similarity``: (B, K, M), the cosine of each query with each item; without gradient.
+            - ``attention``: (B, K, M), the weight of each item in the mixture.
 
             Any other parameter needs a default.
         weight: Its factor in the sum.
@@ -88,6 +90,7 @@ def readable(
         items,
         recalled.recalled,
         recalled.similarity.detach(),
+        recalled.attention,
     )
     return dict(zip(READABLE, values, strict=True))
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from memguard.files import written_whole
@@ -114,8 +115,12 @@ def _memory(test: FinishedTest) -> dict[str, Any] | None:
     use = test.recorder.memory
     if use is None:
         return None
+    rows = np.flatnonzero(test.recorder.items.any(axis=1))  # a row of zeros is no item
+    galleries = item_galleries(use, rows, test)
+    shown = np.array([item["number"] for item in galleries])
     return {
-        "items": item_galleries(use, test),
+        "count": len(rows),
+        "items": galleries,
         "shape": next(iter(test.recorder.sizes.values())),
-        "plane": item_plane(use, test.recorder.items),
+        "plane": item_plane(use, shown, test.recorder.items),
     }

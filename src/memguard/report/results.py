@@ -34,8 +34,10 @@ def print_summary(
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in metrics.items():
-        if name.startswith(("test/", "guard/") if "test/frames" in metrics else "val/"):
-            table.add_row(name, f"{value:.0f}" if "frames" in name else f"{value:.4f}")
+        of_result = name.startswith(("test/", "guard/") if "test/frames" in metrics else "val/")
+        if of_result or name == "memory/items":
+            counts = "frames" in name or name == "memory/items"
+            table.add_row(name, f"{value:.0f}" if counts else f"{value:.4f}")
     if table.rows:
         console.print(table)
     if "test/frames" in metrics and "test/frames_anomalous" not in metrics:

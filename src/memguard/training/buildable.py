@@ -22,6 +22,9 @@ from memguard.data.datasets.ucsd import ped1, ped2
 from memguard.detection.guard import MemoryGuard
 from memguard.model import losses
 from memguard.model.autoencoder import Autoencoder
+from memguard.model.memory.base import BaseMemory
+from memguard.model.memory.growing import GrowingMemory
+from memguard.model.memory.memae import MemAEMemory
 from memguard.model.memory.mnad import Memory
 from memguard.model.schedules import cosine, warmup_cosine
 from memguard.model.total_loss import READABLE
@@ -59,7 +62,11 @@ SCHEDULERS = (
 # By key, the classes that settings may name without ``trust``.
 OWN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "model": {"memguard.model.autoencoder.Autoencoder": Autoencoder},
-    "memory": {"memguard.model.memory.mnad.Memory": Memory},
+    "memory": {
+        "memguard.model.memory.growing.GrowingMemory": GrowingMemory,
+        "memguard.model.memory.memae.MemAEMemory": MemAEMemory,
+        "memguard.model.memory.mnad.Memory": Memory,
+    },
     "guard": {"memguard.detection.guard.MemoryGuard": MemoryGuard},
     "scoring": {"memguard.scoring.protocols.ScoreConfig": ScoreConfig},
     "data": {"memguard.data.clips.datamodule.ClipDataModule": ClipDataModule},
@@ -89,6 +96,7 @@ TERMS: Mapping[str, Callable[..., Any]] = {
         losses.pixel_loss,
         losses.compactness_loss,
         losses.separateness_loss,
+        losses.entropy_loss,
         losses.gradient_difference_loss,
         losses.ms_ssim_loss,
     )
@@ -104,7 +112,7 @@ NAMED_ONLY: Mapping[str, Iterable[str]] = {
 # The base class that the user's own class must have, if the rest of memguard relies on it.
 KINDS: Mapping[str, type] = {
     "model": torch.nn.Module,
-    "memory": torch.nn.Module,
+    "memory": BaseMemory,
     "guard": torch.nn.Module,
     "data": LightningDataModule,
     "dataset": Benchmark,

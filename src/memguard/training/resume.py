@@ -36,7 +36,10 @@ DECIDES_NOTHING = (
 )
 
 # Settings that decide on the shape of the weights and on their task.
-SHAPE_KEYS = ("task.name", "model.width", "memory.size", "memory.dim", "data.channels")
+SHAPE_KEYS = (
+    *("task.name", "model.width", "data.channels"),
+    *("memory._target_", "memory.size", "memory.max_size", "memory.dim"),
+)
 
 # Settings that a test shares with the training whose weights it loads.
 TEST_KEYS = ("task", "model", "memory", "data.frame_size", "data.channels")

@@ -12,7 +12,7 @@ def test_item_statistics_by_hand() -> None:
     items = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
     found = item_statistics(torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.0, 0.1, 0.5]), items)
     expected = {
-        "memory/dead": 1, "memory/entropy": log(2), "memory/drift_mean": 0.2,
+        "memory/items": 3, "memory/dead": 1, "memory/entropy": log(2), "memory/drift_mean": 0.2,
         "memory/drift_max": 0.5, "memory/cosine_mean": (0 + 0.6 + 0.8) / 3,
         "memory/cosine_max": 0.8,
     }  # fmt: skip

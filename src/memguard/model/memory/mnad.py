@@ -4,36 +4,15 @@ Source: Park, Noh, Ham, "Learning Memory-guided Normality for Anomaly Detection"
 section 3.2, equations 1-7.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
+from memguard.model.memory.base import BaseMemory, MemoryRead, cosines, present, read_by
+from memguard.model.memory.processes import Reduce, all_reduce
 from memguard.model.shapes import require_shapes
-
-Reduce = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class MemoryRead:
-    """The result of reading the memory.
-
-    Attributes:
-        fused: (B, 2C, H, W), each query and the mixture of items read for it; the decoder's input.
-        query: (B, K, C), the K = H·W queries of each frame, unit rows.
-        similarity: (B, K, M), the cosine of each query with each item.
-    """
-
-    fused: Tensor
-    query: Tensor
-    similarity: Tensor
-
-    @property
-    def recalled(self) -> Tensor:
-        """(B, K, C), the mixture of items read for each query."""
-        return self.fused[:, self.query.shape[-1] :].flatten(2).transpose(1, 2)
 
 
 def read(features: Tensor, items: Tensor) -> MemoryRead:
@@ -58,15 +37,7 @@ def read(features: Tensor, items: Tensor) -> MemoryRead:
         >>> result.fused.flatten()
         tensor([1.0000, 0.0000, 0.7311, 0.2689])
     """
-    require_shapes(features=(features, "B C H W"), items=(items, "M C|B M C"))
-    height, width = features.shape[-2:]
-    query_map = F.normalize(features.to(items.dtype), dim=1)
-    query = query_map.flatten(2).transpose(1, 2)  # (B, K, C)
-    with torch.autocast(query.device.type, enabled=False):
-        similarity = query @ items.mT  # (B, K, M)
-        mixture = similarity.softmax(dim=-1) @ items  # (B, K, C)
-    mixture_map = mixture.transpose(1, 2).unflatten(2, (height, width))
-    return MemoryRead(torch.cat([query_map, mixture_map], dim=1), query, similarity)
+    return read_by(partial(torch.softmax, dim=-1), features, items)
 
 
 def _identity(value: Tensor) -> Tensor:
@@ -87,10 +58,12 @@ def _updated(
         items=(items, of_items),
         similarity=(similarity, of_similarity),
     )
+    if items.shape[-2] == 0:
+        return items
     query = query.to(items.dtype)
     with torch.autocast(query.device.type, enabled=False):
         if similarity is None:
-            similarity = query @ items.mT  # (…, K, M)
+            similarity = cosines(query, items)  # (…, K, M)
         if items.dim() == 2:  # one batch of queries
             query, similarity = query.flatten(0, -2), similarity.flatten(0, -2)
         nearest = F.one_hot(similarity.argmax(dim=-1), items.shape[-2])  # (…, K, M)
@@ -100,7 +73,7 @@ def _updated(
         pull = in_sum(weight.mT @ query)  # (…, M, C)
     # Weights are positive, and the unit queries nearest to one item do not cancel out: a pull of 0
     # means that no query is nearest. Such an item stays unchanged, to the bit.
-    pulled = pull.ne(0).any(dim=-1, keepdim=True)
+    pulled = pull.ne(0).any(dim=-1, keepdim=True) & present(items).unsqueeze(-1)
     return torch.where(pulled, F.normalize(items + pull, dim=-1), items)
 
 
@@ -131,69 +104,7 @@ def write(query: Tensor, items: Tensor, similarity: Tensor | None = None) -> Ten
     return _updated(query, items, similarity)
 
 
-def queries_per_item(similarity: Tensor) -> Tensor:
-    """Count the queries nearest to each item.
-
-    Args:
-        similarity: (B, K, M), the cosine of each query with each item.
-
-    Returns:
-        (M,), float.
-
-    Raises:
-        ValueError: If the argument has another shape.
-
-    Example:
-        >>> queries_per_item(torch.tensor([[[0.9, 0.1], [0.8, 0.3], [0.2, 0.7]]]))
-        tensor([2., 1.])
-    """
-    require_shapes(similarity=(similarity, "B K M"))
-    if similarity.shape[-1] == 0:
-        return similarity.new_zeros(0)
-    # bincount would wait for a GPU.
-    return F.one_hot(similarity.argmax(dim=-1), similarity.shape[-1]).float().sum(dim=(0, 1))
-
-
-def item_use(item_counts: Tensor) -> dict[str, Tensor]:
-    """Measure how many items the queries use.
-
-    Args:
-        item_counts: (M,), the number of queries nearest to each item.
-
-    Returns:
-        ``memory/used``, the share of items with a nearest query, and ``memory/perplexity``, the
-        effective number of items by their shares of queries, 1 to M. Empty without items.
-
-    Raises:
-        ValueError: If the argument has another shape.
-
-    Example:
-        >>> item_use(torch.tensor([4.0, 4.0, 0.0, 0.0]))
-        {'memory/used': tensor(0.5000), 'memory/perplexity': tensor(2.)}
-    """
-    require_shapes(item_counts=(item_counts, "M"))
-    if len(item_counts) == 0:
-        return {}
-    share = item_counts / item_counts.sum()
-    return {
-        "memory/used": share.gt(0).float().mean(),
-        "memory/perplexity": torch.special.entr(share).sum().exp(),
-    }
-
-
-def _all_reduce(operation: distributed.ReduceOp.RedOpType) -> Reduce:
-    """Return a function that reduces a tensor over all processes, if there are several."""
-
-    def reduce(value: Tensor) -> Tensor:
-        if distributed.is_available() and distributed.is_initialized():
-            value = value.contiguous()
-            distributed.all_reduce(value, operation)
-        return value
-
-    return reduce
-
-
-class Memory(nn.Module):
+class Memory(BaseMemory):
     """The items of the memory, how they are read, and how queries update them.
 
     A memory of another kind is a subclass. It overrides :meth:`forward` to read otherwise, and
@@ -216,8 +127,6 @@ class Memory(nn.Module):
         >>> memory.items.shape
         torch.Size([10, 64])
     """
-
-    items: Tensor
 
     def __init__(self, size: int, dim: int) -> None:
         super().__init__()
@@ -257,8 +166,8 @@ class Memory(nn.Module):
         """
         if not across_processes:
             return write(query, items, similarity)
-        maximum = _all_reduce(distributed.ReduceOp.MAX)
-        total = _all_reduce(distributed.ReduceOp.SUM)
+        maximum = all_reduce(distributed.ReduceOp.MAX)
+        total = all_reduce(distributed.ReduceOp.SUM)
         return _updated(query, items, similarity, maximum, total)
 
     @torch.no_grad()
@@ -273,6 +182,5 @@ class Memory(nn.Module):
             ValueError: If an argument has another shape.
         """
         require_shapes(query=(query, "B K C"))
-        if len(self.items):
-            # A new tensor: the backward pass needs the items that were read.
-            self.items = self.write(query, self.items, similarity, across_processes=True)
+        # A new tensor: the backward pass needs the items that were read.
+        self.items = self.write(query, self.items, similarity, across_processes=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from memguard.detection.detector import Detector
+from memguard.model.memory.base import present
 from memguard.report.dashboard.figure_sink import FigureSink
 from memguard.report.plots.memory import MemoryHistory, memory_history
 
@@ -17,11 +18,12 @@ class MemoryWatch(pl.Callback):
 
     It logs, over the epoch's training queries and the items at its end:
 
+    - ``memory/items``: the number of items,
     - ``memory/dead``: the number of items that no query is nearest to,
     - ``memory/entropy``: of the items' shares of queries, nats; ln M for equal use,
     - ``memory/cosine_mean``, ``memory/cosine_max``: between any two items,
     - ``memory/drift_mean``, ``memory/drift_max``: 1 − cosine of each item with itself at the end of
-      the epoch before.
+      the epoch before; of the items that were there.
 
     Args:
         folder: The run folder; ``figures/memory.png`` shows all epochs so far.
@@ -32,6 +34,7 @@ class MemoryWatch(pl.Callback):
     def __init__(self, folder: str, figure_every: int) -> None:
         self.sink = FigureSink(folder)
         self.figure_every = figure_every
+        self._there: list[np.ndarray] = []
         self._shares: list[np.ndarray] = []
         self._drifts: list[np.ndarray] = []
 
@@ -56,12 +59,15 @@ class MemoryWatch(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the statistics of the items, and draw them."""
         items = _items(pl_module)
-        if len(items) == 0:
+        there = present(items)
+        if not there.any():
             return
         counts = trainer.strategy.reduce(self._counts, reduce_op="sum")
         share = counts / counts.sum()
-        drift = 1 - (items * self._before).sum(dim=1)
-        pl_module.log_dict(item_statistics(share, drift, items))
+        new = ~present(self._before)
+        drift = (1 - (items * self._before).sum(dim=1)).masked_fill(~there | new, torch.nan)
+        pl_module.log_dict(item_statistics(share[there], drift[there & ~new], items[there]))
+        self._there.append(there.cpu().numpy())
         self._shares.append(share.cpu().numpy())
         self._drifts.append(drift.cpu().numpy())
         epoch = trainer.current_epoch + 1
@@ -70,6 +76,7 @@ class MemoryWatch(pl.Callback):
             return
         history = MemoryHistory(
             first_epoch=epoch + 1 - len(self._shares),
+            there=np.stack(self._there),
             share=np.stack(self._shares),
             drift=np.stack(self._drifts),
             cosine=(items @ items.T).cpu().numpy(),
@@ -87,15 +94,16 @@ def item_statistics(share: Tensor, drift: Tensor, items: Tensor) -> dict[str, Te
 
     Args:
         share: (M,), each item's share of the queries.
-        drift: (M,), 1 − cosine of each with itself an epoch before.
+        drift: 1 − cosine with itself an epoch before, of each that was there.
         items: (M, C), unit rows.
     """
     statistics = {
+        "memory/items": torch.tensor(float(len(items))),
         "memory/dead": share.eq(0).float().sum(),
         "memory/entropy": torch.special.entr(share).sum(),
-        "memory/drift_mean": drift.mean(),
-        "memory/drift_max": drift.max(),
     }
+    if len(drift):
+        statistics |= {"memory/drift_mean": drift.mean(), "memory/drift_max": drift.max()}
     if len(items) > 1:
         upper = torch.ones(len(items), len(items), device=items.device).triu(diagonal=1).bool()
         between = (items @ items.T)[upper]

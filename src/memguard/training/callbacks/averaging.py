@@ -16,9 +16,9 @@ AVERAGED_KEY = "averaging_state"  # of a checkpoint, as Lightning names it
 class AveragedWeights(EMAWeightAveraging):
     """Validate, save and test with an exponential moving average of the weights.
 
-    The weights alone are averaged: memory items, batch norm's statistics, the guard's γ and the
-    alarm's level are those of the training, found with the averaged weights. A mean of items would
-    not have length 1.
+    The weights alone are averaged: items that queries write, batch norm's statistics, the guard's
+    γ and the alarm's level are those of the training, found with the averaged weights. A mean of
+    items would not have length 1.
 
     Args:
         decay: Share of the average that stays at each step.

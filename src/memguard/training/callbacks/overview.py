@@ -8,6 +8,7 @@ import torch
 
 from memguard.data.clips.datamodule import ClipDataModule
 from memguard.detection.detector import Detector
+from memguard.model.memory.base import present
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +31,16 @@ def overview(trainer: pl.Trainer, detector: Detector) -> str:
     """
     parameters = sum(parameter.numel() for parameter in detector.parameters())
     return (
-        f"{type(detector.autoencoder).__name__} with {len(detector.memory.items)} items: "
+        f"{type(detector.autoencoder).__name__} with {_items(detector)} items: "
         f"{parameters:,} parameters, {_devices(trainer)}, {trainer.precision}, "
         f"{_windows_per_epoch(trainer)} windows per epoch"
     )
+
+
+def _items(detector: Detector) -> str:
+    """Count the items; a memory that grows begins with fewer than it has rows for."""
+    rows, items = len(detector.memory.items), int(present(detector.memory.items).sum())
+    return str(items) if items == rows else f"{items} to {rows}"
 
 
 def _devices(trainer: pl.Trainer) -> str:

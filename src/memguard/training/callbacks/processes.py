@@ -75,7 +75,7 @@ class SameItems(pl.Callback):
         """
         if trainer.world_size == 1:
             return
-        own: Tensor = pl_module.memory.items  # type: ignore[assignment, union-attr]
+        own: Tensor = pl_module.memory.items.detach()  # type: ignore[union-attr, operator]
         items = [torch.empty_like(own) for _ in range(trainer.world_size)]
         distributed.all_gather(items, own)
         strays = [n for n, of_process in enumerate(items) if not of_process.equal(items[0])]
