@@ -85,7 +85,7 @@ def plain_step(detector: Detector, config: DictConfig, device: torch.device) -> 
 def our_step(detector: Detector, fabric: Fabric) -> Step:
     """Build the step of memguard.train."""
     detector = detector.to(fabric.device).train()
-    optimizer = detector.make_optimizer(detector.autoencoder.parameters())
+    optimizer = detector.make_optimizer(detector.learned())
 
     def step(clips: Tensor) -> None:
         with fabric.autocast():

@@ -431,6 +431,14 @@ def test_keys_of_ones_own_pass() -> None:
     assert problems("+callbacks.mine._target_=my.Callback", "+callbacks.mine.every=2") == []
 
 
+def test_a_memory_merges_items_that_are_nearer_than_novel_ones() -> None:
+    assert problems("memory=growing", "memory.merge=0.4") == []
+    assert problems("memory=growing", "memory.merge=0.6") == [
+        "memory.merge=0.6 cannot work with memory.novelty=0.5, as each new item would be merged at "
+        "once: set memory.merge to less."
+    ]
+
+
 @pytest.mark.parametrize("group", ["model", "memory", "dataset", "scoring", "optimizer"])
 def test_a_class_of_ones_own_takes_what_it_likes(group: str) -> None:
     kept = {"dataset": ["on_error", "cache"], "scoring": ["weight"]}.get(group, [])

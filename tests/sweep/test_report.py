@@ -39,6 +39,21 @@ def test_the_table_has_varied_keys_status_and_metrics(tmp_path: Path) -> None:
     assert (second["test/auroc"], second["failure"]) == ("", "It was not to be.")
 
 
+def test_each_memory_of_a_sweep_has_a_row_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place, name in enumerate(("mnad", "memae", "growing", "none")):
+        job(tmp_path, name, ["model=mnad_tiny", f"memory={name}"], 0.5 + place / 10)
+    jobs = read_jobs(tmp_path)
+    write_report(tmp_path, jobs, "test/auroc")
+    printed = capsys.readouterr().out
+    rows = [printed.index(f" {name} ") for name in ("none", "growing", "memae", "mnad")]
+    assert rows == sorted(rows)  # the highest first
+    ranking = sweep_figures(jobs, ["test/auroc"])["ranking"].axes[0]
+    labels = {label.get_text() for label in ranking.get_yticklabels()}
+    assert labels == {"memory=mnad", "memory=memae", "memory=growing", "memory=none"}
+
+
 @pytest.mark.parametrize(
     ("swept_values", "figures"),
     [

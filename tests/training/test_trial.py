@@ -1,6 +1,7 @@
 """Parts that do not fit are found before the first step."""
 
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,10 +9,14 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from memguard.config.compose import config_folder, register_resolvers
+from memguard.config.problems import find_problems
+from memguard.config.schema import TrainingSettings
 from memguard.errors import ConfigError
 from memguard.model.schedules import Schedule
 from memguard.training.build import build_detector
 from memguard.training.trial import require_working_optimizer, require_working_step
+
+MEMORIES = sorted(Path(config_folder(), "memory").glob("*.yaml"))
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -30,6 +35,17 @@ def test_a_trial_leaves_the_detector_as_it_was(task: str) -> None:
     assert detector.training
     for name, value in detector.state_dict().items():
         assert value.equal(before[name]) or value.isnan().all(), name
+
+
+@pytest.mark.parametrize("memory", [path.stem for path in MEMORIES])
+def test_a_memory_works_by_its_name_alone(memory: str) -> None:
+    config = composed(f"memory={memory}", "logger=csv")
+    assert find_problems(TrainingSettings, config) == []
+    require_working_step(build_detector(config), config)
+    written = memory in ("mnad", "growing")
+    assert config.guard.enabled == written
+    assert (config.scoring.weight < 1) == (config.loss.compactness > 0) == written
+    assert ("entropy" in config.loss) == (memory == "memae")
 
 
 @pytest.mark.parametrize(
