@@ -21,7 +21,7 @@ from train_step import Step, clips_per_second, our_step
 from memguard.data.video.frame_size import sides
 from memguard.training.build import build_detector
 
-MEMORIES = ("mnad", "none", "memae", "growing")
+MEMORIES = ("mnad", "none", "memae", "growing", "multiscale")
 ROUNDS = 3
 STEPS = 3  # of a process whose memory is measured
 

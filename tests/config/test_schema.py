@@ -31,7 +31,7 @@ from memguard.training.build import OWN
 NAN, INF, HUGE = math.nan, math.inf, 10**30
 FOLLOWERS = (
     *("data.cache_dir", "data.past", "data.on_error", "data.cache", "paths.run_dir"),
-    *("model.channels", "model.features", "model.past", "model.skip_connections"),
+    *("memory.width", "model.channels", "model.features", "model.past", "model.skip_connections"),
     *("callbacks.held_out_clips.folder", "callbacks.memory.folder"),
 )
 ODD = [{"a": 1}, [1, 2], "nonsense"]
@@ -48,6 +48,8 @@ NOT_PLACES = [True, 1, NAN, "", None, [[0, 0], [1, 1]], [[[0, 0], [1, 1], [2, 0]
 
 WRONG: dict[str, list[Any]] = {
     "memory.size": [*NOT_COUNTS, -1, None],
+    "memory.scales": [*(True, 8, NAN, "8", None), [], [3], [True, 8], [8.0], ["8"], [8] * 5],
+    "memory.sizes": [*(True, 8, NAN, "8", None), [], [0], [True, 8], [8.0], ["8"], [1] * 5],
     "memory.max_size": [*NOT_COUNTS, 0, 1001, None],
     "memory.novelty": [*NOT_NUMBERS, 0, 2.1, None],
     "memory.merge": [*NOT_NUMBERS, 2, None],
@@ -424,11 +426,22 @@ def test_keys_of_ones_own_pass() -> None:
         "task.lag is not known: it must be one of name, past, skip_connections."
     ]
     assert problems("+memory.slots=2", "data.threads=${memory.slots}") == [
-        "memory.slots is not known: it must be one of dim, max_size, merge, novelty, shrinkage, "
-        "size."
+        "memory.slots is not known: it must be one of dim, max_size, merge, novelty, scales, "
+        "shrinkage, size, sizes, width."
     ]
     assert problems("+optimizer.weight_decay=0.1", "trainer.profiler=simple") == []
     assert problems("+callbacks.mine._target_=my.Callback", "+callbacks.mine.every=2") == []
+
+
+def test_memories_at_skips_need_a_decoder_that_takes_them() -> None:
+    assert problems("memory=multiscale") == []
+    assert (
+        problems("memory=multiscale", "memory.scales=[8]", "memory.sizes=[9]", "task=recon") == []
+    )
+    assert problems("memory=multiscale", "task=recon") == [
+        "memory.scales=[8, 4] cannot work with task.skip_connections=false, as the decoder takes "
+        "no skips: choose memory=memae, or task=pred."
+    ]
 
 
 def test_a_memory_merges_items_that_are_nearer_than_novel_ones() -> None:

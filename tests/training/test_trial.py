@@ -45,7 +45,7 @@ def test_a_memory_works_by_its_name_alone(memory: str) -> None:
     written = memory in ("mnad", "growing")
     assert config.guard.enabled == written
     assert (config.scoring.weight < 1) == (config.loss.compactness > 0) == written
-    assert ("entropy" in config.loss) == (memory == "memae")
+    assert ("entropy" in config.loss) == (memory in ("memae", "multiscale"))
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,16 @@ def merged_if_not_novel(merge: float | None, novelty: float | None) -> Iterator[
         )
 
 
+@reads("memory.scales", "task.skip_connections")
+def scales_in_use(scales: Any, skip_connections: bool | None) -> Iterator[str]:
+    """Refuse memories at skips where the decoder takes no skips."""
+    if scales and list(scales) != [8] and skip_connections is False:
+        yield (
+            f"memory.scales={shown(scales)} cannot work with task.skip_connections=false, as the "
+            "decoder takes no skips: choose memory=memae, or task=pred."
+        )
+
+
 def _weight(term: Any) -> float:
     """Return the weight of a published term of the loss; another function has no such limits."""
     return 0 if isinstance(term, DictConfig) else term

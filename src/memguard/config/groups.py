@@ -104,6 +104,9 @@ class ModelSettings(Part):
     skip_connections: Any = Field(None, description="Follows task.skip_connections.")
 
 
+Stride = Annotated[Literal[8, 4, 2, 1], Exact]
+
+
 class MemorySettings(Part):
     """The prototypes of normal frames."""
 
@@ -113,6 +116,15 @@ class MemorySettings(Part):
         Words("a whole number of at least 2 and at most 1000000, or 0 (none)"),
     ] = Field(10, description="M, the number of items.")
     dim: int = Field(ge=1, le=2**13, description="C, the length of an item.")
+    scales: Annotated[
+        list[Stride], Field(min_length=1, max_length=4), Words("a list of 8 and any of 4, 2 and 1")
+    ] = Field([8, 4], description="Strides of the maps that have a memory of their own.")
+    sizes: Annotated[
+        list[Annotated[int, Field(ge=1, le=10**6)]],
+        Field(min_length=1, max_length=4),
+        Words("a list of whole numbers of at least 1 and at most 1000000, one for each scale"),
+    ] = Field([500, 500], description="The number of items of each scale.")
+    width: Any = Field(None, description="Follows model.width.")
     max_size: Annotated[int, Field(ge=1, le=1000)] = Field(
         100, description="Rows for the items of a memory that finds its size."
     )

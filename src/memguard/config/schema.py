@@ -87,6 +87,7 @@ class DetectorSettings(Command, extra="ignore"):
         of.nearest_and_second_nearest,
         of.memory_in_use,
         of.merged_if_not_novel,
+        of.scales_in_use,
         of.halved_three_times,
         of.compiled_alone,
         of.threshold_from_held_out,

@@ -26,6 +26,7 @@ from memguard.model.memory.base import BaseMemory
 from memguard.model.memory.growing import GrowingMemory
 from memguard.model.memory.memae import MemAEMemory
 from memguard.model.memory.mnad import Memory
+from memguard.model.memory.multiscale import MultiscaleMemory
 from memguard.model.schedules import cosine, warmup_cosine
 from memguard.model.total_loss import READABLE
 from memguard.scoring.protocols import ScoreConfig
@@ -66,6 +67,7 @@ OWN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "memguard.model.memory.growing.GrowingMemory": GrowingMemory,
         "memguard.model.memory.memae.MemAEMemory": MemAEMemory,
         "memguard.model.memory.mnad.Memory": Memory,
+        "memguard.model.memory.multiscale.MultiscaleMemory": MultiscaleMemory,
     },
     "guard": {"memguard.detection.guard.MemoryGuard": MemoryGuard},
     "scoring": {"memguard.scoring.protocols.ScoreConfig": ScoreConfig},

@@ -39,6 +39,7 @@ DECIDES_NOTHING = (
 SHAPE_KEYS = (
     *("task.name", "model.width", "data.channels"),
     *("memory._target_", "memory.size", "memory.max_size", "memory.dim"),
+    *("memory.scales", "memory.sizes"),
 )
 
 # Settings that a test shares with the training whose weights it loads.

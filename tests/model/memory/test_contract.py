@@ -14,12 +14,16 @@ from memguard.model.memory.base import BaseMemory, item_use, present, queries_pe
 from memguard.model.memory.growing import GrowingMemory
 from memguard.model.memory.memae import MemAEMemory
 from memguard.model.memory.mnad import Memory
+from memguard.model.memory.multiscale import MultiscaleMemory
 
 C = 8
 MEMORIES: dict[str, Callable[[], BaseMemory]] = {
     "mnad": partial(Memory, size=6, dim=C),
     "none": partial(Memory, size=0, dim=C),
     "memae": partial(MemAEMemory, size=6, dim=C, shrinkage=1),
+    "multiscale": partial(
+        MultiscaleMemory, scales=[8, 4], sizes=[6, 5], dim=C, width=2, shrinkage=1
+    ),
     "growing": partial(GrowingMemory, max_size=9, dim=C, novelty=0.7, merge=0.05),
 }
 each_memory = pytest.mark.parametrize("name", MEMORIES)
@@ -37,13 +41,20 @@ def features(number: int, batch: int = 2) -> Tensor:
     return torch.randn(batch, C, 3, 4)
 
 
+def skips(number: int, batch: int = 2) -> list[Tensor]:
+    """Maps of an encoder of width 2 at the strides 1, 2 and 4, the same at each call."""
+    torch.manual_seed(200 + number)
+    return [torch.randn(batch, 2 * stride, 24 // stride, 32 // stride) for stride in (1, 2, 4)]
+
+
 def train(memory: BaseMemory, steps: range, part: slice = slice(None)) -> None:
     """Take training steps: by gradient where items have one, and by writing."""
     for step in steps:
         result = memory(features(step, batch=4)[part])
         if parameters := list(memory.parameters()):
             memory.zero_grad()
-            result.fused.square().mean().backward()
+            maps = [result.fused, *memory.read_skips([skip[part] for skip in skips(step, 4)])]
+            torch.stack([each.square().mean() for each in maps]).sum().backward()
             for parameter in parameters:
                 assert parameter.grad is not None
                 if distributed.is_initialized():  # as DistributedDataParallel does
@@ -77,9 +88,8 @@ def test_a_read_has_the_shapes_of_the_contract(name: str) -> None:
     torch.testing.assert_close(result.recalled, result.attention @ memory.items)
     if rows:
         assert torch.allclose(result.attention.sum(dim=-1), torch.ones(2, 12))
-    skips = [torch.rand(2, 4, 24, 32), torch.rand(2, 8, 12, 16), torch.rand(2, 16, 6, 8)]
-    shapes = [skip.shape for skip in memory.read_skips(skips)]
-    assert shapes == [skip.shape for skip in skips]
+    shapes = [skip.shape for skip in memory.read_skips(skips(9))]
+    assert shapes == [skip.shape for skip in skips(9)]
 
 
 @each_memory

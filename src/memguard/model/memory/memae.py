@@ -2,7 +2,7 @@
 
 Source: Gong, Liu, Le, Saha, Mansour, Venkatesh, van den Hengel, "Memorizing Normality to Detect
 Anomaly: Memory-augmented Deep Autoencoder for Unsupervised Anomaly Detection", ICCV 2019, section
-3.3, equations 3-8.
+3.3, equations 3-7.
 """
 
 from functools import partial

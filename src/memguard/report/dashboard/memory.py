@@ -86,7 +86,7 @@ class MemoryWatch(pl.Callback):
 
 
 def _items(pl_module: pl.LightningModule) -> Tensor:
-    return pl_module.memory.items  # type: ignore[union-attr, return-value]
+    return cast(Detector, pl_module).memory.items.detach()
 
 
 def item_statistics(share: Tensor, drift: Tensor, items: Tensor) -> dict[str, Tensor]:
