@@ -1,6 +1,8 @@
 """Reports of events: a line each when an event begins, while it lasts, and when it ends."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -82,6 +84,21 @@ class Report(BaseModel):
     def after(self, state: State, **changes: Any) -> "Report":
         """Return the next report of the same event."""
         return self.model_copy(update={"state": state, **changes})
+
+    @property
+    def clips(self) -> list[str]:
+        """The paths of all clips, in order."""
+        return [self.clip, *self.more_clips] if self.clip else []
+
+    def with_clips(self, clips: Sequence[str]) -> "Report":
+        """Return the report with these clips in place of its own."""
+        first, rest = clips[0] if clips else None, list(clips[1:])
+        return self.model_copy(update={"clip": first, "more_clips": rest})
+
+    def without_lost_clip(self) -> "Report":
+        """Return the report without a last clip of which a kill left nothing on disk."""
+        lost = self.clips and not Path(self.clips[-1]).exists()
+        return self.with_clips(self.clips[:-1]) if lost else self
 
     def moment(self, name: str) -> Moment:
         """Return the moment ``start``, ``end`` or ``peak``."""

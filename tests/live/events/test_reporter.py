@@ -184,6 +184,24 @@ def test_the_rest_of_an_event_has_a_clip_of_its_own_after_each_restart(tmp_path:
     assert sorted(tmp_path.glob("events/*.mp4")) == sorted(paths)
 
 
+@pytest.mark.parametrize("rest", [0, 4])
+def test_a_clip_that_a_kill_left_nothing_of_is_named_only_where_the_rest_takes_its_place(
+    rest: int, tmp_path: Path
+) -> None:
+    keeping = Keeping(snapshots=False, clip=1.0, days=1, gigabytes=1)
+    killed = reporter(tmp_path, live=True, continues=True, keeping=keeping)
+    watch(killed, range(3), 2.0)
+    assert not list(tmp_path.glob("events/*.mp4"))  # its first second is not on disk yet
+    camera = reporter(tmp_path, live=True, continues=True, keeping=keeping)
+    watch(camera, range(rest), 2.0)
+    camera.interrupt(Interruption(0.0, "off"))
+    camera.close()
+    begin, end, _outage = lines(tmp_path)
+    assert (end["id"], end["more_clips"]) == (begin["id"], [])
+    assert end["clip"] == (begin["clip"] if rest else None)
+    assert [pictures_of(path) for path in tmp_path.glob("events/*.mp4")] == [rest] * (rest > 0)
+
+
 def test_each_part_of_an_event_longer_than_the_longest_has_a_clip(tmp_path: Path) -> None:
     keeping = Keeping(snapshots=False, clip=1.0, days=1, gigabytes=1)
     camera = reporter(tmp_path, longest=10, keeping=keeping)

@@ -216,10 +216,9 @@ class EventReporter:
         self._rest_begins = False
         if (report := self.open.get(ANOMALY)) is None:  # the camera was off at the restart
             return
-        name = f"{report.id}-{len(report.more_clips) + 2}"
+        name = f"{report.id}-{len(report.clips) + 1}" if report.clips else report.id
         if path := self._files.begin(name, moment.seconds):
-            clips = [*report.more_clips, path]
-            self.open[ANOMALY] = report.after(report.state, more_clips=clips)
+            self.open[ANOMALY] = report.with_clips([*report.clips, path])
             self._save()  # the next process must not write over it
 
     def _end(self, kind: Kind, moment: Moment) -> list[Report]:
@@ -281,7 +280,7 @@ class EventReporter:
         seconds = state.seconds + absent
         self._moments = Moments(live=live, frame=state.frame + 1, seconds=seconds)
         self._number, self._saved = state.number, seconds
-        self.open = {report.kind: report for report in state.open}
+        self.open = {report.kind: report.without_lost_clip() for report in state.open}
         self._reported = dict.fromkeys(self.open, seconds)
         for kind in self._streams.keys() & self.open.keys():
             self._streams[kind].open = self.open[kind].event()
