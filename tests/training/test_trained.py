@@ -79,3 +79,16 @@ def test_loading_gives_the_detector(tmp_path: Path) -> None:
     detector = memguard.load(tmp_path / "last.ckpt").detector
     assert isinstance(detector, memguard.Detector)
     assert detector.memory.items.shape == (3, 8)
+
+
+@pytest.mark.parametrize("patch", [[[0.1, 0.05], [0.2, 0.1]], [0.1, 0.2]])
+def test_scores_are_compared_with_no_alarm_of_another_scale(patch: list[object]) -> None:
+    sentence = (
+        r"before_the_rooms\.ckpt: its alarm has learned errors with scoring\.patch=\[0\.2, 0\.1\]"
+    )
+    with pytest.raises(CheckpointError, match=sentence):
+        memguard.load(TRAINED, scoring={"patch": patch})
+    with pytest.raises(CheckpointError, match=r"those with scoring\.smoothing=5 are on another"):
+        memguard.load(TRAINED, scoring={"smoothing": 5})
+    with pytest.raises(CheckpointError, match="has seen 2 held-out"):  # the next sentence
+        memguard.load(TRAINED, scoring={"patch": (0.2, 0.1), "name": "patch"})

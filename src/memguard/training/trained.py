@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from memguard.config.compose import register_resolvers
 from memguard.config.problems import find_problems
 from memguard.config.schema import DetectorSettings
-from memguard.config.sentences import Problem, listed
+from memguard.config.sentences import Problem, listed, shown
 from memguard.config.trust import NOBODY, PARTS, TARGET, Trust, trust_of
 from memguard.data.datasets.street import is_complete
 from memguard.detection.detector import Detector
@@ -42,6 +42,9 @@ STREET = "memguard.data.datasets.street.street"
 
 # The groups that a detector is made from.
 NEEDED = ("task", *PARTS, "loss", "optimizer")
+
+# The scale of the errors that an alarm has learned follows from these.
+OF_ALARM = ("scoring.patch", "scoring.smoothing", "data.frame_size")
 
 # The reader's own, in place of the file's.
 OWN: dict[str, Any] = {
@@ -76,10 +79,12 @@ def restore(
         The detector, and its configuration.
 
     Raises:
-        CheckpointError: It cannot be read, or names something else than memguard's own classes.
+        CheckpointError: It cannot be read, or names something else than memguard's own classes, or
+            a change would leave its alarm on another scale.
     """
     requested = requested or OmegaConf.create()
     saved = read_checkpoint(path, trust=trust)
+    _require_same_scale(path, saved, requested)
     if not with_dataset:
         saved[CONFIG_KEY].pop("dataset", None)
     config = as_trained(path, saved, requested)
@@ -252,6 +257,22 @@ def _taken(settings: Mapping[str, Any], *, dataset: bool) -> dict[str, Any]:
     tree["data"] = _without(tree.get("data", {}), LOADING_KEYS)
     tree["dataset"] = _without(tree.get("dataset", {}), LOADING_KEYS) if dataset else {}
     return tree
+
+
+def _require_same_scale(path: Path, saved: Mapping[str, Any], requested: DictConfig) -> None:
+    """Refuse changes by which errors would be compared with an alarm of others.
+
+    Raises:
+        CheckpointError: There is one.
+    """
+    trained = OmegaConf.create(saved[CONFIG_KEY])
+    for key in OF_ALARM:
+        before, now = OmegaConf.select(trained, key), OmegaConf.select(requested, key)
+        if None not in (before, now) and before != now:
+            raise CheckpointError(
+                f"{path}: its alarm has learned errors with {key}={shown(before)}, and those with "
+                f"{key}={shown(now)} are on another scale: leave {key} out, or train with it."
+            )
 
 
 def _without(tree: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
