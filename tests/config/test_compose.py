@@ -9,7 +9,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 import memguard
+from memguard.cli import COMMANDS
+from memguard.config.command_line import as_meant
 from memguard.config.compose import config_folder, published_settings, register_resolvers
+from memguard.config.keys import unknown_keys
 from memguard.config.validation import validate
 from memguard.errors import ConfigError
 from memguard.training.build import build_detector
@@ -164,3 +167,15 @@ def test_the_chosen_options_are_in_the_configuration() -> None:
 def test_words_are_a_list() -> None:
     with pytest.raises(ConfigError, match=r"a list of words: write \['dataset=ped2'\]"):
         memguard.compose("dataset=ped2")
+
+
+@pytest.mark.parametrize("name", [*COMMANDS][:-1])
+def test_the_help_of_a_command_has_examples_of_its_own(name: str) -> None:
+    register_resolvers()
+    with initialize_config_dir(config_folder(), version_base="1.3"):
+        config = compose(name, return_hydra_config=True)
+    words = [line.split() for line in config.hydra.help.how_to.splitlines() if "python -m" in line]
+    assert words
+    for python, m, module, *overrides in words:
+        assert (python, m, module) == ("python", "-m", f"memguard.{name}")
+        assert unknown_keys(name, config_folder(), as_meant(overrides)) is None
