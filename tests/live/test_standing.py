@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memguard.data.video.stream import Interruption
 from memguard.detection.alarm import Alarm
-from memguard.detection.events import EventStream
+from memguard.detection.events import Event, EventStream, Moment
 from memguard.errors import CheckpointError
 from memguard.live import standing as module
 from memguard.live.conditions import Condition
@@ -156,6 +156,20 @@ def test_a_background_that_has_not_settled_settles_through_a_restart() -> None:
     found = [after.add(with_square(100), float(at)) for at in range(90, 121)]
     assert found[-2] is None
     assert found[-1] is not None
+
+
+def test_an_event_that_is_the_longest_soon_after_a_restart_becomes_background() -> None:
+    before = Background(SIZE, PATCH)
+    for at in range(170):
+        before.add(with_square(100 if at < 150 else 200), float(at))
+    watch = StandingWatch(restarted(before), calibrated(), 1, SECOND, longest=20)
+    began = Moment(300, 150.0)
+    watch.stream.open = Event(began, began, began, 9.0, (16, 6, 24, 12))
+    found = [watch.add(with_square(200), 175.0 + at) for at in range(9)]
+    assert found[:8] == [None] * 8
+    watch.stream.finish()
+    found += [watch.add(with_square(200), 184.0 + at) for at in range(8)]
+    assert [each.score for each in found[8:] if each] == pytest.approx([0.0] * 9, abs=1e-3)
 
 
 def test_a_restart_alone_makes_no_difference_of_a_thing_that_passes() -> None:

@@ -126,11 +126,12 @@ class Background:
             self._found = self._compared(rgb.shape[1:])
         return self._found
 
-    def absorb(self) -> None:
-        """Make the things that stand now part of the background."""
+    def absorb(self) -> Difference | None:
+        """Make the things that stand now part of the background, and return what differs still."""
         if self._found:
             self._slow = self._fast()
             self._found = self._found._replace(error=0.0)
+        return self._found
 
     def _look(self, rgb: Tensor, seconds: float) -> None:
         """Add a picture to both means."""
@@ -211,9 +212,9 @@ class StandingWatch:
     def add(self, rgb: Tensor, seconds: float) -> Standing | None:
         """Add the next picture, and return its score; None while the background is too young."""
         event = self.stream.open
-        if event and seconds - event.start.seconds > self.stream.longest:
-            self._background.absorb()
         found = self._background.add(rgb, seconds)
+        if event and seconds - event.start.seconds > self.stream.longest:
+            found = self._background.absorb()
         if found is None:
             return None
         return Standing(float(self._alarm.score(torch.tensor(found.error))), found.box)
