@@ -192,3 +192,21 @@ def test_pictures_whose_key_frames_are_rare_are_not_held(held: EncodedPictures) 
     held.lose()
     held.add(pictures[57:])
     assert (held.format, held.available) == (None, False)
+
+
+def test_a_picture_more_is_as_much_work_with_many_as_with_few() -> None:
+    class Counted(EncodedPicture):
+        looks = 0
+
+        @property
+        def is_key(self) -> bool:  # type: ignore[override]
+            Counted.looks += 1
+            return self.seconds % 20 == 0
+
+    held = EncodedPictures(seconds=30.0)
+    held.begin(PictureFormat(48, 64, b""))
+    held.add([Counted(b"", n / 25, 0.0, True) for n in range(3000)])
+    assert Counted.looks <= 3000 * 2
+    place = held.at(90.0)
+    assert place
+    assert place.number == 80 * 25

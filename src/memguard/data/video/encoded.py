@@ -52,6 +52,13 @@ class Place(NamedTuple):
     format: PictureFormat
 
 
+class _Key(NamedTuple):
+    """A key frame that is held: its number, and its time."""
+
+    number: int
+    seconds: float
+
+
 class EncodedPictures:
     """Hold the encoded pictures of the latest seconds, from a key frame on.
 
@@ -78,6 +85,7 @@ class EncodedPictures:
         self.format: PictureFormat | None = None
         self._seconds = seconds
         self._held: deque[EncodedPicture] = deque()
+        self._keys: deque[_Key] = deque()  # the first picture that is held is one
         self._first = 0  # the number of the first picture that is held
         self._bytes = 0
         self._whole = False
@@ -100,6 +108,8 @@ class EncodedPictures:
             for each in pictures:
                 self._whole = self.format is not None and (self._whole or each.is_key)
                 if self._whole:
+                    if each.is_key:
+                        self._keys.append(_Key(self._first + len(self._held), each.seconds))
                     self._held.append(each)
                     self._bytes += len(each.content)
                 self._forget(each.seconds - self._seconds)
@@ -117,10 +127,8 @@ class EncodedPictures:
         with self._lock:
             if self.format is None or not self._held:
                 return None
-            keys = [
-                n for n, each in enumerate(self._held) if each.is_key and each.seconds <= seconds
-            ]
-            return Place(self._first + (keys[-1] if keys else 0), self.format)
+            keys = [key.number for key in self._keys if key.seconds <= seconds]
+            return Place(keys[-1] if keys else self._first, self.format)
 
     def since(self, place: Place) -> tuple[list[EncodedPicture], Place] | None:
         """Take the pictures from a place on; where some are gone, a key frame is the first.
@@ -140,17 +148,18 @@ class EncodedPictures:
         A camera whose key frames are too rare for that sends nothing to copy.
         """
         while self._held:
-            keys = (n for n, each in enumerate(self._held) if each.is_key and n > 0)
-            second = next(keys, None)
-            oldest = self._held[second or 0].seconds
+            second = self._keys[1] if len(self._keys) > 1 else None
+            oldest = (second or self._held[0]).seconds
             if oldest > before and self._bytes <= MOST_BYTES:
                 return
             if second is None:
                 self.format = None
-            self._remove(len(self._held) if second is None else second)
+            self._remove(second.number - self._first if second else len(self._held))
 
     def _remove(self, count: int) -> None:
         """Remove the oldest pictures."""
         for _ in range(count):
             self._bytes -= len(self._held.popleft().content)
         self._first += count
+        while self._keys and self._keys[0].number < self._first:
+            self._keys.popleft()
