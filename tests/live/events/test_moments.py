@@ -21,3 +21,14 @@ def test_a_source_that_begins_again_continues_numbers_and_seconds(
     assert [m.seconds for m in (first, second)] == [7.0, 7.2]
     assert again.seconds == pytest.approx(37.2)
     assert after.seconds == pytest.approx(37.4)
+
+
+def test_a_source_that_begins_again_and_sends_nothing_is_off_from_now_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter([100.0, 100.2, 160.2])
+    monkeypatch.setattr(moments_module.time, "monotonic", lambda: next(clock))
+    moments = Moments(live=True)
+    moments.place(Moment(frame=9, seconds=40.0))
+    assert moments.at(43.0).seconds == 43.0  # of the same source
+    assert moments.at(0.0).seconds == pytest.approx(40.0 + 60.0)

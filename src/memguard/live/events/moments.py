@@ -50,8 +50,12 @@ class Moments:
         return self._after_last(passed)
 
     def at(self, seconds: float) -> Moment:
-        """Return the moment of a time of the stream at which there is no frame."""
-        return self._after_last(self._seconds + seconds - self.last.seconds)
+        """Return the moment of a time of the stream at which there is no frame.
+
+        It is the present one where a source that begins again has sent no frame yet.
+        """
+        since = self._seconds + seconds - self.last.seconds
+        return self._after_last(since) if since >= 0 else self.now()
 
     def _after_last(self, seconds: float) -> Moment:
         day = self.last.time and self.last.time + timedelta(seconds=seconds)
