@@ -30,6 +30,8 @@ from memguard.config.values import (
     WebAddress,
     Weight,
 )
+from memguard.detection.guard import Scope
+from memguard.scoring.protocols import ScoreName
 
 
 class PathsSettings(Settings):
@@ -179,7 +181,7 @@ class GuardSettings(Part):
         description="γ: frames with a lower regular score update the memory."
     )
     quantile: Share = Field(description="The quantile over held-out normal frames that auto takes.")
-    scope: Literal["dataset", "video"] = Field(
+    scope: Scope = Field(
         description="Items are carried through the dataset, or reset for each video."
     )
     enabled: bool = Field(description="Update the memory in a test.")
@@ -193,7 +195,7 @@ class ScoringSettings(Part):
 
     read = frozenset({"weight"})
 
-    name: Literal["published", "shared_range", "patch"] = Field(description="The score of the run.")
+    name: ScoreName = Field(description="The score of the run.")
     weight: Share = Field(description="λ, the weight of the PSNR term.")
     patch: Annotated[
         Literal["auto"]
