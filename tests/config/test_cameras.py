@@ -46,11 +46,12 @@ door: {sorce: a.mp4, zones: 1, checkpoint: 3}
 "a/b": {source: a.mp4}
 yard: {source: "rtsp://u:s3cret@h/x", notify: {webhook: "ftp://u:s3cret@h"}}
 hall:
+shed: {checkpoint: shed.ckpt, hours: 20:00}
 """
     with pytest.raises(ConfigError) as error:
         read(tmp_path, text)
     said = str(error.value)
-    assert "The configuration has 8 problems:" in said
+    assert "The configuration has 10 problems:" in said
     assert "cameras.yaml: door.sorce is not known: did you mean source?" in said
     assert "cameras.yaml: door.zones is not known: a camera has" in said
     assert "door.checkpoint=3 cannot work" in said
@@ -58,6 +59,9 @@ hall:
     assert "yard.checkpoint=null cannot work: it must be a path." in said
     assert "yard.notify.webhook=ftp://***@h cannot work" in said
     assert "hall has no settings" in said
+    assert "shed.source=null cannot work: it must be the address of a camera, the number" in said
+    assert "shed.hours=1200 cannot work: it must be a list of spans such as" in said
+    assert "in quotes, as YAML takes 20:00 for the number 1200" in said
     assert "s3cret" not in said
 
 

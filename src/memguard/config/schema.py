@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,7 @@ from memguard.config.metric_names import (
     monitors_validated,
     monitors_without_labels,
 )
+from memguard.config.sentences import Words
 from memguard.config.trainer import TrainerSettings
 from memguard.config.values import (
     Count,
@@ -230,7 +231,9 @@ class CameraSettings(Command, WatchedSettings):
         usual = super().refuse_key(group, name, value)
         return usual or f"{name} is not known: a camera has {', '.join(cls.model_fields)}."
 
-    source: Text | Count = Field(description="The camera's address or number, or a file.")
+    source: Annotated[
+        Text | Count, Words("the address of a camera, the number of a webcam, or a video file")
+    ] = Field(description="The camera's address or number, or a file.")
     checkpoint: FilePath = Field(description="The last.ckpt of a training on this camera.")
 
 

@@ -63,7 +63,10 @@ Places = Annotated[
         "or the path of a mask"
     ),
 ]
-HOURS = "a list of spans such as [07:00-19:30], from 00:00 to 23:59"
+HOURS = (
+    "a list of spans such as ['07:00-19:30'], from 00:00 to 23:59, in quotes, as YAML takes 20:00 "
+    "for the number 1200"
+)
 Span = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
 Hours = Annotated[list[Span], Field(min_length=1), Words(HOURS)]
 OnError = Literal["raise", "skip"]

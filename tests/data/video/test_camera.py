@@ -200,23 +200,46 @@ def test_a_camera_that_is_off_at_the_start_is_tried_again(
         )
 
 
+WRONG_ADDRESS = r"this stream cannot be opened \(.*\); check its address, user and password"
+NO_WEBCAM = r"/dev/video97: this webcam cannot be opened \(No such file or directory\); connect it"
+NO_FILE = r"this video file cannot be opened \({}\); correct its path, or copy it again"
+
+
 @pytest.mark.parametrize(
-    "source",
+    ("source", "sentence"),
     [
-        "97",
-        "file:///none.mp4",
-        "nothing://door/1",
-        "http://door:99999999/1",
-        "http://{place}/rubbish",
+        ("97", NO_WEBCAM),
+        ("{folder}/none.mp4", NO_FILE.format("No such file or directory")),
+        ("{folder}/empty.mp4", NO_FILE.format("Invalid data found when processing input")),
+        ("{folder}", NO_FILE.format("Is a directory")),
+        ("file:///none.mp4", WRONG_ADDRESS),
+        ("nothing://door/1", WRONG_ADDRESS),
+        ("http://door:99999999/1", WRONG_ADDRESS),
+        ("http://{place}/rubbish", WRONG_ADDRESS),
     ],
 )
-def test_an_address_that_cannot_work_is_an_error_at_once(source: str) -> None:
+def test_a_source_that_cannot_work_is_an_error_at_once(
+    source: str, sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.mp4").touch()
     server = Server(rubbish=b"This is no video. " * 999)
     server.length = 18 * 999
-    source = source.format(place=server.place.removeprefix("http://"))
-    with pytest.raises(DataError, match=r"this stream cannot be opened \(.*check its address"):
+    source = source.format(place=server.place.removeprefix("http://"), folder=tmp_path)
+    with pytest.raises(DataError, match=sentence):
         list(Camera(source))
     server.stop()
+
+
+def test_messages_have_the_name_of_a_camera_and_no_password(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        host, port = unused.getsockname()
+    camera = Camera(f"http://admin:s3cret@{host}:{port}/live.ts", name="door")
+    without_pauses(camera, most=1)
+    list(camera)
+    (message,) = caplog.messages
+    assert message.startswith(f"door (http://***@{host}:{port}/live.ts): Connection refused; ")
 
 
 NAMELESS = """
@@ -245,7 +268,7 @@ def test_a_name_that_does_not_resolve_is_tried_until_it_does(
     )  # fmt: skip
     try:
         assert process.stdout
-        assert process.stdout.readline() == "Interruption Input/output error\n"
+        assert process.stdout.readline() == "Interruption its host name does not resolve\n"
         names.write_text("127.0.0.1 localhost door.test\n")
         assert process.stdout.readline() == "Pictures \n"
     finally:

@@ -19,7 +19,7 @@ OUTAGE = Interruption(3.0, "the stream ended")
 class Sender:
     """Stands for a camera: it yields what a test puts in, and ends with None or an error."""
 
-    name, source, fps, torn = "camera", "rtsp://door/1", 25.0, 0
+    name, source, label, fps, torn = "camera", "rtsp://h/1", "door (rtsp://h/1)", 25.0, 0
 
     def __init__(self, *, is_film: bool = False) -> None:
         self.is_film = is_film

@@ -10,6 +10,7 @@ import torch
 from omegaconf import OmegaConf
 
 from memguard.config.compose import config_folder
+from memguard.data.video.newest import FEWEST_HELD, MOST_HELD
 from memguard.data.video.stream import Interruption, Pictures
 from memguard.detection.events import ScoredPicture
 from memguard.live.cameras import watched_camera as module
@@ -23,7 +24,7 @@ from tests.live.test_scorer import scorer
 class Source:
     """Stands for the newest pictures of a camera: it yields all of them at once."""
 
-    dropped, torn, seconds, camera_fps = 0, 0, 100.0, 25.0
+    dropped, torn, seconds, camera_fps, is_film = 0, 0, 100.0, 25.0, False
 
     def __init__(self, *items: Pictures | Interruption) -> None:
         self._items = list(items)
@@ -32,8 +33,8 @@ class Source:
     def ended(self) -> bool:
         return not self._items
 
-    def take(self, seconds: float) -> list[Pictures | Interruption]:
-        taken, self._items = self._items, []
+    def take(self, seconds: float, most: int) -> list[Pictures | Interruption]:
+        taken, self._items = self._items[:most], self._items[most:]
         return taken
 
     def close(self) -> None:
@@ -48,7 +49,7 @@ def run_of_pictures(first: int, count: int) -> Iterator[Pictures]:
 
 
 @pytest.mark.parametrize(
-    ("ignored", "kinds"), [([], {"standing"}), ([[[0, 0], [1, 0], [1, 1], [0, 1]]], set())]
+    ("ignored", "kinds"), [([], {"standing"}), ([[[0, 0], [1, 0], [1, 0.9], [0, 0.9]]], set())]
 )
 def test_things_that_stand_are_events_and_both_scores_share_the_rate(
     ignored: list[object],
@@ -145,10 +146,13 @@ def test_a_camera_is_connected_in_its_hours_alone(
     settings = OmegaConf.load(f"{config_folder()}/watch.yaml")
     settings.update({"source": "rtsp://door/1", "hours": ["07:00-19:00"]})
     camera = WatchedCamera("door", settings, live_scorer, tmp_path, ())
+    camera.add([scored(7, 0.5)])
+    assert (camera.status().score, camera.status().lag) == (0.5, 100.0 - 7 / 25)
     assert len(camera.take()) == 8
     opened[0]._items = list(run_of_pictures(20, 5))  # they come outside hours, and nobody looks
     assert [camera.take(), camera.take()] == [[], []]
     assert (camera.status().state, len(opened)) == ("outside hours", 1)
+    assert (camera.status().score, camera.status().lag) == (None, None)
     assert camera.take() == []
     assert [each.first for each in camera.take()] == list(range(8, 16))
     assert len(opened) == 2
@@ -172,3 +176,50 @@ def test_an_outage_begins_after_the_pictures_before_it(
     assert reports[begin]["start_frame"] == 9
     assert reports[begin + 1]["end_frame"] == 14  # the first one with a past
     assert camera.status().frames == 6 + 4
+
+
+def test_a_recording_has_no_lag(
+    live_scorer: LiveScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = Source()
+    film.is_film = True
+    monkeypatch.setattr(module, "Camera", lambda *_: None)
+    monkeypatch.setattr(module, "NewestPictures", lambda _: film)
+    settings = OmegaConf.load(f"{config_folder()}/watch.yaml")
+    settings.update({"source": "door.mp4"})
+    camera = WatchedCamera("door", settings, live_scorer, tmp_path, ())
+    camera.add([scored(7, 0.5)])
+    assert (camera.status().state, camera.status().score) == ("watching", 0.5)
+    assert camera.status().lag is None
+
+
+def test_cameras_of_large_and_of_small_pictures_have_equal_shares_of_a_slow_machine(
+    live_scorer: LiveScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped, turns = Event(), 10
+
+    class Fast(Source):
+        """Has always sent as many pictures as are held."""
+
+        def __init__(self, held: int) -> None:
+            self._held, self._sent, self._turn = held, 0, 0
+
+        def take(self, seconds: float, most: int) -> list[Pictures | Interruption]:
+            self._items = list(run_of_pictures(self._sent, self._held))
+            self._sent, self._turn = self._sent + self._held, self._turn + 1
+            if self._turn > turns:
+                stopped.set()
+            return super().take(seconds, most)
+
+    sources = iter([Fast(FEWEST_HELD), Fast(MOST_HELD)])
+    monkeypatch.setattr(module, "Camera", lambda *_: None)
+    monkeypatch.setattr(module, "NewestPictures", lambda _: next(sources))
+    settings = OmegaConf.load(f"{config_folder()}/watch.yaml")
+    settings.update({"source": "rtsp://door/1", "conditions": False})
+    cameras = [
+        WatchedCamera(name, settings, live_scorer, tmp_path / name, ())
+        for name in ("large", "small")
+    ]
+    Service(cameras).run(stopped)
+    large, small = (camera.status().frames for camera in cameras)
+    assert large == small == turns * (FEWEST_HELD - 4)  # those before a score's past are lost

@@ -27,6 +27,7 @@ WRONG = (
     av.DemuxerNotFoundError,
     av.FileNotFoundError,
     av.HTTPClientError,
+    av.IsADirectoryError,
     av.InvalidDataError,
     av.PermissionError,
     av.ProtocolNotFoundError,
@@ -67,19 +68,25 @@ class Camera:
             its time stamps. None: take all frames.
         sent: Holds its latest encoded pictures, with the times that the decoded ones have; None:
             they are not held.
+        name: The name that its owner gives it; None: messages have its address alone.
 
     Raises:
         DataError: If the source is a webcam on a system without them.
 
     Attributes:
         name: The name in results.
+        label: The name in messages.
         fps: Frames per second that it yields; None before it has connected.
         is_film: Whether it is a recording that comes as fast as it is read.
         torn: The number of torn pictures so far.
     """
 
     def __init__(
-        self, source: str, fps: float | None = None, sent: EncodedPictures | None = None
+        self,
+        source: str,
+        fps: float | None = None,
+        sent: EncodedPictures | None = None,
+        name: str | None = None,
     ) -> None:
         source = f"/dev/video{source}" if source.isdecimal() else source
         self.source, self._address = shown(source), encoded(source)
@@ -87,7 +94,8 @@ class Camera:
             raise DataError(
                 f"{self.source}: webcams are read on Linux alone; give the URL of a stream"
             )
-        self.name = "camera"
+        self.name = name or "camera"
+        self.label = f"{name} ({self.source})" if name else self.source
         self.fps: float | None = None
         self.is_film = False
         self.torn = 0
@@ -121,10 +129,7 @@ class Camera:
                 # The text of FFmpeg's error contains the whole address.
                 reason = str(error.strerror if isinstance(error, av.FFmpegError) else error)
                 if self.fps is None and isinstance(error, WRONG):
-                    raise DataError(
-                        f"{self.source}: this stream cannot be opened ({reason}); check its "
-                        "address, user and password"
-                    ) from None
+                    raise DataError(_refusal(self.source, reason)) from None
             if self._closed.is_set():
                 return
             if self._number > before:
@@ -141,7 +146,7 @@ class Camera:
     def _pause(self, failures: int, reason: str) -> None:
         pause = PAUSES[min(failures, len(PAUSES) - 1)]
         hint = "; check that the camera is on, and its address" if self.fps is None else ""
-        log.warning("%s: %s%s; connecting again in %d s", self.source, reason, hint, pause)
+        log.warning("%s: %s%s; connecting again in %d s", self.label, reason, hint, pause)
         self._closed.wait(pause)
 
     def _connected(self) -> Generator[Pictures, None, bool]:
@@ -199,7 +204,7 @@ class Camera:
             self._next_warning = time.monotonic() + WARNING_SECONDS
             log.warning(
                 "%s: packets are lost or damaged; %d torn pictures so far are not scored",
-                self.source, self.torn,
+                self.label, self.torn,
             )  # fmt: skip
 
     def _timed(self, connection: Connection) -> Iterator[Received]:
@@ -213,6 +218,17 @@ class Camera:
                 self._began = min(self._began, at)
             own = [each._replace(seconds=each.seconds - self._began) for each in pictures]
             yield Received(frame, at - self._began, own)
+
+
+def _refusal(source: str, reason: str) -> str:
+    """Say what a source that cannot be opened is, and the remedy."""
+    if source.startswith("/dev/video"):
+        kind, remedy = "webcam", "connect it, let this user read it, or take another /dev/video*"
+    elif "://" in source:
+        kind, remedy = "stream", "check its address, user and password"
+    else:
+        kind, remedy = "video file", "correct its path, or copy it again"
+    return f"{source}: this {kind} cannot be opened ({reason}); {remedy}"
 
 
 def _hold(

@@ -1,12 +1,14 @@
 """One connection to a camera: its pictures with the times of their capture."""
 
 import errno
+import socket
 import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import av
 from av.container import InputContainer
@@ -290,11 +292,24 @@ def _opened(address: str) -> InputContainer:
             options=RTSP_OPTIONS if address.startswith("rtsp") else {},
             timeout=(CONNECT_SECONDS, READ_SECONDS),
         )
-    except av.FFmpegError:
+    except av.FFmpegError as error:
+        if error.errno == errno.EIO and not _resolves(address):
+            raise av.OSError(errno.EIO, "its host name does not resolve") from None
         if time.monotonic() - began < CONNECT_SECONDS:
             raise
         # FFmpeg calls it invalid data in RTSP, and elsewhere an exit.
         raise _timeout(f"no answer for {CONNECT_SECONDS:.0f} s") from None
+
+
+def _resolves(address: str) -> bool:
+    """Return whether the host of an address is known, or it has none."""
+    try:
+        host = urlsplit(address).hostname
+        return host is None or bool(socket.getaddrinfo(host, None))
+    except socket.gaierror:
+        return False
+    except ValueError:  # a host that is none
+        return True
 
 
 def _timeout(reason: str) -> av.FFmpegError:

@@ -51,7 +51,7 @@ class NewestPictures:
         self._error: Exception | None = None
         self._ended = False
         self._changed = Condition()
-        self._pace = _Pace(camera.source)
+        self._pace = _Pace(camera.label)
         CameraThread(target=self._read, name=camera.source, daemon=True).start()
 
     @property
@@ -83,15 +83,23 @@ class NewestPictures:
         return self._camera.seconds
 
     @property
+    def is_film(self) -> bool:
+        """Whether it is a recording that comes as fast as it is read."""
+        return self._camera.is_film
+
+    @property
     def torn(self) -> int:
         """The number of torn pictures so far."""
         return self._camera.torn
 
-    def take(self, seconds: float | None = None) -> list[Pictures | Interruption]:
-        """Take all pictures that are held, in order.
+    def take(
+        self, seconds: float | None = None, most: int | None = None
+    ) -> list[Pictures | Interruption]:
+        """Take the pictures that are held, in order.
 
         Args:
             seconds: How long to wait for a picture at most; None: until one comes.
+            most: The number to take at most; None: all.
 
         Returns:
             Nothing after this time, and after the end.
@@ -101,7 +109,8 @@ class NewestPictures:
         """
         with self._changed:
             self._changed.wait_for(lambda: self._held or self._ended, seconds)
-            taken, self._held = self._held, []
+            taken = self._held[:most]
+            del self._held[:most]
             self._pace.taken += len(taken)
             self._changed.notify_all()
             if not taken:
@@ -171,9 +180,9 @@ class _Pace:
         taken: The number of pictures taken since the last warning.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, label: str) -> None:
         self.taken = 0
-        self._source = source
+        self._label = label
         self._dropped = 0
         self._since = self._last = -math.inf
         self._wait = FIRST_WARNING
@@ -190,7 +199,7 @@ class _Pace:
             log.warning(
                 "%s: scoring is too slow, and %d frames are dropped: it takes %.1f of %.1f frames "
                 "a second. Train at fewer frames a second, or a smaller model.",
-                self._source, self._dropped, self.taken / passed,
+                self._label, self._dropped, self.taken / passed,
                 (self.taken + self._dropped) / passed,
             )  # fmt: skip
             self._begin(now, NEXT_WARNING)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from memguard.data.video.camera import Camera
 from memguard.data.video.encoded import EncodedPictures
-from memguard.data.video.newest import NewestPictures
+from memguard.data.video.newest import FEWEST_HELD, NewestPictures
 from memguard.data.video.stream import Interruption, Pictures
 from memguard.data.video.timing import USUAL_FPS
 from memguard.detection.events import ScoredPicture
@@ -62,7 +62,7 @@ class WatchedCamera:
         deliveries: Where its reports are sent.
 
     Raises:
-        DataError: The mask of ignored places cannot be read.
+        UserError: The mask of ignored places cannot be read, or all of the picture is ignored.
 
     Attributes:
         name: The name of the camera.
@@ -117,7 +117,11 @@ class WatchedCamera:
         return self._state == "ended"
 
     def take(self) -> list[Pictures]:
-        """Take the pictures that have come, and report what has happened to the source."""
+        """Take pictures that have come, and report what has happened to the source.
+
+        They are few, and as many of each camera on a slow machine: pictures that are so large that
+        few are held get their turn among others.
+        """
         if self._is_at_rest():
             return []
         if self._source is None:
@@ -125,7 +129,7 @@ class WatchedCamera:
                 self._open()
             return []
         try:
-            self._waiting = self._waiting or self._source.take(0)
+            self._waiting = self._waiting or self._source.take(0, most=FEWEST_HELD)
         except DataError as error:
             self._fail(str(error))
             return []
@@ -146,7 +150,8 @@ class WatchedCamera:
             self._events += sum(r.kind in SCORED and r.state == BEGIN for r in reports)
         if scored and self._source:
             self._enter("watching")
-            self._lag = self._source.seconds - scored[-1].moment.seconds
+            lag = self._source.seconds - scored[-1].moment.seconds
+            self._lag = None if self._source.is_film else lag
 
     def tick(self) -> None:
         """Do what is due without pictures: remind of what lasts, and save items and background."""
@@ -171,16 +176,16 @@ class WatchedCamera:
         while self._scored_at and now - self._scored_at[0] > RATE_SECONDS:
             self._scored_at.popleft()
         low, high = self._band
-        source = self._source
+        source, last = self._source, self._last if self._state == "watching" else None
         return CameraStatus(
             name=self.name,
             state=self._state,
             since=self._since,
             refreshed=datetime.now().astimezone(),
             fps=len(self._scored_at) / RATE_SECONDS if self._scored_at else None,
-            score=self._last and self._last.score,
+            score=last and last.score,
             level=self._reporter.level if self._reporter else self._level,
-            lag=self._lag,
+            lag=self._lag if last else None,
             frames=self._frames,
             dropped=self._dropped + (source.dropped if source else 0),
             torn=self._torn + (source.torn if source else 0),
@@ -196,7 +201,7 @@ class WatchedCamera:
 
     def _open(self) -> None:
         try:
-            camera = Camera(str(self._settings.source), self.scorer.fps, self._sent)
+            camera = Camera(str(self._settings.source), self.scorer.fps, self._sent, self.name)
             self._source = NewestPictures(camera)
         except DataError as error:
             self._fail(str(error))
@@ -249,6 +254,7 @@ class WatchedCamera:
         """Enter a state in which no pictures are scored, and end the events that last."""
         if state != self._state:
             self.past.forget()
+            self._last = None
             if self._reporter:
                 self._reporter.rest()
         self._enter(state)

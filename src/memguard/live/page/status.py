@@ -17,9 +17,10 @@ class CameraStatus:
         since: The time at which this state began.
         refreshed: The time at which this status was made.
         fps: The scored frames per second, over the last seconds; None without any.
-        score: The score of the last frame.
+        score: The score of the last frame; None where no frames are scored now.
         level: The score above which there is an alarm; None before its checkpoint is loaded.
-        lag: The seconds from the capture of the last frame to its score.
+        lag: The seconds from the capture of the last frame to its score; None in a recording, and
+            where no frames are scored now.
         frames: The number of scored frames.
         dropped: The number of frames that were dropped to catch up.
         torn: The number of damaged frames, which are not scored.
