@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from memguard.detection.ignored import ignored_places
-from memguard.errors import DataError
+from memguard.errors import ConfigError, DataError
 
 
 def test_polygons_are_shares_of_width_and_height() -> None:
@@ -31,6 +31,16 @@ def test_a_mask_is_white_where_it_is_ignored(tmp_path: Path) -> None:
     found = ignored_places(str(tmp_path / "mask.png"), (4, 2))
     assert found is not None
     assert torch.equal(found, torch.tensor([[True, True]] * 2 + [[False, False]] * 2))
+
+
+def test_places_that_leave_nothing_to_watch_are_refused(tmp_path: Path) -> None:
+    left, right = ([[x, 0], [x + 0.5, 0], [x + 0.5, 1], [x, 1]] for x in (0, 0.5))
+    with pytest.raises(ConfigError, match="ignored covers the whole picture"):
+        ignored_places([left, right], (4, 8))
+    assert ignored_places([left], (4, 8)) is not None
+    Image.fromarray(np.full((8, 8), 255, np.uint8)).save(tmp_path / "mask.png")
+    with pytest.raises(DataError, match=r"mask\.png: this mask ignores the whole picture"):
+        ignored_places(str(tmp_path / "mask.png"), (4, 4))
 
 
 def test_no_places_are_no_mask_and_a_bad_mask_is_named(tmp_path: Path) -> None:

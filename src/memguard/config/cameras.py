@@ -1,8 +1,8 @@
 """The file of cameras: each has a name, a source, and its own values of the command's settings."""
 
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import yaml
@@ -13,7 +13,7 @@ from memguard.config.problems import find_problems
 from memguard.config.schema import CameraSettings
 from memguard.config.sentences import listed, shown
 from memguard.data.video.addresses import shown as address_shown
-from memguard.errors import ConfigError
+from memguard.errors import ConfigError, UserError
 
 # Folders, metrics and messages have the names of cameras.
 _NAME = re.compile(r"\w[\w-]{0,63}")
@@ -54,6 +54,23 @@ def read_cameras(path: Path, command: DictConfig) -> dict[str, DictConfig]:
     for config in merged.values():
         OmegaConf.resolve(config)
     return merged
+
+
+@contextmanager
+def named_in_errors(path: str, names: Sequence[str]) -> Iterator[None]:
+    """Name the cameras, and the file that they are in, in an error of what they name.
+
+    Args:
+        path: The file of cameras.
+        names: Of the cameras.
+
+    Raises:
+        UserError: A checkpoint or a mask of theirs cannot be used.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"{path}: {', '.join(names)}: {error}") from error
 
 
 def _loaded(path: Path) -> DictConfig:

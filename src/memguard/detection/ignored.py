@@ -9,7 +9,7 @@ import torch
 from matplotlib.path import Path as Outline
 from torch import Tensor
 
-from memguard.errors import DataError, access_reported
+from memguard.errors import ConfigError, DataError, access_reported
 
 Polygon = Sequence[Sequence[float]]
 
@@ -29,7 +29,8 @@ def ignored_places(places: Sequence[Polygon] | str, size: tuple[int, int]) -> Te
         bool (H, W); None without places.
 
     Raises:
-        DataError: The mask cannot be read.
+        DataError: The mask cannot be read, or is white everywhere.
+        ConfigError: The polygons cover the whole picture.
 
     Example:
         >>> left = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]
@@ -38,14 +39,21 @@ def ignored_places(places: Sequence[Polygon] | str, size: tuple[int, int]) -> Te
                 [1, 1, 0, 0]], dtype=torch.int32)
     """
     if isinstance(places, str):
-        mask = _read(Path(places))
-        return torch.from_numpy(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_AREA) > HALF)
+        mask = cv2.resize(_read(Path(places)), size[::-1], interpolation=cv2.INTER_AREA) > HALF
+        if mask.all():
+            raise DataError(
+                f"{places}: this mask ignores the whole picture; leave black what is to be watched"
+            )
+        return torch.from_numpy(mask)
     if not places:
         return None
-    rows, columns = np.mgrid[: size[0], : size[1]]
-    centres = np.stack([(columns + 0.5) / size[1], (rows + 0.5) / size[0]], axis=-1).reshape(-1, 2)
-    inside = [Outline(polygon).contains_points(centres) for polygon in places]
-    return torch.from_numpy(np.any(inside, axis=0).reshape(size))
+    inside = _inside(places, size)
+    if inside.all():
+        raise ConfigError(
+            "ignored covers the whole picture; leave a part of it to be watched, or leave ignored "
+            "out"
+        )
+    return torch.from_numpy(inside)
 
 
 def counted(output: Tensor, target: Tensor, ignored: Tensor | None) -> Tensor:
@@ -57,6 +65,14 @@ def counted(output: Tensor, target: Tensor, ignored: Tensor | None) -> Tensor:
         ignored: bool (H, W); None: all errors count.
     """
     return output if ignored is None else torch.where(ignored.to(target.device), target, output)
+
+
+def _inside(places: Sequence[Polygon], size: tuple[int, int]) -> np.ndarray:
+    """Find the pixels, bool (H, W), whose centre lies in a polygon."""
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    centres = np.stack([(columns + 0.5) / size[1], (rows + 0.5) / size[0]], axis=-1).reshape(-1, 2)
+    inside = [Outline(polygon).contains_points(centres) for polygon in places]
+    return np.any(inside, axis=0).reshape(size)
 
 
 def _read(path: Path) -> np.ndarray:

@@ -224,6 +224,11 @@ def read_checkpoint(
 def _loaded(path: Path, key: str) -> Any:
     """Load the content of a file, or name the fault of the file."""
     try:
+        if path.is_dir():
+            raise CheckpointError(
+                f"{path} is a folder and no checkpoint: set {key} to a file, such as the "
+                "checkpoints/last.ckpt of a training run's folder."
+            )
         if not path.is_file():
             raise CheckpointError(
                 f"There is no checkpoint {path}: set {key} to the checkpoints/last.ckpt of a "

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
-from memguard.live.page.server import Server, serve
+from memguard.live.page.server import Server, place_at
 from memguard.live.page.status import CameraStatus, awaited
 from tests.live.page.scene import (
     TOKEN,
@@ -52,7 +52,7 @@ def cameras() -> list[CameraStatus]:
 
 @pytest.fixture
 def server(tmp_path: Path, cameras: list[CameraStatus]) -> Iterator[Server]:
-    served = serve("127.0.0.1:0", lambda: cameras, tmp_path, None)
+    served = place_at("127.0.0.1:0", None).serve(lambda: cameras, tmp_path)
     yield served
     served.close()
 
@@ -61,7 +61,7 @@ def server(tmp_path: Path, cameras: list[CameraStatus]) -> Iterator[Server]:
 def locked(tmp_path: Path, cameras: list[CameraStatus]) -> Iterator[Server]:
     """A server that needs a token."""
     write_snapshot(tmp_path / "door", "door-1")
-    served = serve("127.0.0.1:0", lambda: cameras, tmp_path, TOKEN)
+    served = place_at("127.0.0.1:0", TOKEN).serve(lambda: cameras, tmp_path)
     yield served
     served.close()
 

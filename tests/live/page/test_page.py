@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from memguard.live.page.server import Server, serve
+from memguard.live.page.server import Server, place_at
 from memguard.live.page.status import CameraStatus
 from tests.live.page.scene import a_report, a_status, write_minutes, write_reports, write_snapshot
 
@@ -44,7 +44,7 @@ def server(tmp_path: Path, cameras: list[CameraStatus]) -> Iterator[Server]:
     write_reports(tmp_path / "door", [report])
     outage = a_report("out-1", ago=99, camera=MARKUP, kind="outage", reason=MARKUP)
     write_reports(tmp_path / MARKUP, [outage])
-    served = serve("127.0.0.1:0", lambda: cameras, tmp_path, None)
+    served = place_at("127.0.0.1:0", None).serve(lambda: cameras, tmp_path)
     yield served
     served.close()
 

@@ -8,7 +8,7 @@ from urllib.request import urlopen
 import pytest
 
 from memguard.errors import ConfigError
-from memguard.live.page.server import serve
+from memguard.live.page.server import place_at
 from tests.live.page.scene import TOKEN
 
 
@@ -30,23 +30,23 @@ from tests.live.page.scene import TOKEN
     ],
 )
 def test_an_address_that_cannot_be_served_is_refused(
-    address: str, token: str | None, reason: str, tmp_path: Path
+    address: str, token: str | None, reason: str
 ) -> None:
     with pytest.raises(ConfigError, match=reason) as refused:
-        serve(address, lambda: [], tmp_path, token)
+        place_at(address, token)
     assert str(refused.value).startswith((f"serve={address}", "MEMGUARD_WATCH_TOKEN has"))
 
 
-def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match="choose a free port"):
-            serve(f"127.0.0.1:{port}", lambda: [], tmp_path, None)
+            place_at(f"127.0.0.1:{port}", None)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "localhost:0", "[::1]:0"])
 def test_it_answers_until_it_is_closed(address: str, tmp_path: Path) -> None:
-    server = serve(address, lambda: [], tmp_path, None)
+    server = place_at(address, None).serve(lambda: [], tmp_path)
     with urlopen(f"{server.url}/api/cameras") as answer:
         assert answer.read() == b"[]"
     server.close()
@@ -56,7 +56,7 @@ def test_it_answers_until_it_is_closed(address: str, tmp_path: Path) -> None:
 
 
 def test_it_closes_while_a_browser_holds_a_connection(tmp_path: Path) -> None:
-    server = serve("127.0.0.1:0", lambda: [], tmp_path, None)
+    server = place_at("127.0.0.1:0", None).serve(lambda: [], tmp_path)
     with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as browser:
         browser.sendall(b"GET / HTTP/1.1\r\n")
         server.close()

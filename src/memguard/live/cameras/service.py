@@ -10,6 +10,7 @@ from threading import Event
 
 from omegaconf import DictConfig
 
+from memguard.config.cameras import named_in_errors
 from memguard.data.video.addresses import true_source
 from memguard.data.video.stream import Pictures
 from memguard.data.video.timing import USUAL_FPS
@@ -43,17 +44,19 @@ def service_of(
         config: The command's.
         spool: The folder of notifications that are not delivered yet.
         stopped: Is set when the service has to end soon.
+
+    Raises:
+        UserError: A checkpoint or a mask cannot be used; the message names the camera.
     """
     with ExitStack() as stack:
         scorers = _scorers(settings, config)
         deliveries = stack.enter_context(_deliveries(settings, spool, stopped))
         folder = Path(config.folder)
-        cameras = [
-            stack.enter_context(
-                closing(WatchedCamera(name, own, scorers[name], folder / name, deliveries[name]))
-            )
-            for name, own in settings.items()
-        ]
+        cameras = []
+        for name, own in settings.items():
+            with named_in_errors(config.cameras, [name]):
+                camera = WatchedCamera(name, own, scorers[name], folder / name, deliveries[name])
+            cameras.append(stack.enter_context(closing(camera)))
         yield Service(cameras)
 
 
@@ -117,13 +120,16 @@ def _scorers(settings: Mapping[str, DictConfig], config: DictConfig) -> dict[str
     """Load each checkpoint once; return the scorer of each camera."""
     changes = changes_of(config)
     changes["guard"]["scope"] = "video"  # each camera has items of its own
-    checkpoints = dict.fromkeys(own.checkpoint for own in settings.values())
-    loaded = {path: load(path, **changes) for path in checkpoints}
-    for path, scorer in loaded.items():
-        warn_without_reference(path, scorer.detector.reference)
-    for own in settings.values():
+    loaded: dict[str, LiveScorer] = {}
+    for path in dict.fromkeys(own.checkpoint for own in settings.values()):
+        names = [name for name, own in settings.items() if own.checkpoint == path]
+        with named_in_errors(config.cameras, names):
+            loaded[path] = load(path, **changes)
+        warn_without_reference(path, loaded[path].detector.reference)
+    for name, own in settings.items():
         if own.standing:
-            require_standing(own.checkpoint, loaded[own.checkpoint].detector.standing)
+            with named_in_errors(config.cameras, [name]):
+                require_standing(own.checkpoint, loaded[own.checkpoint].detector.standing)
     # Cameras that share a checkpoint mostly promise the same.
     for path, per_hour in dict.fromkeys((o.checkpoint, rate_of_each(o)) for o in settings.values()):
         warn_of_few_hours([loaded[path].alarm], per_hour, loaded[path].fps or USUAL_FPS)

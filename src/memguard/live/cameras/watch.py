@@ -20,7 +20,7 @@ from memguard.live.cameras.service import service_of
 from memguard.live.page.status import CameraStatus
 
 if TYPE_CHECKING:
-    from memguard.live.page.server import Server
+    from memguard.live.page.server import Place
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def watch(config: DictConfig) -> None:
     settings = read_cameras(Path(config.cameras), config)
     folder = Path(config.folder)
     with ExitStack() as stack:
+        place = stack.enter_context(closing(_place(config.serve))) if config.serve else None
         stack.enter_context(_alone(folder))
         stopped = stack.enter_context(_stopped_by_signals())
         opened = (
@@ -48,8 +49,8 @@ def watch(config: DictConfig) -> None:
         )
         service = stack.enter_context(opened)
         log.info("Watching %d cameras; their output is in %s.", len(settings), folder)
-        if config.serve:
-            stack.enter_context(closing(_page(config.serve, service, folder)))
+        if place:
+            stack.enter_context(closing(place.serve(service.statuses, folder)))
         service.run(stopped)
 
 
@@ -81,20 +82,20 @@ def _shared(
     return shared(list(settings), config)
 
 
-def _page(address: str, service: Watching, folder: Path) -> "Server":
-    """Serve the live page.
+def _place(address: str) -> "Place":
+    """Take the place of the live page.
 
     Raises:
         ConfigError: The extra ``watch`` is not installed, or the address cannot be served.
     """
     try:
-        from memguard.live.page.server import TOKEN_VARIABLE, serve
+        from memguard.live.page.server import TOKEN_VARIABLE, place_at
     except ImportError as error:
         raise ConfigError(
             f"serve={address} needs the extra watch ({error}): pip install memguard-vad[watch], or "
             "leave serve out."
         ) from None
-    return serve(address, service.statuses, folder, os.environ.get(TOKEN_VARIABLE))
+    return place_at(address, os.environ.get(TOKEN_VARIABLE))
 
 
 @contextmanager

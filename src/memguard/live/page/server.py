@@ -4,6 +4,7 @@ import socket
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -52,15 +53,47 @@ class Server:
         self._thread.join(timeout=2 * CLOSING)
 
 
-def serve(address: str, statuses: Statuses, folder: Path, token: str | None) -> Server:
-    """Serve the live page until the server is closed.
+class Place(NamedTuple):
+    """A place at which the live page is served.
+
+    Attributes:
+        listener: The socket that its requests come to; they wait until it is served.
+        host: The host of its address, with the brackets of IPv6.
+        token: The token that each request needs; None: none.
+    """
+
+    listener: socket.socket
+    host: str
+    token: str | None
+
+    def serve(self, statuses: Statuses, folder: Path) -> Server:
+        """Serve the live page until the server is closed.
+
+        Args:
+            statuses: Returns the status of each camera; it is called from other threads.
+            folder: The folder with a folder of each camera: ``events.jsonl``, ``events/`` and
+                ``scores_minutes.csv``.
+        """
+        config = uvicorn.Config(
+            live_app(statuses, folder, self.token, self.host),
+            lifespan="off", ws="none", log_config=None, log_level="warning", access_log=False,
+            limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=CLOSING,
+            server_header=False, headers=HEADERS,
+        )  # fmt: skip
+        url = f"http://{self.host}:{self.listener.getsockname()[1]}"
+        return Server(uvicorn.Server(config), self.listener, url)
+
+    def close(self) -> None:
+        """Leave the place."""
+        self.listener.close()
+
+
+def place_at(address: str, token: str | None) -> Place:
+    """Take a place for the live page.
 
     Args:
         address: The address and port, such as ``127.0.0.1:8090`` or ``[::1]:8090``; port 0 is a
             free one.
-        statuses: Returns the status of each camera; it is called from other threads.
-        folder: The folder with a folder of each camera: ``events.jsonl``, ``events/`` and
-            ``scores_minutes.csv``.
         token: The token that each request needs. None is allowed on a loopback address alone.
 
     Raises:
@@ -77,23 +110,15 @@ def serve(address: str, statuses: Statuses, folder: Path, token: str | None) -> 
             f"serve={address} can be reached from other machines: set the environment variable "
             f"{TOKEN_VARIABLE} to a token for the live page, or serve=127.0.0.1:{port}."
         )
-    bracketed = f"[{host}]" if ":" in host else host
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise ConfigError(
-            f"serve={address}: the live page cannot be served there ({error.strerror}); choose a "
-            "free port of an address of this machine."
+            f"serve={address}: the live page cannot be served there ({error.strerror}); stop what "
+            "serves there, or choose a free port of an address of this machine."
         ) from error
-    config = uvicorn.Config(
-        live_app(statuses, folder, token, bracketed),
-        lifespan="off", ws="none", log_config=None, log_level="warning", access_log=False,
-        limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=CLOSING,
-        server_header=False, headers=HEADERS,
-    )  # fmt: skip
-    url = f"http://{bracketed}:{listener.getsockname()[1]}"
-    return Server(uvicorn.Server(config), listener, url)
+    return Place(listener, f"[{host}]" if ":" in host else host, token)
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

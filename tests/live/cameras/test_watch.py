@@ -1,0 +1,70 @@
+"""The watch refuses in one sentence what it cannot use, before any work begins."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from memguard.errors import UserError
+from memguard.live.cameras import service
+from memguard.live.cameras.watch import watch
+from memguard.live.scorer import LiveScorer
+from tests.config.test_schema import composed
+from tests.live.test_scorer import scorer
+
+CAMERAS = """
+door: {source: rtsp://u:s3cret@127.0.0.1:1/1, checkpoint: house.ckpt}
+yard: {source: rtsp://u:s3cret@127.0.0.1:1/2, checkpoint: house.ckpt}
+attic: {source: rtsp://u:s3cret@127.0.0.1:1/3, checkpoint: attic.ckpt, ignored: white.png}
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    raises = logging.raiseExceptions
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cameras.yaml").write_text(CAMERAS)
+    Image.new("L", (8, 8), 255).save("white.png")
+    yield
+    logging.raiseExceptions = raises
+
+
+def refusal(*overrides: str) -> str:
+    """The sentence that refuses to watch the cameras."""
+    with pytest.raises(UserError) as refused:
+        watch(composed("watch", "cameras=cameras.yaml", "folder=out", *overrides))
+    assert "s3cret" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_a_place_that_cannot_be_served_is_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MEMGUARD_WATCH_TOKEN", raising=False)
+    assert "set the environment variable MEMGUARD_WATCH_TOKEN" in refusal("serve=0.0.0.0:0")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        served = f"serve=127.0.0.1:{taken.getsockname()[1]}"
+        assert refusal(served).startswith(f"{served}: the live page cannot be served there")
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("write", "sentence"),
+    [
+        (lambda path: None, "There is no checkpoint house.ckpt"),
+        (lambda path: path.write_text("garbage"), "house.ckpt cannot be read as a checkpoint"),
+        (lambda path: path.mkdir(), "house.ckpt is a folder and no checkpoint: set checkpoint to"),
+    ],
+)
+def test_a_checkpoint_is_named_with_its_cameras_and_their_file(write, sentence) -> None:  # type: ignore[no-untyped-def]
+    write(Path("house.ckpt"))
+    assert refusal().startswith(f"cameras.yaml: door, yard: {sentence}")
+
+
+def test_a_mask_is_named_with_its_camera_and_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: LiveScorer = scorer("video")
+    monkeypatch.setattr(service, "load", lambda *_, **__: loaded)
+    assert refusal().startswith("cameras.yaml: attic: white.png: this mask ignores the whole")
+    Path("white.png").write_text("garbage")
+    assert refusal().startswith("cameras.yaml: attic: white.png: this mask is no image")
