@@ -15,6 +15,7 @@ from memguard.config.problems import find_problems
 from memguard.config.schema import (
     CalibrationSettings,
     Command,
+    DenoiserSettings,
     EvaluationSettings,
     PrepareSettings,
     ScoreSettings,
@@ -32,7 +33,7 @@ NAN, INF, HUGE = math.nan, math.inf, 10**30
 FOLLOWERS = (
     *("data.cache_dir", "data.past", "data.on_error", "data.cache", "paths.run_dir"),
     *("memory.width", "model.channels", "model.features", "model.past", "model.skip_connections"),
-    *("callbacks.held_out_clips.folder", "callbacks.memory.folder"),
+    *("callbacks.held_out_clips.folder", "callbacks.memory.folder", "denoise.channels"),
 )
 ODD = [{"a": 1}, [1, 2], "nonsense"]
 
@@ -63,6 +64,8 @@ WRONG: dict[str, list[Any]] = {
     "loss.compactness": [*NOT_NUMBERS, None],
     "loss.separateness": [*NOT_NUMBERS, None],
     "loss.margin": [*NOT_NUMBERS, None],
+    "denoise.width": [*NOT_COUNTS, 0, None],
+    "denoise.weights": NOT_PATHS,
     "guard.threshold": [*NOT_NUMBERS, None],
     "guard.quantile": [*NOT_NUMBERS, 1.01, HUGE, None],
     "guard.scope": [*NOT_NAMES, None],
@@ -161,6 +164,7 @@ WRONG: dict[str, list[Any]] = {
 
 COMMANDS: dict[str, type[Command]] = {
     "train": TrainingSettings,
+    "train_denoiser": DenoiserSettings,
     "evaluate": EvaluationSettings,
     "score": ScoreSettings,
     "calibrate": CalibrationSettings,
@@ -275,7 +279,7 @@ def at_fault(command: str, config: DictConfig, key: str, value: Any) -> list[str
 
 def test_each_setting_is_tried_below() -> None:
     assert set(WRONG) == {key for key in keys_of(TrainingSettings) if key not in FOLLOWERS}
-    for name in ("evaluate", "score", "calibrate", "prepare"):
+    for name in ("train_denoiser", "evaluate", "score", "calibrate", "prepare"):
         own = set(keys_of(COMMANDS[name])) - set(WRONG) - set(FOLLOWERS)
         assert own <= {key for command, key in OF_OTHER_COMMANDS if command == name}
 
@@ -521,7 +525,7 @@ def test_the_defaults_of_each_option_pass(choices: list[str]) -> None:
     assert find_problems(TrainingSettings, config) == []
 
 
-@pytest.mark.parametrize("name", ["evaluate", "score", "calibrate", "prepare"])
+@pytest.mark.parametrize("name", ["train_denoiser", "evaluate", "score", "calibrate", "prepare"])
 def test_the_defaults_of_each_command_pass(name: str) -> None:
     validate_by(COMMANDS[name], composed(name, *NEEDED.get(name, [])))
 

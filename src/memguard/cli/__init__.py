@@ -8,6 +8,7 @@ from memguard.cli.interrupts import ended_beside_cameras, loading, quietly_inter
 
 COMMANDS = {
     "train": "train a detector on normal video and test it",
+    "train-denoiser": "train a denoiser for noisy cameras",
     "evaluate": "test a checkpoint, or a baseline without a model",
     "score": "score a video or a camera, and report events",
     "calibrate": "give a checkpoint the alarm of hours of normal video",

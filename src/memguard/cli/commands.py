@@ -19,7 +19,7 @@ from memguard.live import calibration, recording
 from memguard.live.cameras import watch as cameras
 from memguard.sweep import jobs
 from memguard.sweep.report import reported_if_interrupted
-from memguard.training import experiment
+from memguard.training import denoising, experiment
 
 register_resolvers()
 # Stored, not searched for: beside the groups of conf/, model=… would be a choice from one of them.
@@ -42,6 +42,13 @@ def train(config: DictConfig) -> float | str | None:
 def evaluate(config: DictConfig) -> float | str | None:
     """Test a trained detector, by itself or as a job of a sweep."""
     return jobs.run_job(_with_options(config), _in_own_folder(experiment.evaluate))
+
+
+@with_known_keys("train_denoiser", config_folder())
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="train_denoiser")
+def train_denoiser(config: DictConfig) -> None:
+    """Train a denoiser."""
+    denoising.train_denoiser(_with_options(config), _folder())
 
 
 @with_known_keys("prepare", config_folder())
@@ -97,6 +104,7 @@ def _in_own_folder(work: Callable[..., dict[str, float]]) -> jobs.Work:
 
 COMMANDS = {
     "train": train,
+    "train-denoiser": train_denoiser,
     "evaluate": evaluate,
     "score": score,
     "calibrate": calibrate,

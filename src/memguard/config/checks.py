@@ -204,6 +204,13 @@ def limited_training(
         )
 
 
+@reads("denoise._target_")
+def denoiser_to_train(network: str | None) -> Iterator[str]:
+    """Refuse to train a denoiser without a network."""
+    if network is None:
+        yield "denoise=none has no weights to train: choose denoise=adnet or denoise=adnet_small."
+
+
 @reads("trainer.limit_train_batches")
 def batches_to_train(limit: float | None) -> Iterator[str]:
     """Refuse a training without batches."""

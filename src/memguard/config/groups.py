@@ -172,6 +172,16 @@ class LossSettings(Settings):
         return None if _is_term(value) else super().refuse_key(group, name, value)
 
 
+class DenoiseSettings(Part):
+    """The denoiser before the encoder."""
+
+    read = frozenset({"weights"})
+
+    width: int = Field(64, ge=1, le=2**9, description="Channels of its layers.")
+    channels: Any = Field(None, description="Follows data.channels.")
+    weights: FilePath | None = Field(None, description="The last.ckpt of a trained denoiser.")
+
+
 class GuardSettings(Part):
     """Memory updates in a test."""
 

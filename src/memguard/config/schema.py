@@ -12,6 +12,7 @@ from memguard.config.groups import (
     CallbacksSettings,
     DatasetSettings,
     DataSettings,
+    DenoiseSettings,
     EventsSettings,
     GuardSettings,
     LoggerSettings,
@@ -102,6 +103,7 @@ class DetectorSettings(Command, extra="ignore"):
     model: ModelSettings
     memory: MemorySettings
     loss: LossSettings
+    denoise: DenoiseSettings | None = None
     guard: GuardSettings
     scoring: ScoringSettings
     optimizer: OptimizerSettings
@@ -112,16 +114,21 @@ class DetectorSettings(Command, extra="ignore"):
 DETECTOR = frozenset(DetectorSettings.model_fields)
 
 
-class RunSettings(DetectorSettings, extra="forbid"):
-    """The settings of a training or a test beside its detector."""
+class RecordedSettings(Command):
+    """The settings of a run that writes a run folder."""
 
     checkpoint: FilePath | None = Field(description="The last.ckpt of a run, to resume or to test.")
-    optimized_metric: Text = Field(description="Metric that a sweep ranks by; more is better.")
     tags: Tags = Field(description="Words to find the run by.")
     options: dict[str, Any] = Field(description="The chosen option of each group.")
     paths: PathsSettings
     logger: LoggerSettings | None = None
     callbacks: CallbacksSettings | None = None
+
+
+class RunSettings(DetectorSettings, RecordedSettings, extra="forbid"):
+    """The settings of a training or a test beside its detector."""
+
+    optimized_metric: Text = Field(description="Metric that a sweep ranks by; more is better.")
 
 
 class PictureSettings(Settings):
@@ -158,6 +165,20 @@ class TrainingSettings(RunSettings, PictureSettings, extra="forbid"):
     batch_norm: Literal["measured", "running"] = Field(
         description="Statistics in a test: measured over all windows, or of the last batches."
     )
+
+
+class DenoiserSettings(RecordedSettings):
+    """The training of a denoiser, which ``conf/train_denoiser.yaml`` composes."""
+
+    checks = (of.denoiser_to_train, of.limited_training, of.batches_to_train)
+
+    seed: Seed = Field(description="Seed of weights, noise and the order of frames.")
+    dataset: DatasetSettings
+    data: DataSettings
+    denoise: DenoiseSettings
+    optimizer: OptimizerSettings
+    scheduler: SchedulerSettings
+    trainer: TrainerSettings
 
 
 class EvaluationSettings(RunSettings):

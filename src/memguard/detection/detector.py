@@ -47,6 +47,7 @@ class Detector(FrameScorer):
         optimizer: Builds the optimizer from the parameters.
         schedule: Changes the learning rate; None leaves it as it is.
         scoring: Turns the values of a test into scores.
+        denoiser: Denoises windows before the encoder sees them; None leaves them as they are.
         channels_last: Store weights and frames with the channels innermost; see
             :func:`~memguard.model.layout.channels_last`.
         compiled: Compile training steps, and on a GPU replay them as one graph.
@@ -95,6 +96,7 @@ class Detector(FrameScorer):
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Schedule | None,
         scoring: ScoreConfig,
+        denoiser: nn.Module | None = None,
         channels_last: bool,
         compiled: bool,
     ) -> None:
@@ -102,6 +104,7 @@ class Detector(FrameScorer):
         self.autoencoder = autoencoder
         self.lay_out(channels_last=channels_last)
         self.memory = memory
+        self.denoiser = nn.Identity() if denoiser is None else denoiser
         self.guard = guard
         self.alarm, self.standing = Alarm(), OptionalAlarm()
         self.reference = Reference()
@@ -182,7 +185,9 @@ class Detector(FrameScorer):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def split(self, clips: Tensor) -> tuple[Tensor, Tensor]:
-        """Split windows into the input and the target of the network.
+        """Denoise windows, and split them into the input and the target of the network.
+
+        The target is denoised as well: the PSNR would measure the noise of the camera otherwise.
 
         Args:
             clips: uint8 (B, T, C, H, W).
@@ -195,7 +200,7 @@ class Detector(FrameScorer):
             ValueError: If ``clips`` has another shape.
         """
         require_shapes(clips=(clips, "B T C H W"))
-        signal = clips.float() / 127.5 - 1
+        signal = self.denoiser(clips.float() / 127.5 - 1)
         past = signal[:, :-1] if signal.shape[1] > 1 else signal
         return past.flatten(1, 2).contiguous(memory_format=self.layout), signal[:, -1]
 

@@ -18,13 +18,13 @@ from memguard.data.datasets.benchmark import Benchmark, LabelsMissingError
 from memguard.detection.detector import Detector
 from memguard.errors import CheckpointError, ConfigError, UserError
 from memguard.model.autoencoder import Autoencoder
+from memguard.model.denoiser import Denoiser
 from memguard.model.layout import channels_last
 from memguard.model.schedules import Schedule
 from memguard.model.total_loss import Term, TotalLoss
 from memguard.training.buildable import (
-    INTERVAL,
+    BESIDE,
     KINDS,
-    LOADING_KEYS,
     OWN,
     TERMS,
     WEIGHT,
@@ -50,14 +50,15 @@ def build(group: str, settings: DictConfig, trust: Trust = NOBODY, **given: Any)
 
     Args:
         group: Its key.
-        settings: With the class as ``_target_``, and its arguments.
+        settings: With the class as ``_target_``, its arguments, and those of :data:`BESIDE`.
         trust: Whose classes are built beside memguard's own.
         given: Arguments that are no settings.
 
     Raises:
         ConfigError: The settings name something that is not allowed, or do not fit their class.
     """
-    tree: Any = OmegaConf.to_container(settings, resolve=True)
+    resolved: Any = OmegaConf.to_container(settings, resolve=True)
+    tree = {name: value for name, value in resolved.items() if name not in BESIDE.get(group, ())}
     try:
         require_buildable({group: tree}, trust)
     except NotTrustedError as error:
@@ -66,7 +67,7 @@ def build(group: str, settings: DictConfig, trust: Trust = NOBODY, **given: Any)
     arguments = {name: value for name, value in tree.items() if name not in INSTRUCTIONS}
     with refused_by(group, "" if own else str(tree.get(TARGET))):
         # Called apart from Hydra, which would turn a benchmark into a configuration.
-        make = partial(own, **arguments) if own else _of_ones_own(group, settings)
+        make = partial(own, **arguments) if own else _of_ones_own(group, OmegaConf.create(tree))
         made = make if group in LATER else make(**given)
     if not isinstance(made, kind := KINDS.get(group, object)):
         raise ConfigError(
@@ -124,9 +125,7 @@ def find_benchmark(config: DictConfig, trust: Trust = NOBODY) -> Benchmark:
     Raises:
         DataError: Videos or labels are missing.
     """
-    dataset = cast(dict[str, Any], OmegaConf.to_container(config.dataset, resolve=True))
-    tree = {key: value for key, value in dataset.items() if key not in LOADING_KEYS}
-    return cast(Benchmark, build("dataset", OmegaConf.create(tree), trust))
+    return cast(Benchmark, build("dataset", config.dataset, trust))
 
 
 def build_loss(settings: DictConfig, trust: Trust = NOBODY) -> TotalLoss:
@@ -187,9 +186,24 @@ def build_schedule(settings: DictConfig, trust: Trust = NOBODY) -> Schedule | No
     """
     if settings.get(TARGET) is None:
         return None
-    own = OmegaConf.masked_copy(settings, [str(key) for key in settings if key != INTERVAL])
     with refused_by("scheduler"):
-        return Schedule(build("scheduler", own, trust), settings.get(INTERVAL, "step"))
+        return Schedule(build("scheduler", settings, trust), settings.get("interval", "step"))
+
+
+def build_denoiser(settings: DictConfig | None, trust: Trust = NOBODY) -> Denoiser | None:
+    """Make the denoiser that settings describe, with new weights; None without a network for it.
+
+    Args:
+        settings: The network as ``_target_``, its arguments, and ``weights``, which is not read;
+            None for a checkpoint of an earlier version.
+        trust: Whose classes are built beside memguard's own.
+
+    Raises:
+        ConfigError: The network is not allowed, or does not take an argument.
+    """
+    if settings is None or settings.get(TARGET) is None:
+        return None
+    return Denoiser(build("denoise", settings, trust))
 
 
 def build_detector(config: DictConfig, trust: Trust = NOBODY) -> Detector:
@@ -207,6 +221,7 @@ def build_detector(config: DictConfig, trust: Trust = NOBODY) -> Detector:
         optimizer=build("optimizer", config.optimizer, trust),
         schedule=build_schedule(config.scheduler, trust),
         scoring=build("scoring", config.scoring, trust),
+        denoiser=build_denoiser(config.get("denoise"), trust),
         channels_last=channels_last(config.trainer.precision, training=True),
         compiled=config.compile,
     )
@@ -225,7 +240,8 @@ def require_fitting(path: Path, config: DictConfig, weights: Mapping[str, Any]) 
     Raises:
         CheckpointError: They do not.
     """
-    for group, prefix in (("model", "autoencoder."), ("memory", "memory.")):
+    prefixes = {"model": "autoencoder.", "memory": "memory.", "denoise": "denoiser.network."}
+    for group, prefix in prefixes.items():
         if config[group].get(TARGET) not in OWN[group]:
             continue
         try:

@@ -22,6 +22,7 @@ from memguard.data.datasets.ucsd import ped1, ped2
 from memguard.detection.guard import MemoryGuard
 from memguard.model import losses
 from memguard.model.autoencoder import Autoencoder
+from memguard.model.denoiser import ADNet
 from memguard.model.memory.base import BaseMemory
 from memguard.model.memory.growing import GrowingMemory
 from memguard.model.memory.memae import MemAEMemory
@@ -69,6 +70,7 @@ OWN: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "memguard.model.memory.mnad.Memory": Memory,
         "memguard.model.memory.multiscale.MultiscaleMemory": MultiscaleMemory,
     },
+    "denoise": {"memguard.model.denoiser.ADNet": ADNet},
     "guard": {"memguard.detection.guard.MemoryGuard": MemoryGuard},
     "scoring": {"memguard.scoring.protocols.ScoreConfig": ScoreConfig},
     "data": {"memguard.data.clips.datamodule.ClipDataModule": ClipDataModule},
@@ -115,6 +117,7 @@ NAMED_ONLY: Mapping[str, Iterable[str]] = {
 KINDS: Mapping[str, type] = {
     "model": torch.nn.Module,
     "memory": BaseMemory,
+    "denoise": torch.nn.Module,
     "guard": torch.nn.Module,
     "data": LightningDataModule,
     "dataset": Benchmark,
@@ -134,8 +137,12 @@ LOADING_KEYS = ("on_error", "cache")
 # A setting of each term of the loss, beside its function's own.
 WEIGHT = "weight"
 
-# A setting of each schedule, beside its function's own.
-INTERVAL = "interval"
+# Settings of a group that are no arguments of its class.
+BESIDE: Mapping[str, tuple[str, ...]] = {
+    "dataset": LOADING_KEYS,
+    "denoise": ("weights",),
+    "scheduler": ("interval",),
+}
 
 
 def require_buildable(settings: Mapping[str, Any], trust: Trust) -> None:
@@ -163,10 +170,9 @@ def _require_arguments(key: str, node: Mapping[str, Any], own: Callable[..., Any
     of_term = key.startswith("loss.")
     given = READABLE if of_term else GIVEN.get(key, ())
     taken = set(inspect.signature(own).parameters).difference(given)
-    taken |= {WEIGHT} if of_term else {INTERVAL} if key == "scheduler" else set()
-    others = (*INSTRUCTIONS, *(LOADING_KEYS if key == "dataset" else ()))
+    taken |= {WEIGHT} if of_term else set(BESIDE.get(key, ()))
     for name, value in node.items():
-        if name in others:
+        if name in INSTRUCTIONS:
             continue
         if name not in taken:
             raise NotTrustedError(

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from traceback import walk_tb
@@ -21,6 +21,7 @@ from memguard.training.buildable import require_buildable
 from memguard.training.callbacks.averaging import require_same_averaging
 from memguard.training.moved import FIXED
 from memguard.training.resume import (
+    DENOISER_SHAPE_KEYS,
     SHAPE_KEYS,
     Difference,
     differences,
@@ -44,6 +45,9 @@ UNKNOWN_KEY = "memguard_unknown"
 
 PROCESSES_KEY = "memguard_processes"
 FPS_KEY = "memguard_fps"  # of the training videos; earlier versions have none
+
+# The names of a denoiser's weights begin so, in its own checkpoint and in a detector's.
+DENOISER = "denoiser."
 
 # Lightning's modules that hand a checkpoint's states out to their owners.
 RESTORING = (
@@ -250,12 +254,12 @@ def _loaded(path: Path, key: str) -> Any:
 
 
 def spoilt_weights(state: Mapping[str, Any]) -> Iterator[str]:
-    """Name the network's weights and memory items that hold NaN or infinity.
+    """Name the networks' weights and memory items that hold NaN or infinity.
 
     The scores of normal video, which the guard and the alarm keep, are NaN until validation.
     """
     for name, value in state.items():
-        of_network = name.startswith(("autoencoder.", "memory."))
+        of_network = name.startswith(("autoencoder.", "memory.", DENOISER))
         if of_network and isinstance(value, Tensor) and not bool(value.isfinite().all()):
             yield name
 
@@ -316,8 +320,32 @@ def read_weights(path: Path, config: DictConfig) -> dict[str, Tensor]:
     Raises:
         CheckpointError: It cannot be read, or is of another shape or task.
     """
-    checkpoint = read_checkpoint(path, "weights", trust=trust_of(config), paths=_paths(config))
-    _require_same_shape(path, checkpoint, config)
+    return _read_fitting(path, "weights", SHAPE_KEYS, config)
+
+
+def read_denoiser(path: Path, config: DictConfig) -> dict[str, Tensor]:
+    """Read the weights of a denoiser, from its own checkpoint or from a detector's.
+
+    Raises:
+        CheckpointError: It cannot be read, or is of another shape.
+    """
+    weights = _read_fitting(path, "denoise.weights", DENOISER_SHAPE_KEYS, config)
+    return {name: value for name, value in weights.items() if name.startswith(DENOISER)}
+
+
+def _read_fitting(
+    path: Path, key: str, shape: Iterable[str], config: DictConfig
+) -> dict[str, Tensor]:
+    checkpoint = read_checkpoint(path, key, trust=trust_of(config), paths=_paths(config))
+    trained = OmegaConf.create(checkpoint[CONFIG_KEY])
+    for setting in shape:
+        before, now = OmegaConf.select(trained, setting), OmegaConf.select(config, setting)
+        if before != now:
+            raise CheckpointError(
+                f"{path} was trained with {setting}={shown(before)}, but this run has "
+                f"{setting}={shown(now)}: "
+                f"give the settings it was trained with, or set {key} to another checkpoint."
+            )
     return cast(dict[str, Tensor], checkpoint["state_dict"])
 
 
@@ -325,15 +353,3 @@ def _paths(config: DictConfig) -> dict[str, str] | None:
     if "paths" not in config:
         return None
     return cast(dict[str, str], OmegaConf.to_container(config.paths, resolve=True))
-
-
-def _require_same_shape(path: Path, checkpoint: dict[str, Any], config: DictConfig) -> None:
-    trained = OmegaConf.create(checkpoint[CONFIG_KEY])
-    for setting in SHAPE_KEYS:
-        before, now = OmegaConf.select(trained, setting), OmegaConf.select(config, setting)
-        if before != now:
-            raise CheckpointError(
-                f"{path} was trained with {setting}={shown(before)}, but this run has "
-                f"{setting}={shown(now)}: "
-                "give the settings it was trained with, or leave weights out."
-            )

@@ -1,7 +1,6 @@
 """Train, test and prepare, each from a composed configuration."""
 
 import logging
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.utilities.rank_zero import rank_zero_only
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from memguard.config.compose import published_settings
@@ -48,6 +47,7 @@ from memguard.training.checkpoints import (
     CONFIG_KEY,
     damage_reported,
     read_checkpoint,
+    read_denoiser,
     read_weights,
     require_resumable,
 )
@@ -62,7 +62,7 @@ from memguard.training.machine import keep_freed_memory, warn_of_busy_cores
 from memguard.training.moved import name_present_places
 from memguard.training.patch_sizes import settle_patch_sizes
 from memguard.training.provenance import Provenance
-from memguard.training.run_folder import Results, begin_run, write_run_folder
+from memguard.training.run_folder import begin_run
 from memguard.training.settings import plain_settings, read_settings
 from memguard.training.trained import (
     as_trained,
@@ -71,7 +71,13 @@ from memguard.training.trained import (
     load_best,
     require_working,
 )
-from memguard.training.trainer import build_trainer, logged, training_callbacks
+from memguard.training.trainer import (
+    build_trainer,
+    logged,
+    silence_advice,
+    training_callbacks,
+    write_results,
+)
 from memguard.training.trial import require_working_optimizer, require_working_step
 
 log = logging.getLogger(__name__)
@@ -108,7 +114,7 @@ def train(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) -> 
     if config.print_config and not in_sweep:
         print_config(config)
     provenance = Provenance(config.seed)
-    _silence_advice()
+    silence_advice()
     keep_freed_memory()
     warn_of_busy_cores()
     pl.seed_everything(config.seed, workers=True, verbose=False)
@@ -174,7 +180,7 @@ def evaluate(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) 
     requested, config = config, as_trained(path, checkpoint, config)
     require_working(path, config, requested)
     provenance = Provenance(config.seed)
-    _silence_advice()
+    silence_advice()
     warn_of_busy_cores()
     settle_patch_sizes(config, trust)
     if path is None:
@@ -247,6 +253,9 @@ def _detector_to_train(config: DictConfig) -> Detector:
     require_working_step(detector, config)
     if config.weights:
         detector.begin_from(read_weights(Path(config.weights), config))
+    if (denoiser := OmegaConf.select(config, "denoise.weights")) and not config.checkpoint:
+        weights = read_denoiser(Path(denoiser), config)
+        detector.load_state_dict(detector.state_dict() | weights)
     detector.held_out.ignored = ignored_places(config.ignored, sides(config.data.frame_size))
     return detector
 
@@ -257,26 +266,6 @@ def _checkpoint_to_test(config: DictConfig, trust: Trust) -> dict[str, Any]:
         settings, _ = read_settings(plain_settings(published_settings("pred")), config.paths)
         return {CONFIG_KEY: settings}
     return read_checkpoint(Path(config.checkpoint), trust=trust, paths=config.paths)
-
-
-def _silence_advice() -> None:
-    """Silence advice of Lightning that does not apply here, and tracebacks of a full disk."""
-    logging.raiseExceptions = False  # a log on a full disk prints one for each line
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("pytorch_lightning.profilers").setLevel(logging.INFO)  # trainer.profiler
-    for advice in (
-        ".*You requested to overfit but enabled.*",  # the stream repeats its batches
-        ".*does not have many workers.*",  # threads decode ahead
-        ".*has `__len__` defined.*",  # the streams count their own batches
-        ".*Total length of `DataLoader` across ranks is zero.*",  # nothing is held out
-        ".*smaller than the logging interval.*",  # small sets have short epochs
-        ".*recommended to use `self.log.*sync_dist=True.*",  # logged values are reduced already
-        ".*your dataloader is not resumable.*",  # the stream resumes at its window
-        ".*dirpath has changed.*",  # a resumed training has its own folder
-        ".*exists and is not empty.*",  # or continues its first one, and deletes nothing there
-        ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
-    ):
-        warnings.filterwarnings("ignore", advice)
 
 
 @rank_zero_only
@@ -302,14 +291,7 @@ def _test(
     """
     tested = _tested(trainer, scorer, datamodule) if config.get("test", True) else None
     metrics = {**metrics, **logged(trainer)}
-    if datamodule.on_error == "skip":
-        metrics |= {f"data/skipped_{split}": n for split, n in datamodule.skipped.items()}
-    if trainer.is_global_zero:
-        settled = {"precision": trainer.precision, "processes": trainer.world_size}
-        made = provenance.finish() | settled
-        results = Results(datamodule.benchmark, config, made, metrics, tested)
-        write_run_folder(folder, results, trainer.loggers)
-    return metrics
+    return write_results(trainer, datamodule, config, provenance, folder, metrics, tested)
 
 
 def _tested(

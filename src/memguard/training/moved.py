@@ -36,7 +36,10 @@ MOVED = {
 }
 
 # Groups of settings that earlier checkpoints lack, as each training had them.
-FIXED = {"scheduler": {"_target_": "memguard.model.schedules.cosine", "interval": "step"}}
+FIXED = {
+    "scheduler": {"_target_": "memguard.model.schedules.cosine", "interval": "step"},
+    "denoise": {"_target_": None},
+}
 
 
 def present_place(value: Any) -> Any:

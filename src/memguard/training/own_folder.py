@@ -16,6 +16,8 @@ from memguard.distributed import agreed
 # Results of a command that another command would overwrite.
 RESULTS = ("metrics.json", "scores.csv", "events.json", "checkpoints/*.ckpt")
 SCORED = ("*/events.json", "*/*/events.json")
+# Commands that resume from a checkpoint in their own folder.
+TRAININGS = ("train", "train_denoiser")
 
 # As much as Hydra and a log need to begin.
 TRIED_BYTES = 2**16
@@ -44,7 +46,7 @@ class OwnFolder(Callback):
             return
         patterns = RESULTS + (SCORED[:1] if (folder / ".hydra").exists() else ())
         found = _first(folder, patterns)
-        trains = kwargs.get("config_name") == "train" and config.train
+        trains = kwargs.get("config_name") in TRAININGS and config.get("train", True)
         if found and not (trains and _lies_in(config.checkpoint, folder)):
             resume = f", set checkpoint={folder}/checkpoints/last.ckpt to resume" if trains else ""
             raise SystemExit(

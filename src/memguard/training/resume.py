@@ -42,8 +42,11 @@ SHAPE_KEYS = (
     *("memory.scales", "memory.sizes"),
 )
 
+# Those that decide on the shape of a denoiser's weights.
+DENOISER_SHAPE_KEYS = ("denoise._target_", "denoise.width", "data.channels")
+
 # Settings that a test shares with the training whose weights it loads.
-TEST_KEYS = ("task", "model", "memory", "data.frame_size", "data.channels")
+TEST_KEYS = ("task", "model", "memory", "denoise", "data.frame_size", "data.channels")
 
 ABSENT = "not set"
 

@@ -22,6 +22,7 @@ GROUPS = (
     "model",
     "memory",
     "loss",
+    "denoise",
     "guard",
     "scoring",
     "data",
@@ -54,7 +55,7 @@ def plain_settings(config: DictConfig) -> dict[str, Any]:
 
     Folders of this machine are left out, apart from a dataset's root; that is relative where it
     lies in ``paths.data_dir``. Of the trainer's options, those that are objects are left out. The
-    size of square frames is one number.
+    size of square frames is one number. The weights of a denoiser are stored, and not their file.
     """
     tree: dict[str, Any] = {
         group: _resolved(config, group) for group in GROUPS if not _is_absent(config, group)
@@ -63,6 +64,7 @@ def plain_settings(config: DictConfig) -> dict[str, Any]:
     data.pop("cache_dir", None)
     if "frame_size" in data:
         data["frame_size"] = shortest(data["frame_size"])
+    tree.get("denoise", {}).pop("weights", None)
     if "trainer" in tree:
         tree["trainer"] = {k: v for k, v in tree["trainer"].items() if not isinstance(v, dict)}
     root = tree.get("dataset", {}).get("root", MISSING)

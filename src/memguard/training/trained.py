@@ -237,6 +237,10 @@ def _require_whole(path: Path, settings: DictConfig) -> None:
     Raises:
         CheckpointError: A group or its class is missing.
     """
+    if "task" not in settings and OmegaConf.select(settings, f"denoise.{TARGET}"):
+        raise CheckpointError(
+            f"{path} holds a denoiser alone: train a detector with denoise.weights={path}."
+        )
     for group in NEEDED:
         if group not in settings:
             raise CheckpointError(

@@ -37,9 +37,10 @@ def require_working_step(detector: Detector, config: DictConfig) -> None:
     _require_same_sizes(detector, config)
     data, items = config.data, detector.memory.items
     shape = (1, config.task.past + 1, data.channels, *sides(data.frame_size))
-    frames, target = detector.split(torch.zeros(shape, dtype=torch.uint8))
     training = detector.training
     detector.eval()
+    with _unfit_reported("denoise"):
+        frames, target = detector.split(torch.zeros(shape, dtype=torch.uint8))
     with _unfit_reported("model"):
         output, recalled = detector(frames, items)
     if output.shape != target.shape:
