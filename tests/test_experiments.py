@@ -262,3 +262,49 @@ def test_the_interval_of_a_count_is_exact(experiments: Any) -> None:
     # At the ends, 2 and more, or 2 and fewer, have a probability of 5 %.
     assert 1 - math.exp(-low) * (1 + low) == pytest.approx(0.05)
     assert math.exp(-high) * (1 + high + high**2 / 2) == pytest.approx(0.05)
+
+
+def test_noise_belongs_to_a_frame_and_its_seeds(experiments: Any) -> None:
+    study = experiments("denoiser")
+
+    class Grey:
+        """Twenty frames, from dark to bright."""
+
+        def __len__(self) -> int:
+            return 20
+
+        def frames(self, indices: range) -> torch.Tensor:
+            levels = torch.tensor([12 * number for number in indices], dtype=torch.uint8)
+            return levels.view(-1, 1, 1, 1).expand(-1, 1, 30, 40)
+
+    def video(*seeds: int) -> Any:
+        return study.NoisyVideo(Grey(), study.night, seeds)
+
+    whole = video(1, 0).frames(range(20))
+    assert torch.equal(video(1, 0).frames(range(7, 9)), whole[7:9])
+    assert not torch.equal(whole[7] - 84, whole[8] - 96)
+    for other in ((2, 0), (1, 1)):
+        assert not torch.equal(video(*other).frames(range(7, 8)), whole[7:8])
+    # Variances add up: 4 grey levels per photon, and 10 of the sensor.
+    deviation = whole[10].float().std()
+    assert float(deviation) == pytest.approx((4 * 120 + 10**2) ** 0.5, rel=0.1)
+
+
+def test_the_figure_of_the_denoiser_is_drawn_from_its_rows(
+    experiments: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiments("recorded"), "HERE", tmp_path)
+    drawing = experiments("figures_of_denoising")
+    rows = ["study,run,denoise/psnr,test/auroc,test/auroc_psnr,test/auroc_patch"]
+    for place, name in enumerate(drawing.METHODS):
+        rows += [f"denoiser,frames_{name}_{s},{s + place},,," for s in drawing.STRENGTHS]
+    for noise, name in [(n, m) for n in drawing.NOISES for m in ("none", "adnet")]:
+        seeds = (0,) if noise == "clean" else (0, 1, 2)
+        rows += [f"denoiser,ped2_{noise}_{name}_seed{seed},,0.9{seed},0.5,0.6" for seed in seeds]
+    (tmp_path / "runs.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    levels, published, *_others = drawing.denoiser().axes
+    assert [list(line.get_ydata()) for line in levels.lines] == [
+        [15, 25, 50], [16, 26, 51], [17, 27, 52],
+    ]  # fmt: skip
+    points = [list(line.get_xdata()) for line in published.lines]
+    assert points == 2 * [[90], [90, 91, 92], [90, 91, 92], [90, 91, 92]]
