@@ -140,6 +140,7 @@ def silence_advice() -> None:
         ".*your dataloader is not resumable.*",  # the stream resumes at its window
         ".*dirpath has changed.*",  # a resumed training has its own folder
         ".*exists and is not empty.*",  # or continues its first one, and deletes nothing there
+        ".*in eval mode at the start of training.*",  # a denoiser stays as it is
         ".*LeafSpec.*is deprecated.*",  # Lightning's own use of torch
     ):
         warnings.filterwarnings("ignore", advice)
