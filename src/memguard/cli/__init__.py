@@ -8,12 +8,12 @@ from memguard.cli.interrupts import ended_beside_cameras, loading, quietly_inter
 
 COMMANDS = {
     "train": "train a detector on normal video and test it",
-    "train-denoiser": "train a denoiser for noisy cameras",
     "evaluate": "test a checkpoint, or a baseline without a model",
     "score": "score a video or a camera, and report events",
     "calibrate": "give a checkpoint the alarm of hours of normal video",
     "watch": "watch many cameras, and notify of events",
     "prepare": "check a dataset, convert its frames, or download it",
+    "train-denoiser": "train a denoiser for noisy cameras",
     "import-official": "make a checkpoint of the authors' weights",
 }
 # Keys with paths, beside those that every command has.

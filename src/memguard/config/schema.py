@@ -9,13 +9,11 @@ from pydantic import Field
 from memguard.config import checks as of
 from memguard.config.checks import Check
 from memguard.config.groups import (
-    CallbacksSettings,
     DatasetSettings,
     DataSettings,
     DenoiseSettings,
     EventsSettings,
     GuardSettings,
-    LoggerSettings,
     LossSettings,
     MemorySettings,
     ModelSettings,
@@ -32,6 +30,7 @@ from memguard.config.metric_names import (
     monitors_validated,
     monitors_without_labels,
 )
+from memguard.config.observers import CallbacksSettings, LoggerSettings
 from memguard.config.sentences import Words
 from memguard.config.trainer import TrainerSettings
 from memguard.config.values import (

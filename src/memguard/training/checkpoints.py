@@ -45,9 +45,7 @@ UNKNOWN_KEY = "memguard_unknown"
 
 PROCESSES_KEY = "memguard_processes"
 FPS_KEY = "memguard_fps"  # of the training videos; earlier versions have none
-
-# The names of a denoiser's weights begin so, in its own checkpoint and in a detector's.
-DENOISER = "denoiser."
+DENOISER = "denoiser."  # begins the names of its weights, in its own checkpoint as in a detector's
 
 # Lightning's modules that hand a checkpoint's states out to their owners.
 RESTORING = (
@@ -320,7 +318,7 @@ def read_weights(path: Path, config: DictConfig) -> dict[str, Tensor]:
     Raises:
         CheckpointError: It cannot be read, or is of another shape or task.
     """
-    return _read_fitting(path, "weights", SHAPE_KEYS, config)
+    return _weights(path, "weights", SHAPE_KEYS, config)
 
 
 def read_denoiser(path: Path, config: DictConfig) -> dict[str, Tensor]:
@@ -329,13 +327,11 @@ def read_denoiser(path: Path, config: DictConfig) -> dict[str, Tensor]:
     Raises:
         CheckpointError: It cannot be read, or is of another shape.
     """
-    weights = _read_fitting(path, "denoise.weights", DENOISER_SHAPE_KEYS, config)
+    weights = _weights(path, "denoise.weights", DENOISER_SHAPE_KEYS, config)
     return {name: value for name, value in weights.items() if name.startswith(DENOISER)}
 
 
-def _read_fitting(
-    path: Path, key: str, shape: Iterable[str], config: DictConfig
-) -> dict[str, Tensor]:
+def _weights(path: Path, key: str, shape: Iterable[str], config: DictConfig) -> dict[str, Tensor]:
     checkpoint = read_checkpoint(path, key, trust=trust_of(config), paths=_paths(config))
     trained = OmegaConf.create(checkpoint[CONFIG_KEY])
     for setting in shape:
@@ -343,8 +339,7 @@ def _read_fitting(
         if before != now:
             raise CheckpointError(
                 f"{path} was trained with {setting}={shown(before)}, but this run has "
-                f"{setting}={shown(now)}: "
-                f"give the settings it was trained with, or set {key} to another checkpoint."
+                f"{setting}={shown(now)}: repeat that setting, or set {key} to another checkpoint."
             )
     return cast(dict[str, Tensor], checkpoint["state_dict"])
 
