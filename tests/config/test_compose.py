@@ -169,7 +169,7 @@ def test_words_are_a_list() -> None:
         memguard.compose("dataset=ped2")
 
 
-@pytest.mark.parametrize("name", [*COMMANDS][:-1])
+@pytest.mark.parametrize("name", [name.replace("-", "_") for name in COMMANDS][:-1])
 def test_the_help_of_a_command_has_examples_of_its_own(name: str) -> None:
     register_resolvers()
     with initialize_config_dir(config_folder(), version_base="1.3"):

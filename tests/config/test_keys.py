@@ -159,7 +159,10 @@ def test_an_unknown_option_is_refused_beside_other_folders(tmp_path: Path) -> No
         (
             "experiment=wide/too",
         ): "experiment=wide/too is not known: did you mean experiment=wide/two?",
-        ("memory=3",): "memory=3 cannot work: set memory to mine, mnad, none, or leave it out.",
+        ("memory=3",): (
+            "memory=3 cannot work: set memory to growing, memae, mine, mnad, multiscale, none, or "
+            "leave it out."
+        ),
         ("experiment=wide/two",): None,
         ("-m", "memory=glob(m*)"): None,
     }.items():
