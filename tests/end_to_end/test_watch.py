@@ -76,6 +76,6 @@ def test_cameras_are_watched_apart_and_a_restart_continues_them(
     assert not (folder / "yard" / "events.jsonl").exists()
     assert ("condition", "begin") in reports(folder / "attic")
     assert reports(folder / "cellar")[0] == ("outage", "begin")
-    assert "broken.mp4: this stream cannot be opened" in said
+    assert "broken.mp4: this video file cannot be opened" in said
     with np.load(folder / "door" / "items.npz") as stored:
         assert stored["items"].shape == (4, 32)

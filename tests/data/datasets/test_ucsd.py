@@ -138,7 +138,7 @@ def test_ped2_number_of_videos_is_compared(ped2_root: Path) -> None:
         ped2(ped2_root)
 
 
-@pytest.mark.parametrize("part", ["ped2.mat", "training", "testing/frames"])
+@pytest.mark.parametrize("part", ["ped2.mat", "testing/frames"])
 def test_ped2_missing_part_is_reported(ped2_root: Path, part: str) -> None:
     gone = ped2_root / part
     if gone.is_dir():
