@@ -26,14 +26,13 @@ from memguard.scoring import psnr
 from memguard.training.build import build, build_benchmark, build_schedule
 from memguard.training.callbacks.processes import lost_process_reported
 from memguard.training.checkpoints import damage_reported, read_denoiser, require_resumable
-from memguard.training.machine import keep_freed_memory, warn_of_busy_cores
 from memguard.training.provenance import Provenance
 from memguard.training.run_folder import begin_run
 from memguard.training.trainer import (
+    begin_training,
     build_trainer,
     ending_callbacks,
     logged,
-    silence_advice,
     write_results,
 )
 
@@ -57,12 +56,7 @@ def train_denoiser(config: DictConfig, folder: Path | str) -> dict[str, float]:
     run = begin_run(config, folder, in_sweep=False)
     validate_by(DenoiserSettings, config)
     provenance = Provenance(config.seed)
-    silence_advice()
-    keep_freed_memory()
-    warn_of_busy_cores()
-    pl.seed_everything(config.seed, workers=True, verbose=False)
-    # A checkpoint holds the value, not the interpolation: another machine may resolve another.
-    config.trainer.precision = config.trainer.precision
+    begin_training(config)
     trust = trust_of(config)
     training = _training(config)
     benchmark = replace(build_benchmark(config, trust), test=())

@@ -58,7 +58,7 @@ from memguard.training.every_epoch import (
     require_labels,
     tested_epochs,
 )
-from memguard.training.machine import keep_freed_memory, warn_of_busy_cores
+from memguard.training.machine import warn_of_busy_cores
 from memguard.training.moved import name_present_places
 from memguard.training.patch_sizes import settle_patch_sizes
 from memguard.training.provenance import Provenance
@@ -72,6 +72,7 @@ from memguard.training.trained import (
     require_working,
 )
 from memguard.training.trainer import (
+    begin_training,
     build_trainer,
     logged,
     silence_advice,
@@ -114,12 +115,7 @@ def train(config: DictConfig, folder: Path | str, *, in_sweep: bool = False) -> 
     if config.print_config and not in_sweep:
         print_config(config)
     provenance = Provenance(config.seed)
-    silence_advice()
-    keep_freed_memory()
-    warn_of_busy_cores()
-    pl.seed_everything(config.seed, workers=True, verbose=False)
-    # A checkpoint holds the value, not the interpolation: another machine may resolve another.
-    config.trainer.precision = config.trainer.precision
+    begin_training(config)
     trust = trust_of(config)
     settle_patch_sizes(config, trust)
     detector = _detector_to_train(config) if config.train else detector_to_test(config)

@@ -24,6 +24,7 @@ from memguard.training.callbacks.ending import WholeEnd
 from memguard.training.callbacks.overview import Overview
 from memguard.training.callbacks.processes import Survivor
 from memguard.training.checkpoints import RememberConfig, WholeFiles, plain_config
+from memguard.training.machine import keep_freed_memory, warn_of_busy_cores
 from memguard.training.provenance import Provenance
 from memguard.training.run_folder import Results, Run, write_run_folder
 
@@ -123,6 +124,16 @@ def write_results(
         results = Results(datamodule.benchmark, config, made, metrics, tested)
         write_run_folder(folder, results, trainer.loggers)
     return metrics
+
+
+def begin_training(config: DictConfig) -> None:
+    """Settle what a training needs before anything is built: advice, memory, seed and precision."""
+    silence_advice()
+    keep_freed_memory()
+    warn_of_busy_cores()
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    # A checkpoint holds the value, not the interpolation: another machine may resolve another.
+    config.trainer.precision = config.trainer.precision
 
 
 def silence_advice() -> None:
