@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo example figures test check docs lock clean
+.PHONY: demo example figures test check docs lock platforms clean
 
 demo: $(READY)  ## Train and test on the generated street scene
 	$(BIN)/python -m memguard.train experiment=demo
@@ -29,6 +29,20 @@ docs: $(READY)  ## Build the site in build/site; a warning is an error
 lock:  ## Resolve requirements.lock again
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.10 \
 		--no-annotate --no-header --upgrade --quiet --output-file requirements.lock
+
+# Wheels alone, but for two packages that every machine builds without a compiler.
+platforms: $(READY)  ## Resolve metadata and lock for each platform and Python
+	@set -e; for platform in x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin \
+			x86_64-pc-windows-msvc; do \
+		for python in 3.10 3.11 3.12 3.13; do \
+			for file in pyproject.toml requirements.lock; do \
+				MACOSX_DEPLOYMENT_TARGET=14.0 $(BIN)/uv pip compile $$file --quiet --output-file - \
+					--python-platform $$platform --python-version $$python --only-binary :all: \
+					--no-binary antlr4-python3-runtime --no-binary sqlalchemy > /dev/null; \
+				echo "$$platform, Python $$python: $$file resolves"; \
+			done; \
+		done; \
+	done
 
 clean:  ## Remove the environment; runs and data stay
 	rm -rf .venv

@@ -9,10 +9,13 @@ from torch import Tensor
 
 from memguard.data.clips.windows import ClipBatch
 from memguard.detection.detector import Detector
+from memguard.report.recorder import TestRecorder
 from memguard.scoring.metrics import FrameAP, FrameAUROC, FrameEER, FrameMetric, FrameTable
+from memguard.scoring.pixels import PixelAUROC
 from memguard.training.callbacks.batch_norm import gathering
 from tests.conftest import small_detector
 from tests.device import device_without_doubles
+from tests.model.memory.test_contract import MEMORIES, features, made, skips
 
 SCORE, LABEL, VIDEO = (
     torch.tensor([0.3, 0.1, 0.7, 0.4, 0.9, 0.2]),
@@ -110,3 +113,57 @@ def test_a_validation_and_a_test_are_the_same_on_it() -> None:
     for name, column in on_cpu.frames.items():
         assert detector.frames[name].device.type == "cpu"
         torch.testing.assert_close(detector.frames[name], column)
+
+
+@torch.no_grad()
+def remembered(name: str, device: torch.device) -> dict[str, Tensor]:
+    """Train a memory for two steps, end an epoch, and read."""
+    memory = made(name).to(device)
+    for step in range(2):
+        read = memory(features(step).to(device))
+        memory.update(read.query, read.similarity)
+    memory.end_epoch()
+    read = memory(features(2).to(device))
+    written = memory.write(read.query, memory.items, read.similarity)
+    maps = dict(enumerate(memory.read_skips([skip.to(device) for skip in skips(2)])))
+    return {"fused": read.fused, "written": written, **{f"skip {n}": m for n, m in maps.items()}}
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_each_memory_is_the_same_on_it(name: str) -> None:
+    expected = remembered(name, torch.device("cpu"))
+    with device_without_doubles() as device:
+        found = remembered(name, device)
+        assert {value.device for value in found.values()} == {device}
+        for key, value in found.items():
+            torch.testing.assert_close(value.cpu(), expected[key])
+
+
+def test_the_recorder_of_a_test_keeps_what_is_on_a_device() -> None:
+    batch, detector = batches()[0], small_detector()
+    detector.begin_test()
+    with torch.no_grad():
+        scored = detector.score_frames(batch.frames, batch.video)
+    recorder = TestRecorder()
+    recorder._keep_candidates(scored, batch)
+    expected = recorder.candidates(0)
+    recorder = TestRecorder()
+    with device_without_doubles() as device:
+        there = {name: value.to(device) for name, value in scored.items()}
+        recorder._keep_candidates(there, ClipBatch(*(value.to(device) for value in batch)))
+    assert [each.frame for each in recorder.candidates(0)] == [each.frame for each in expected]
+    assert [each.psnr for each in recorder.candidates(0)] == [each.psnr for each in expected]
+
+
+def test_pixels_are_counted_on_a_device() -> None:
+    error = torch.rand(2, 4, 6, generator=torch.Generator().manual_seed(0))
+    mask = error > 0.7
+    mask[0, :2] = True
+    metric = PixelAUROC()
+    metric.update(error, mask)
+    expected = metric.compute()
+    metric.reset()
+    with device_without_doubles() as device:
+        metric.to(device)
+        metric.update(error.to(device), mask.to(device))
+        assert metric.compute() == expected

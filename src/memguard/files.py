@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from memguard.errors import DataError
 
 
@@ -51,20 +53,10 @@ def put_into_cache(target: Path) -> Iterator[Path]:
 def clear_unfinished(folder: Path) -> None:
     """Remove the unfinished files of killed runs from a folder."""
     for scratch in folder.glob(f"{_scratch('*')}*"):
-        if not _runs(int(scratch.name.split("-")[-2])):
+        if not psutil.pid_exists(int(scratch.name.split("-")[-2])):
             shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _scratch(process: int | str) -> str:
     """Begin the name of a folder in which a process of this machine writes a file."""
     return f".converting-{platform.node()}-{process}-"
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is somebody else's, and runs
-        return True
-    return True

@@ -94,7 +94,7 @@ class Alarm(nn.Module):
         errors = torch.cat(list(videos)).float()
         grid = torch.linspace(0, 1, QUANTILES, device=errors.device)
         self.normal_scores.copy_(errors.quantile(grid))
-        series = [video.double().cpu().numpy() for video in videos]
+        series = [video.cpu().double().numpy() for video in videos]
         tail, peaks = fit_tail(series, self._unit, bridged)
         self.tail.copy_(torch.from_numpy(np.stack(tail, axis=-1)))
         self.sample.copy_(torch.tensor([len(errors), peaks]))
@@ -175,7 +175,7 @@ class Alarm(nn.Module):
 
     @property
     def _tail(self) -> Tail:
-        return Tail(*np.moveaxis(self.tail.double().cpu().numpy(), -1, 0))
+        return Tail(*np.moveaxis(self.tail.cpu().double().numpy(), -1, 0))
 
 
 class OptionalAlarm(Alarm):

@@ -201,7 +201,7 @@ class TestRecorder(pl.Callback):
         measured = torch.stack(
             [outputs["psnr"], outputs["distance"], worst_patch(outputs["patch"])], dim=1
         )
-        measures = measured.double().cpu().numpy()
+        measures = measured.cpu().double().numpy()
         for video in batch.video.unique().tolist():
             known = self._candidates.get(video, [])
             rows = (batch.video == video).nonzero().flatten().tolist()

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import resource
 import shlex
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 PACKAGE = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ def _machine() -> str:
     names = (
         [
             line.split(":")[1].strip()
-            for line in cpuinfo.read_text().splitlines()
+            for line in cpuinfo.read_text(encoding="utf-8").splitlines()
             if "model name" in line
         ]
         if cpuinfo.exists()
@@ -82,7 +82,13 @@ def _machine() -> str:
 
 def _peak_memory_gib() -> float:
     """Measure the largest resident set of this process so far."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+    try:
+        from resource import RUSAGE_SELF, getrusage
+    except ImportError:  # Windows
+        memory = psutil.Process().memory_info()
+        return round(getattr(memory, "peak_wset", memory.rss) / 2**30, 2)
+    unit = 2**30 if sys.platform == "darwin" else 2**20  # in bytes there, in KiB on Linux
+    return round(getrusage(RUSAGE_SELF).ru_maxrss / unit, 2)
 
 
 class Provenance:

@@ -146,7 +146,8 @@ def _reader(path: Path, thread: int) -> decord.VideoReader:
 
 # A reader owns a thread. It is dead in a forked child, which would wait for it forever on closing:
 # the child has no reader, and does not collect one that is its parent's garbage.
-os.register_at_fork(before=_reader.cache_clear, after_in_child=gc.freeze)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(before=_reader.cache_clear, after_in_child=gc.freeze)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from shutil import which
 
+import psutil
+
 from memguard.data.video.addresses import VARIABLE
 from memguard.errors import ConfigError
 from memguard.live.notify.delivery import RefusedError
@@ -56,11 +58,22 @@ class Command:
         except subprocess.TimeoutExpired:
             raise RefusedError(f"it ran for {SECONDS:.0f} s, and was killed") from None
         finally:
-            with suppress(ProcessLookupError):  # what it has started ends as well
-                os.killpg(process.pid, signal.SIGKILL)
+            _end(process)
             process.wait()
         if process.returncode:
             raise RefusedError(f"its exit status is {process.returncode}")
 
     def close(self) -> None:
         """Do nothing: it has ended."""
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program and what it has started."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        return
+    with suppress(psutil.NoSuchProcess):  # Windows has no groups of processes
+        for started in psutil.Process(process.pid).children(recursive=True):
+            started.kill()
+    process.kill()

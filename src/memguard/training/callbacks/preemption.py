@@ -17,8 +17,10 @@ from memguard.config.naming import resume_override, sweep_folder
 from memguard.training.callbacks.ending import ends_here
 from memguard.training.checkpoints import WholeFiles
 
-# SLURM sends the third before it takes a machine back: sbatch --signal=USR1@90.
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+if hasattr(signal, "SIGUSR1"):  # not on Windows
+    # SLURM sends it before it takes a machine back: sbatch --signal=USR1@90.
+    SIGNALS.append(signal.SIGUSR1)
 # Processes agree only so often on whether to save or stop: each waits for the others.
 STEPS_BETWEEN_AGREEMENTS = 10
 # So soon a checkpoint that could not be written is tried again: a disk takes a while to be cleared.

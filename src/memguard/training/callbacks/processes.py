@@ -1,6 +1,5 @@
 """Several processes in one training: one that dies, and items that drift apart."""
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +53,8 @@ class Survivor(pl.Callback):
         """End the other processes here, and leave Lightning none to look after."""
         launcher = trainer.strategy.launcher
         if isinstance(launcher, _SubprocessScriptLauncher) and _of_lost_process(exception):
-            launcher.kill(signal.SIGKILL)
+            for process in launcher.procs:
+                process.kill()
             launcher.procs.clear()
 
 
