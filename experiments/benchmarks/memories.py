@@ -49,6 +49,9 @@ def peak_megabytes(memory: str, overrides: list[str]) -> float:
 
 def main(overrides: list[str]) -> None:
     """Print the table."""
+    # Before this process grows: on Linux a process inherits the peak of the one that starts it.
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        peaks = {memory: pool.apply(peak_megabytes, (memory, overrides)) for memory in MEMORIES}
     _config, _fabric, wait = composed(overrides)
     steps = {memory: made(memory, overrides) for memory in MEMORIES}
     for step, clips in steps.values():
@@ -58,8 +61,6 @@ def main(overrides: list[str]) -> None:
         for memory, (step, clips) in steps.items():
             speed = clips_per_second(step, repeat(clips), wait)
             seconds[memory].append(len(clips) / speed)
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        peaks = {memory: pool.apply(peak_megabytes, (memory, overrides)) for memory in MEMORIES}
 
     table = Table(title="A training step with each memory")
     for column in ("memory", "ms", "× mnad", "peak, MB", "× mnad"):
