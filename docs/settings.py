@@ -8,6 +8,7 @@ from mkdocs.structure.pages import Page
 from memguard.config.schema import (
     CalibrationSettings,
     EvaluationSettings,
+    ExportSettings,
     PrepareSettings,
     ScoreSettings,
     TrainingSettings,
@@ -22,6 +23,7 @@ COMMANDS = {
     "An evaluation": EvaluationSettings,
     "Scoring": ScoreSettings,
     "A calibration": CalibrationSettings,
+    "An export": ExportSettings,
     "Watching": WatchSettings,
     "A preparation": PrepareSettings,
 }

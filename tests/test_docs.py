@@ -11,6 +11,7 @@ import memguard
 from memguard.config.schema import (
     CalibrationSettings,
     EvaluationSettings,
+    ExportSettings,
     PrepareSettings,
     ScoreSettings,
     TrainingSettings,
@@ -21,6 +22,7 @@ from memguard.config.trainer import option_names
 
 COMMANDS = (
     TrainingSettings, EvaluationSettings, ScoreSettings, CalibrationSettings, WatchSettings,
+    ExportSettings,
     PrepareSettings,
 )  # fmt: skip
 ROOT = Path(__file__).parents[1]

@@ -69,6 +69,7 @@ def test_the_small_model_finds_its_own_gate_for_both_tasks(order: tuple[str, str
     [
         ("train", "job"), ("train", "hydra"), ("train", "all"), ("evaluate", "job"),
         ("score", "all"), ("calibrate", "all"), ("prepare", "all"), ("train_denoiser", "all"),
+        ("export", "all"),
     ],
 )  # fmt: skip
 def test_every_command_shows_its_settings_resolved(

@@ -17,6 +17,7 @@ from memguard.config.schema import (
     Command,
     DenoiserSettings,
     EvaluationSettings,
+    ExportSettings,
     PrepareSettings,
     ScoreSettings,
     TrainingSettings,
@@ -168,6 +169,7 @@ COMMANDS: dict[str, type[Command]] = {
     "evaluate": EvaluationSettings,
     "score": ScoreSettings,
     "calibrate": CalibrationSettings,
+    "export": ExportSettings,
     "watch": WatchSettings,
     "prepare": PrepareSettings,
 }
@@ -175,6 +177,7 @@ NEEDED = {
     "evaluate": ["baseline=previous_frame"],
     "score": ["checkpoint=last.ckpt", "video=a.mp4"],
     "calibrate": ["checkpoint=last.ckpt", "video=a.mp4", "output=new.ckpt"],
+    "export": ["checkpoint=last.ckpt", "output=door.onnx"],
     "train": ["model=mnad_tiny"],
     "watch": ["cameras=cameras.yaml"],
 }
@@ -210,6 +213,10 @@ OF_OTHER_COMMANDS: dict[tuple[str, str], list[Any]] = {
     ("calibrate", "output"): [*NOT_PATHS, None],
     ("calibrate", "ignored"): NOT_PLACES,
     ("calibrate", "paths.cache_dir"): [*NOT_PATHS, None],
+    ("export", "checkpoint"): [*NOT_PATHS, None],
+    ("export", "format"): [*NOT_NAMES, None],
+    ("export", "output"): [*NOT_PATHS, None, "door.xml", "door"],
+    ("export", "paths.cache_dir"): [*NOT_PATHS, None],
     ("watch", "cameras"): [*NOT_PATHS, None],
     ("watch", "folder"): [*NOT_PATHS, None],
     ("watch", "serve"): [*NOT_PATHS, "8090", "door", "door:port"],
@@ -279,7 +286,7 @@ def at_fault(command: str, config: DictConfig, key: str, value: Any) -> list[str
 
 def test_each_setting_is_tried_below() -> None:
     assert set(WRONG) == {key for key in keys_of(TrainingSettings) if key not in FOLLOWERS}
-    for name in ("train_denoiser", "evaluate", "score", "calibrate", "prepare"):
+    for name in ("train_denoiser", "evaluate", "score", "calibrate", "export", "prepare"):
         own = set(keys_of(COMMANDS[name])) - set(WRONG) - set(FOLLOWERS)
         assert own <= {key for command, key in OF_OTHER_COMMANDS if command == name}
 
@@ -525,7 +532,9 @@ def test_the_defaults_of_each_option_pass(choices: list[str]) -> None:
     assert find_problems(TrainingSettings, config) == []
 
 
-@pytest.mark.parametrize("name", ["train_denoiser", "evaluate", "score", "calibrate", "prepare"])
+@pytest.mark.parametrize(
+    "name", ["train_denoiser", "evaluate", "score", "calibrate", "export", "prepare"]
+)
 def test_the_defaults_of_each_command_pass(name: str) -> None:
     validate_by(COMMANDS[name], composed(name, *NEEDED.get(name, [])))
 

@@ -12,12 +12,17 @@ COMMANDS = {
     "score": "score a video or a camera, and report events",
     "calibrate": "give a checkpoint the alarm of hours of normal video",
     "watch": "watch many cameras, and notify of events",
+    "export": "write a checkpoint's graph, for ONNX Runtime or OpenVINO",
     "prepare": "check a dataset, convert its frames, or download it",
     "train-denoiser": "train a denoiser for noisy cameras",
     "import-official": "make a checkpoint of the authors' weights",
 }
 # Keys with paths, beside those that every command has.
-LITERAL = {"import-official": ("model", "items", "output"), "calibrate": ("output",)}
+LITERAL = {
+    "import-official": ("model", "items", "output"),
+    "calibrate": ("output",),
+    "export": ("output",),
+}
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from memguard.cli.interrupts import INTERRUPTED
 from memguard.config.compose import chosen_options, config_folder, register_resolvers
 from memguard.config.keys import with_known_keys
-from memguard.convert import official
+from memguard.convert import exporting, official
 from memguard.live import calibration, recording
 from memguard.live.cameras import watch as cameras
 from memguard.sweep import jobs
@@ -73,6 +73,13 @@ def calibrate(config: DictConfig) -> None:
     calibration.calibrate(config)
 
 
+@with_known_keys("export", config_folder())
+@hydra.main(version_base="1.3", config_path=config_folder(), config_name="export")
+def export(config: DictConfig) -> None:
+    """Write the graph of a checkpoint."""
+    exporting.export(config)
+
+
 @with_known_keys("watch", config_folder())
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="watch")
 def watch(config: DictConfig) -> None:
@@ -108,6 +115,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "score": score,
     "calibrate": calibrate,
+    "export": export,
     "watch": watch,
     "prepare": prepare,
     "import-official": import_official,

@@ -31,6 +31,17 @@ def reads(*keys: str) -> Callable[[Callable[..., Iterator[str]]], Check]:
     return lambda find: Check(keys, find)
 
 
+GRAPH_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch_export": ".pt2"}
+
+
+@reads("output", "format")
+def named_by_format(output: str, form: str) -> Iterator[str]:
+    """Refuse the name of a graph that other programs would take for another format."""
+    suffix = GRAPH_SUFFIXES[form]
+    if not output.endswith(suffix):
+        yield f"output={output} cannot work with format={form}: its name must end in {suffix}."
+
+
 @reads("memory.size", "loss.separateness")
 def nearest_and_second_nearest(size: int, separateness: Any) -> Iterator[str]:
     """Refuse a loss that compares two items where there is one."""

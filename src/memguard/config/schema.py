@@ -36,6 +36,7 @@ from memguard.config.trainer import TrainerSettings
 from memguard.config.values import (
     Count,
     FilePath,
+    GraphFormat,
     Hours,
     Packages,
     Places,
@@ -221,7 +222,7 @@ class LiveSettings(DetectorSettings, extra="forbid"):
     """Changes of a trained detector's settings, to score streams."""
 
     as_trained = DETECTOR
-    checks = ()
+    checks: ClassVar[tuple[Check, ...]] = ()
 
     paths: PathsSettings
 
@@ -240,6 +241,16 @@ class CalibrationSettings(LiveSettings, PictureSettings, extra="forbid"):
     checkpoint: FilePath = Field(description="The last.ckpt of a training.")
     video: str | int = Field(description="A file, a folder, a camera's address or number.")
     output: FilePath = Field(description="Where the calibrated checkpoint is written.")
+
+
+class ExportSettings(LiveSettings, extra="forbid"):
+    """The graph and changes of a detector's settings, which ``conf/export.yaml`` composes."""
+
+    checks = (of.named_by_format,)
+
+    checkpoint: FilePath = Field(description="The last.ckpt of a training.")
+    format: GraphFormat = Field(description="Format of the graph.")
+    output: FilePath = Field(description="Where the graph is written.")
 
 
 class CameraSettings(Command, WatchedSettings):

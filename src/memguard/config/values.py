@@ -71,6 +71,7 @@ Span = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[
 Hours = Annotated[list[Span], Field(min_length=1), Words(HOURS)]
 OnError = Literal["raise", "skip"]
 Cache = Literal["none", "disk", "ram"]
+GraphFormat = Literal["onnx", "openvino", "torch_export"]
 
 
 class Settings(BaseModel):

@@ -22,6 +22,25 @@ from memguard.model.losses import nearest_items
 from memguard.model.memory.base import BaseMemory, MemoryRead
 
 
+class EncodedFrames(NamedTuple):
+    """The encoder's output for frames, and the frames to predict.
+
+    Attributes:
+        features: (B, C, H', W'), the encoder's map.
+        skips: The maps that the decoder gets beside it.
+        target: (B, C, H, W), the true frames, values in [−1, 1].
+    """
+
+    features: Tensor
+    skips: list[Tensor]
+    target: Tensor
+
+    def select(self, places: Sequence[int]) -> "EncodedFrames":
+        """Select some of the frames."""
+        skips = [_select(skip, places) for skip in self.skips]
+        return EncodedFrames(_select(self.features, places), skips, _select(self.target, places))
+
+
 class GuardedScoring:
     """Score the frames of a test in order; each normal frame updates the memory for the next.
 
@@ -100,7 +119,7 @@ class GuardedScoring:
     def _score_batch(self, frames: Tensor, target: Tensor, videos: Tensor) -> dict[str, Tensor]:
         """Encode frames at once, score them, and restore their order."""
         features, skips = self.autoencoder.encoder(frames)
-        encoded = _EncodedFrames(features, self.memory.read_skips(skips), target)
+        encoded = EncodedFrames(features, self.memory.read_skips(skips), target)
         rounds = list(self._score_encoded(encoded, self.guard.memories(videos)))
         order = torch.tensor([place for places, _ in rounds for place in places]).argsort().tolist()
         scored = {
@@ -112,7 +131,7 @@ class GuardedScoring:
         return scored
 
     def _score_encoded(
-        self, encoded: "_EncodedFrames", memories: Sequence[int]
+        self, encoded: EncodedFrames, memories: Sequence[int]
     ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
         """Predict and score frames; a frame that passes the guard updates its memory.
 
@@ -136,39 +155,44 @@ class GuardedScoring:
                 {name: _select(values, valid) for name, values in scored.items()},
             )
 
-    def _predict(self, encoded: "_EncodedFrames", items: Tensor) -> dict[str, Tensor]:
+    def _predict(self, encoded: EncodedFrames, items: Tensor) -> dict[str, Tensor]:
         """Predict and score frames, each from its own memory: items (B, M, C)."""
-        recalled: MemoryRead = self.memory(encoded.features, items)
-        output = self.autoencoder.decoder(recalled.fused, encoded.skips)
-        regular = scoring.regular_score(output, encoded.target)
-        return {
-            "output": output,
-            "psnr": scoring.psnr(output, encoded.target),
-            "distance": _distance(recalled, items),
-            "regular": regular,
-            "written": self.guard.passes(regular),
-            "query": recalled.query,
-            "similarity": recalled.similarity,
-        }
+        scored = predict_and_score(self.autoencoder, self.memory, encoded, items)
+        return scored | {"written": self.guard.passes(scored["regular"])}
 
 
-class _EncodedFrames(NamedTuple):
-    """The encoder's output for frames, and the frames to predict."""
+def predict_and_score(
+    autoencoder: Autoencoder, memory: BaseMemory, encoded: EncodedFrames, items: Tensor
+) -> dict[str, Tensor]:
+    """Predict and score frames from the items of a test.
 
-    features: Tensor
-    skips: list[Tensor]
-    target: Tensor
+    Args:
+        autoencoder: Decodes them.
+        memory: Reads from the items.
+        encoded: The frames.
+        items: (M, C), or (B, M, C) with a memory per frame.
 
-    def select(self, places: Sequence[int]) -> "_EncodedFrames":
-        skips = [_select(skip, places) for skip in self.skips]
-        return _EncodedFrames(_select(self.features, places), skips, _select(self.target, places))
+    Returns:
+        ``output``, ``psnr``, ``distance``, ``regular`` and ``similarity`` as in
+        :class:`~memguard.detection.frame_scorer.RememberedFrames`, and ``query``, (B, K, C).
+    """
+    recalled: MemoryRead = memory(encoded.features, items)
+    output = autoencoder.decoder(recalled.fused, encoded.skips)
+    return {
+        "output": output,
+        "psnr": scoring.psnr(output, encoded.target),
+        "distance": _distance(recalled, items),
+        "regular": scoring.regular_score(output, encoded.target),
+        "query": recalled.query,
+        "similarity": recalled.similarity,
+    }
 
 
 def _distance(recalled: MemoryRead, items: Tensor) -> Tensor:
     """Measure how far each frame is from its memory, (B,); 0 for an empty memory."""
     query, similarity = recalled.query, recalled.similarity
     if items.shape[-2] == 0:
-        return query.new_zeros(len(query))
+        return query.new_zeros(query.shape[0])  # len() would fix it in an exported graph
     return scoring.feature_distance(query, nearest_items(query, items, 1, similarity)[:, :, 0])
 
 

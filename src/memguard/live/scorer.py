@@ -15,6 +15,7 @@ from memguard.config.compose import register_resolvers
 from memguard.config.trust import trust_of
 from memguard.data.video.frame_size import sides
 from memguard.data.video.stream import Interruption, Pictures, Stream, VideoStream
+from memguard.detection.alarm import Alarm
 from memguard.detection.detector import Detector
 from memguard.detection.events import COLUMNS, Moment, ScoredPicture
 from memguard.detection.lookahead import most_at_once
@@ -263,21 +264,30 @@ def load(checkpoint: Path | str, *, trust: str | Sequence[str] = (), **settings:
         [0.16, 0.2, 0.24]
     """
     scorer = restored(checkpoint, trust=trust, **settings)
-    if not scorer.alarm.calibrated:
+    require_alarm(checkpoint, scorer.alarm)
+    return scorer
+
+
+def require_alarm(checkpoint: Path | str, alarm: Alarm) -> None:
+    """Reject a checkpoint whose alarm is not calibrated, or rests on fewer than ten frames.
+
+    Raises:
+        CheckpointError: It is.
+    """
+    if not alarm.calibrated:
         raise CheckpointError(
             f"{checkpoint} does not know the scores of normal video: it was imported, stopped "
             "within its first epoch, trained by an earlier version, or with data.holdout=0: "
             "calibrate it on normal hours with python -m memguard.calibrate, or train again with "
             "data.holdout=0.05 or more; memguard.evaluate takes it without."
         )
-    frames, _peaks = scorer.alarm.sample_counts
+    frames, _peaks = alarm.sample_counts
     if frames < FEWEST_FRAMES:
         raise CheckpointError(
             f"{checkpoint} has seen {frames} held-out normal frames, too few for an alarm: "
             "calibrate it on normal hours with python -m memguard.calibrate, or train again with "
             "a larger data.holdout or longer videos."
         )
-    return scorer
 
 
 def restored(

@@ -1,0 +1,1 @@
+"""An exported graph and its description: scoring without PyTorch."""
