@@ -2,10 +2,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo example figures test check docs lock platforms clean
+.PHONY: demo export-demo example figures test check docs lock platforms clean
 
 demo: $(READY)  ## Train and test on the generated street scene
 	$(BIN)/python -m memguard.train experiment=demo
+
+export-demo: $(READY)  ## Export the street's model, and score the street's test videos with it
+	test -e runs/export_demo/checkpoints/last.ckpt || \
+		$(BIN)/python -m memguard.train experiment=demo hydra.run.dir=runs/export_demo
+	$(BIN)/python -m memguard.export checkpoint=runs/export_demo/checkpoints/last.ckpt \
+		output=runs/export_demo/street.onnx
+	$(BIN)/python -m memguard.score backend=onnx checkpoint=runs/export_demo/street.onnx \
+		video=$${MEMGUARD_DATA:-data}/street/test
 
 example: $(READY)  ## Train, resume, evaluate, score and sweep a project of one's own
 	cd examples/my_project && PATH="$(CURDIR)/$(BIN):$$PATH" sh run.sh

@@ -20,9 +20,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from record import add
-from torch import Tensor
 
 import memguard
 from memguard.data.video.stream import Interruption, Pictures, Stream
@@ -127,16 +125,16 @@ class Filtered:
             assert isinstance(each, Pictures)  # no camera
             seconds = [(number + place) / self.fps for place in range(len(each.rgb))]
             changed = map(self._changed, each.rgb, seconds)
-            yield Pictures(torch.stack(list(changed)), number, seconds, follows=number > 0)
+            yield Pictures(np.stack(list(changed)), number, seconds, follows=number > 0)
             number += len(seconds)
             if seconds[-1] >= self._ends:
                 return
 
-    def _changed(self, rgb: Tensor, seconds: float) -> Tensor:
+    def _changed(self, rgb: np.ndarray, seconds: float) -> np.ndarray:
         if seconds < BEGINS:
             return rgb
-        picture = np.ascontiguousarray(rgb.permute(1, 2, 0).numpy())
-        return torch.from_numpy(self._change(picture, seconds - BEGINS)).permute(2, 0, 1)
+        picture = np.ascontiguousarray(rgb.transpose(1, 2, 0))
+        return self._change(picture, seconds - BEGINS).transpose(2, 0, 1)
 
 
 class _Noted:
@@ -150,7 +148,7 @@ class _Noted:
         self._watch = watch
         self.kinds: dict[str, float] = {}
 
-    def add(self, rgb: Tensor, seconds: float) -> Condition | None:
+    def add(self, rgb: np.ndarray, seconds: float) -> Condition | None:
         """Return the condition that lasts."""
         found = self._watch.add(rgb, seconds)
         if found and seconds >= BEGINS:

@@ -97,11 +97,11 @@ class Thing(NamedTuple):
         bottom: The row below it.
     """
 
-    rgb: Tensor
-    mask: Tensor
+    rgb: np.ndarray
+    mask: np.ndarray
     bottom: int
 
-    def paste(self, picture: Tensor, place: float) -> None:
+    def paste(self, picture: np.ndarray, place: float) -> None:
         """Paste it into a picture.
 
         Args:
@@ -124,32 +124,33 @@ def things(scene: Scene, found: Benchmark) -> dict[str, Thing | None]:
         _, height, width = picture.shape
         assert video.masks  # the test videos of both have masks
         masks = read_masks(video.masks, stream.length, height, width)
-        mask = torch.from_numpy(next(islice(masks, chosen.frame, None)))
+        mask = next(islice(masks, chosen.frame, None))
         made[name] = cut_out(picture, mask, turned=chosen.turned)
         made.setdefault("bag", bag(height, width))
     return made
 
 
-def cut_out(picture: Tensor, mask: Tensor, *, turned: bool) -> Thing:
+def cut_out(picture: np.ndarray, mask: np.ndarray, *, turned: bool) -> Thing:
     """Cut out of a picture, uint8 (3, H, W), what a mask, bool (H, W), shows."""
-    (top, left), (last, right) = mask.argwhere().aminmax(dim=0)
+    shown = np.argwhere(mask)
+    (top, left), (last, right) = shown.min(axis=0), shown.max(axis=0)
     rows, columns = slice(top, last + 1), slice(left, right + 1)
     rgb, mask = picture[:, rows, columns], mask[rows, columns]
     if turned:
-        rgb, mask = rgb.rot90(1, (1, 2)), mask.rot90(1, (0, 1))
-    return Thing(rgb.clone(), mask, bottom=int(last) + 1)
+        rgb, mask = np.rot90(rgb, axes=(1, 2)), np.rot90(mask)
+    return Thing(rgb.copy(), mask, bottom=int(last) + 1)
 
 
 def bag(height: int, width: int) -> Thing:
     """Draw a dark bag with a handle for a picture of this size."""
     size = (height // 24, width // 26)
-    mask = torch.ones(size, dtype=torch.bool)
+    mask = np.ones(size, bool)
     mask[: size[0] // 4] = False
     mask[: size[0] // 4, size[1] // 3 : -(size[1] // 3)] = True
-    return Thing(torch.full((3, *size), 40, dtype=torch.uint8), mask, bottom=round(0.7 * height))
+    return Thing(np.full((3, *size), 40, np.uint8), mask, bottom=round(0.7 * height))
 
 
-def pictures(videos: Sequence[VideoRecord]) -> Iterator[Tensor]:
+def pictures(videos: Sequence[VideoRecord]) -> Iterator[np.ndarray]:
     """Yield the pictures of videos end to end, uint8 (3, H, W) each."""
     for video in videos:
         for part in VideoStream(as_video(video.source, CACHE)):

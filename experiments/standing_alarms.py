@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from record import add
 from torch import Tensor
@@ -42,10 +43,10 @@ class Hour(NamedTuple):
     seconds: list[float]
     fps: float
 
-    def pictures(self) -> Iterator[tuple[Moment, Tensor]]:
+    def pictures(self) -> Iterator[tuple[Moment, np.ndarray]]:
         """Yield each frame as a camera sends it, uint8 (3, H, W)."""
         for number, frame in enumerate(self.frames):
-            yield Moment(number, self.seconds[number]), frame.expand(3, -1, -1)
+            yield Moment(number, self.seconds[number]), frame.expand(3, -1, -1).numpy()
 
 
 def read(path: Path) -> Hour:
@@ -53,7 +54,7 @@ def read(path: Path) -> Hour:
     stream = VideoStream(path)
     frames, seconds = [], []
     for part in stream:
-        stored = part.rgb.permute(0, 2, 3, 1).numpy()
+        stored = part.rgb.transpose(0, 2, 3, 1)
         frames.append(fit(stored, frame_size=list(SIZE), channels=1)[:, 0])
         seconds += part.seconds
     return Hour(torch.cat(frames), seconds, stream.fps)

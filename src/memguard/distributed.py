@@ -2,30 +2,37 @@
 
 torchrun, SLURM or Lightning starts them, and Lightning has them train and test as one. This module
 adds the agreement on a run folder, the distribution of work and the exchange of results.
+
+PyTorch and Lightning are imported where processes need them: commands that run alone have neither.
 """
 
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Literal, TypeVar
-
-import pytorch_lightning as pl
-import torch
-from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from torch import distributed, nn
-from torch.distributed import TCPStore  # type: ignore[attr-defined]  # documented as public
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from memguard.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+    from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+    from torch import nn
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # documented as public
 
 Own = TypeVar("Own")
 
 AGREED = "memguard/agreed"
+# Variables of torchrun's processes, and of SLURM's steps.
+LAUNCHED = {"TORCHELASTIC_RUN_ID", "SLURM_STEP_ID"}
 
 
-def _launcher() -> ClusterEnvironment | None:
+def _launcher() -> "ClusterEnvironment | None":
     """Find the launcher of this process; None for a single process, or one of Lightning's."""
+    if not LAUNCHED & os.environ.keys():
+        return None
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
     # A batch script has SLURM's other variables as well, though it is not one of several.
@@ -34,12 +41,14 @@ def _launcher() -> ClusterEnvironment | None:
 
 
 @cache
-def _store(launcher: type[ClusterEnvironment]) -> TCPStore:
+def _store(launcher: "type[ClusterEnvironment]") -> "TCPStore":
     """Open the store that processes share before they form a group, and wait for all of them.
 
     torchrun serves it. Elsewhere the first process does, as long as it runs: the group meets at the
     same address later, and takes the same server.
     """
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
     place = launcher()
     served = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
     return TCPStore(
@@ -76,14 +85,22 @@ def devices() -> int | Literal["auto"]:
 def nodes() -> int:
     """Count the machines that processes were started on."""
     launcher = _launcher()
+    if launcher is None:
+        return 1
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+
     if isinstance(launcher, SLURMEnvironment):
         return int(os.environ["SLURM_NNODES"])
-    return launcher.world_size() // int(os.environ["LOCAL_WORLD_SIZE"]) if launcher else 1
+    return launcher.world_size() // int(os.environ["LOCAL_WORLD_SIZE"])
 
 
 def on_gpu(accelerator: str) -> bool:
     """Return whether ``accelerator`` will be a GPU: batch norm is synchronised on GPUs alone."""
-    return accelerator != "cpu" and torch.cuda.is_available()
+    if accelerator == "cpu":
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def alone_on_gpu(accelerator: str, devices: int | str) -> bool:
@@ -91,7 +108,7 @@ def alone_on_gpu(accelerator: str, devices: int | str) -> bool:
     return on_gpu(accelerator) and devices == 1 and nodes() == 1
 
 
-def require_together(trainer: pl.Trainer, *, in_sweep: bool) -> None:
+def require_together(trainer: "pl.Trainer", *, in_sweep: bool) -> None:
     """Refuse processes that would each run the whole command.
 
     Args:
@@ -145,6 +162,8 @@ def gathered(own: Own) -> list[Own]:
     Returns:
         In the first process all objects, by rank; in another, or a single process, its own.
     """
+    from torch import distributed
+
     if not distributed.is_available() or not distributed.is_initialized():
         return [own]
     first = distributed.get_rank() == 0
@@ -159,6 +178,8 @@ def gathered_everywhere(own: Own) -> list[Own]:
     Returns:
         All objects, by rank; in a single process, its own.
     """
+    from torch import distributed
+
     if not distributed.is_available() or not distributed.is_initialized():
         return [own]
     everything: list[Own] = [own] * distributed.get_world_size()
@@ -166,12 +187,15 @@ def gathered_everywhere(own: Own) -> list[Own]:
     return everything
 
 
-@torch.no_grad()
-def share_buffers(module: nn.Module) -> None:
+def share_buffers(module: "nn.Module") -> None:
     """Give every process the buffers of the first.
 
     Batch norm that is not synchronised keeps statistics of its own between training steps.
     """
+    import torch
+    from torch import distributed
+
     if distributed.is_available() and distributed.is_initialized():
-        for buffer in module.buffers():
-            distributed.broadcast(buffer, src=0)
+        with torch.no_grad():
+            for buffer in module.buffers():
+                distributed.broadcast(buffer, src=0)

@@ -1,13 +1,13 @@
 """A refused command leaves nothing behind."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
+from pytorch_lightning.utilities import rank_zero_only
 
 from memguard.config.compose import config_folder, register_resolvers
 from memguard.config.refusal import RefusedLeavesNothing
@@ -103,6 +103,6 @@ def test_a_refused_job_leaves_no_folder_in_its_sweep(tmp_path: Path) -> None:
 def test_only_the_first_of_several_processes_removes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memguard.config.refusal.rank_zero_only", SimpleNamespace(rank=1))
+    monkeypatch.setattr(rank_zero_only, "rank", 1, raising=False)
     run(tmp_path / "runs", ConfigError("It cannot work."))
     assert (tmp_path / "runs" / ".hydra").exists()

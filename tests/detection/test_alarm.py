@@ -5,7 +5,8 @@ from math import exp, inf, isnan, log
 import pytest
 import torch
 
-from memguard.detection.alarm import Alarm, Level, OptionalAlarm
+from memguard.detection.alarm import Alarm, OptionalAlarm
+from memguard.detection.alarm_scale import Level
 from memguard.detection.events import EventStream, Moment
 
 

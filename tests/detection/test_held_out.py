@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,9 +71,9 @@ def test_pictures_of_several_processes_are_in_order_and_count_once() -> None:
 
 
 def test_errors_in_ignored_places_do_not_count_for_the_alarm() -> None:
-    whole, left, alarms = batch([100] * 30, 4), torch.zeros(16, 16, dtype=torch.bool), []
+    whole, left, alarms = batch([100] * 30, 4), np.zeros((16, 16), bool), []
     left[:, :8] = True  # where a ramp's values, and a tenth of them, are farthest from zero
-    for ignored in (None, left, ~left, torch.ones(16, 16, dtype=torch.bool)):
+    for ignored in (None, left, ~left, np.ones((16, 16), bool)):
         frames, alarm = HeldOut(SCORING), Alarm()
         frames.ignored = ignored
         target: Tensor = whole.frames[:, -1].float() / 127.5 - 1

@@ -1,5 +1,6 @@
 """The normal pictures of a stream, from which a reference learns as from a training's frames."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,7 +41,7 @@ def test_a_stream_teaches_what_held_out_frames_of_the_same_pictures_teach() -> N
     for video in videos:
         normal.begin()
         for picture in video:
-            normal.add(picture.expand(3, 16, 16))
+            normal.add(picture.expand(3, 16, 16).numpy())
     normal.teach(learned)
     expected = held_out(*videos)
     assert expected.still == 2
@@ -49,7 +50,7 @@ def test_a_stream_teaches_what_held_out_frames_of_the_same_pictures_teach() -> N
 
 
 def test_a_camera_of_another_size_is_reduced_to_the_networks_frame() -> None:
-    picture = torch.full((3, 48, 64), 100, dtype=torch.uint8)
+    picture = np.full((3, 48, 64), 100, np.uint8)
     picture[:, :, 32:] = 200
     small = normal_pictures.small_copy(picture, (16, 32))
     assert small.shape == (1, 64, 64)

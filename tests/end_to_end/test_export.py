@@ -1,6 +1,9 @@
 """Exports as a user types them."""
 
+import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 import torch
 
 import memguard
+from tests.conftest import moving_square, write_video
 from tests.end_to_end.conftest import run_command
 
 
@@ -37,7 +41,7 @@ def test_the_description_has_what_the_checkpoint_learned(door: Path, checkpoint:
     assert described["version"] == memguard.__version__
     assert (described["format"], described["opset"], described["fps"]) == ("onnx", 18, 25.0)
     session = onnxruntime.InferenceSession(door)
-    assert session.get_inputs()[0].shape[1:] == [5, 32, 32, 3]
+    assert session.get_inputs()[0].shape[1:] == [5, 32, 32, 1]
 
 
 def test_openvino_writes_its_weights_beside_the_graph(checkpoint: Path, tmp_path: Path) -> None:
@@ -57,3 +61,70 @@ def test_a_name_of_another_format_is_refused(checkpoint: Path, tmp_path: Path) -
     sentence = "output=door.xml cannot work with format=onnx: its name must end in .onnx."
     assert done.stderr.strip().endswith(sentence)
     assert list(tmp_path.iterdir()) == []
+
+
+# Scores as a user does, in a process that cannot import PyTorch.
+WITHOUT_TORCH = """
+import runpy, sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "pytorch_lightning", "lightning_fabric", "decord"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+sys.meta_path.insert(0, Missing())
+runpy.run_module("memguard.score", run_name="__main__", alter_sys=True)
+"""
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_graph_gives_scores_and_events_without_pytorch(
+    door: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    slow, fast = moving_square(40, seed=8), moving_square(30, speed=5, seed=3)
+    video = write_video(tmp_path / "door.mp4", np.concatenate([slow, fast, slow]))
+    common = [f"video={video}", "alarm.false_per_hour=10000", "conditions=false"]
+    words = [f"checkpoint={door}", "backend=onnx", *common, "hydra.run.dir=edge"]
+    edge = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *words],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert edge.returncode == 0, edge.stderr
+    words = [f"checkpoint={checkpoint}", "trainer.precision=32-true", *common]
+    done = run_command("score", *words, "hydra.run.dir=torch", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+    found, expected = (rows(tmp_path / name / "scores.csv") for name in ("edge", "torch"))
+    assert len(found) == len(expected) == 106
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.pop("video") == theirs.pop("video")
+        assert [float(x) for x in ours.values()] == pytest.approx(
+            [float(x) for x in theirs.values()], abs=1e-4
+        )
+    events = [
+        [{**row, "id": "", "peak_score": "", "normal_per_hour": ""} for row in rows(path)]
+        for path in (tmp_path / "edge" / "events.csv", tmp_path / "torch" / "events.csv")
+    ]
+    assert events[0] == events[1] != []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["backend=openvino"], "was exported with format=onnx: set backend=onnx, or export"),
+        (["backend=onnx", "standing=true"], "backend=onnx cannot work with standing=true"),
+        (["backend=onnx", "guard.threshold=auto"], "backend=onnx takes γ and precision as they"),
+        (["backend=onnx", "checkpoint=none.onnx"], "none.onnx: there is no such file"),
+    ],
+)
+def test_scoring_that_a_graph_cannot_do_is_refused(
+    words: list[str], sentence: str, door: Path, tmp_path: Path
+) -> None:
+    named = [] if any(word.startswith("checkpoint") for word in words) else [f"checkpoint={door}"]
+    done = run_command("score", *named, *words, "video=door.mp4", folder=tmp_path)
+    assert done.returncode == 1
+    assert sentence in done.stderr

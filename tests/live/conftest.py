@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,8 +17,8 @@ def scored(frame: int, score: float, fps: float = 25.0) -> ScoredPicture:
     random = torch.Generator().manual_seed(frame)
     return ScoredPicture(
         Moment(frame, frame / fps), score, psnr=30.0, distance=0.5, regular=0.25, written=False,
-        box=(20, 10, 40, 30), error=torch.zeros(8, 8),
-        rgb=torch.randint(256, (3, 48, 64), generator=random, dtype=torch.uint8),
+        box=(20, 10, 40, 30), error=np.zeros((8, 8), np.float32),
+        rgb=torch.randint(256, (3, 48, 64), generator=random, dtype=torch.uint8).numpy(),
     )  # fmt: skip
 
 

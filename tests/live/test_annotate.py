@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from memguard.detection.events import Moment, ScoredPicture
 from memguard.live.annotate import SMALLEST_WIDTH, AnnotatedVideo
@@ -16,8 +15,8 @@ def drawn(tmp_path: Path, score: float) -> np.ndarray:
     video = AnnotatedVideo(tmp_path / "annotated.mp4", fps=10, level=2, error=0.01)
     scored = ScoredPicture(
         Moment(7, 0.7), score=score, psnr=30, distance=0.1, regular=0.1, written=False,
-        box=(40, 25, 90, 70), rgb=torch.zeros(3, 120, 160, dtype=torch.uint8),
-        error=torch.zeros(8, 8),
+        box=(40, 25, 90, 70), rgb=np.zeros((3, 120, 160), np.uint8),
+        error=np.zeros((8, 8), np.float32),
     )  # fmt: skip
     video.add(scored)
     image = np.asarray(video._drawn(scored))

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from functools import partial
 
+import numpy as np
 import pytest
-import torch
 
 from memguard.data.video.stream import Interruption, Pictures
 from memguard.errors import DataError
@@ -47,7 +47,7 @@ def test_errors_are_those_of_live_scoring_whatever_the_scale() -> None:
 
 
 def test_errors_in_ignored_places_do_not_count_as_in_scoring() -> None:
-    film, ignored = Film(pictures(30), [30]), torch.zeros(16, 16, dtype=torch.bool)
+    film, ignored = Film(pictures(30), [30]), np.zeros((16, 16), bool)
     ignored[:, 4:] = True
     known = scorer()
     (stretch,) = _measured(scorer(), [lambda: film], ignored).stretches

@@ -32,8 +32,8 @@ def film(count: int, seed: int) -> list[np.ndarray]:
     return pictures
 
 
-def tensor(picture: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
+def rgb(picture: np.ndarray) -> np.ndarray:
+    return picture.transpose(2, 0, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def moved_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
-    pictures = small(torch.stack([tensor(picture) for picture in film(60, seed=1)]))
+    pictures = small(torch.from_numpy(np.stack([rgb(picture) for picture in film(60, seed=1)])))
     compared = differences(pictures[:-1], pictures[1:])
     unknown = torch.tensor([torch.nan])
     known = {name: torch.cat([unknown, value]) for name, value in compared.items()}
@@ -61,7 +61,7 @@ def watched(
         change(picture, number) if begin <= number < end else picture
         for number, picture in enumerate(film(count, seed=2))
     ]
-    return [watch.add(tensor(picture), number / FPS) for number, picture in enumerate(changed)]
+    return [watch.add(rgb(picture), number / FPS) for number, picture in enumerate(changed)]
 
 
 def shifted(picture: np.ndarray, x: float, y: float) -> np.ndarray:
@@ -162,8 +162,8 @@ def test_a_picture_that_often_stands_still_is_frozen_later(reference: Reference)
 
 
 def test_pictures_between_looks_and_before_an_outage_do_not_count(reference: Reference) -> None:
-    watch, black = ConditionWatch(reference, FPS), torch.zeros(3, HEIGHT, WIDTH, dtype=torch.uint8)
-    normal = [tensor(picture) for picture in film(10, seed=2)]
+    watch, black = ConditionWatch(reference, FPS), np.zeros((3, HEIGHT, WIDTH), np.uint8)
+    normal = [rgb(picture) for picture in film(10, seed=2)]
     for number in range(100):  # at 50 a second each tenth is looked at
         picture = normal[number % 10] if number % 10 == 0 else black
         assert watch.add(picture, number / 50) is None

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -38,10 +39,10 @@ def picture(number: int) -> ScoredPicture:
     """Every fortieth frame is an event of its own."""
     score = 3.0 if number % 40 == 0 else 0.25
     random = torch.Generator().manual_seed(number)
-    rgb = torch.randint(256, (3, 48, 64), generator=random, dtype=torch.uint8)
+    rgb = torch.randint(256, (3, 48, 64), generator=random, dtype=torch.uint8).numpy()
     return ScoredPicture(
         Moment(number, number / 25), score, 30.0, 0.5, 0.25, False, (1, 2, 3, 4), rgb,
-        torch.zeros(8, 8),
+        np.zeros((8, 8), np.float32),
     )  # fmt: skip
 
 

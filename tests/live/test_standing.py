@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
-from torch import Tensor
 
 from memguard.data.video.stream import Interruption
 from memguard.detection.alarm import Alarm
@@ -16,13 +15,12 @@ from memguard.errors import CheckpointError
 from memguard.live import standing as module
 from memguard.live.conditions import Condition
 from memguard.live.events.event_files import EventFiles, Keeping
-from memguard.live.events.reporter import EventReporter
+from memguard.live.events.reporter import EventReporter, rate_of_each
 from memguard.live.notify.notifier import Notifier
 from memguard.live.standing import (
     Background,
     StandingWatch,
     calibrate_standing,
-    rate_of_each,
     require_standing,
 )
 from tests.conftest import moving_square
@@ -32,12 +30,12 @@ SIZE, PATCH = (12, 16), (0.25, 0.25)  # patches of 3 × 4 pixels
 SECOND = 2  # looks
 
 
-def flat(level: int) -> Tensor:
+def flat(level: int) -> np.ndarray:
     """A grey picture, twice as large as the network's frame."""
-    return torch.full((3, 24, 32), level, dtype=torch.uint8)
+    return np.full((3, 24, 32), level, np.uint8)
 
 
-def with_square(level: int, *, ground: int = 50) -> Tensor:
+def with_square(level: int, *, ground: int = 50) -> np.ndarray:
     """A picture with a square that covers a patch in its upper right part."""
     picture = flat(ground)
     picture[:, 6:12, 16:24] = level
@@ -90,7 +88,7 @@ def test_light_over_the_whole_picture_does_not_count() -> None:
 
 
 def test_ignored_places_do_not_count() -> None:
-    ignored = torch.zeros(SIZE, dtype=torch.bool)
+    ignored = np.zeros(SIZE, bool)
     ignored[3:6, 8:12] = True  # the square
     whole, partial = Background(SIZE, PATCH), Background(SIZE, PATCH, ignored)
     for at in range(158):
@@ -204,12 +202,15 @@ def kinds(reports: list) -> list[tuple[str, str]]:  # type: ignore[type-arg]
 
 
 def watched(
-    camera: EventReporter, pictures: np.ndarray | list[Tensor], first: int = 0, score: float = 0.0
+    camera: EventReporter,
+    pictures: np.ndarray | list[np.ndarray],
+    first: int = 0,
+    score: float = 0.0,
 ) -> list:  # type: ignore[type-arg]
     """The reports of pictures that follow."""
     reports = []
     for number, picture in enumerate(pictures, start=first):
-        rgb = picture if isinstance(picture, Tensor) else torch.from_numpy(picture).movedim(2, 0)
+        rgb = picture if len(picture) == 3 else picture.transpose(2, 0, 1)
         reports += camera.add(scored(number, score, SECOND)._replace(rgb=rgb))
     return reports
 
@@ -281,7 +282,7 @@ class Covered:
     def __init__(self, frames: range) -> None:
         self._frames = frames
 
-    def add(self, rgb: Tensor, seconds: float) -> Condition | None:
+    def add(self, rgb: np.ndarray, seconds: float) -> Condition | None:
         there = round(seconds * SECOND) in self._frames
         return Condition("covered", "it is covered") if there else None
 

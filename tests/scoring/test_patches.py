@@ -1,5 +1,6 @@
 """Patch errors, their boxes, and the patch that decides a score."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -116,3 +117,22 @@ def test_a_place_has_the_patches_around_its_centre() -> None:
     # the whole object in the small patch, in a quarter of the large one
     assert float(places.max()) == pytest.approx(0.3**2 * (1 * 1 / 4) ** 0.5)
     assert places[0, 0, 0] == 0
+
+
+@given(st.integers(1, 3), st.integers(8, 40), st.integers(8, 40), st.integers(0, 2**32 - 1))
+def test_pooled_errors_of_pixels_are_the_patch_errors(
+    frames: int, height: int, width: int, seed: int
+) -> None:
+    random = torch.Generator().manual_seed(seed)
+    output, target = torch.rand(2, frames, 3, height, width, generator=random)
+    sizes = [(0.2, 0.1), (0.5, 0.25), (0.3, 1)]
+    error = scoring.squared_error(output, target).mean(dim=1).numpy()
+    expected = scoring.patch_errors(output, target, sizes)
+    np.testing.assert_allclose(scoring.pooled(error, sizes), expected, atol=1e-7)
+
+
+def test_arrays_give_arrays_and_tensors_tensors() -> None:
+    errors = np.random.default_rng(0).random((2, 2, 5, 7), np.float32)
+    found = scoring.worst_patch(errors)
+    assert isinstance(found, np.ndarray)
+    assert torch.equal(scoring.worst_patch(torch.from_numpy(errors)), torch.from_numpy(found))

@@ -3,6 +3,7 @@
 import gc
 import runpy
 import sys
+from importlib import import_module
 
 from memguard.cli.interrupts import ended_beside_cameras, loading, quietly_interrupted
 
@@ -17,6 +18,8 @@ COMMANDS = {
     "train-denoiser": "train a denoiser for noisy cameras",
     "import-official": "make a checkpoint of the authors' weights",
 }
+# A command whose modules are fewer.
+MODULES = {"score": "memguard.cli.scoring"}
 # Keys with paths, beside those that every command has.
 LITERAL = {
     "import-official": ("model", "items", "output"),
@@ -47,7 +50,8 @@ def run_command(name: str) -> None:
     literal = LITERAL.get(name, ())
     with ended_beside_cameras(), quietly_interrupted():
         with loading():  # for seconds
-            from memguard.cli import commands
             from memguard.config.command_line import run
+
+            commands = import_module(MODULES.get(name, "memguard.cli.commands"))
         gc.freeze()  # else the end of the process searches all modules for garbage, for seconds
         run(commands.COMMANDS[name], literal)

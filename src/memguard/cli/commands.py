@@ -1,9 +1,7 @@
 """Commands: a function of Hydra's for each."""
 
-import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -11,17 +9,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from memguard.cli.interrupts import INTERRUPTED
-from memguard.config.compose import chosen_options, config_folder, register_resolvers
+from memguard.cli.scoring import run_folder
+from memguard.config.compose import chosen_options, config_folder
 from memguard.config.keys import with_known_keys
 from memguard.convert import exporting, official
-from memguard.live import calibration, recording
+from memguard.live import calibration
 from memguard.live.cameras import watch as cameras
 from memguard.sweep import jobs
 from memguard.sweep.report import reported_if_interrupted
 from memguard.training import denoising, experiment
 
-register_resolvers()
 # Stored, not searched for: beside the groups of conf/, model=… would be a choice from one of them.
 ConfigStore.instance().store(
     "import_official", OmegaConf.load(f"{config_folder()}/import_official.yaml")
@@ -48,7 +45,7 @@ def evaluate(config: DictConfig) -> float | str | None:
 @hydra.main(version_base="1.3", config_path=config_folder(), config_name="train_denoiser")
 def train_denoiser(config: DictConfig) -> None:
     """Train a denoiser."""
-    denoising.train_denoiser(_with_options(config), _folder())
+    denoising.train_denoiser(_with_options(config), run_folder())
 
 
 @with_known_keys("prepare", config_folder())
@@ -56,14 +53,6 @@ def train_denoiser(config: DictConfig) -> None:
 def prepare(config: DictConfig) -> None:
     """Inspect and convert the videos of a dataset."""
     experiment.prepare(config, dataset=HydraConfig.get().runtime.choices["dataset"])
-
-
-@with_known_keys("score", config_folder())
-@hydra.main(version_base="1.3", config_path=config_folder(), config_name="score")
-def score(config: DictConfig) -> None:
-    """Score videos or a camera."""
-    if not recording.score(config, _folder()):
-        sys.exit(INTERRUPTED)
 
 
 @with_known_keys("calibrate", config_folder())
@@ -93,10 +82,6 @@ def import_official(config: DictConfig) -> None:
     official.import_checkpoint(config)
 
 
-def _folder() -> Path:
-    return Path(HydraConfig.get().runtime.output_dir)
-
-
 def _with_options(config: DictConfig) -> DictConfig:
     """Add the chosen options, which Hydra alone knows."""
     config.options = chosen_options(HydraConfig.get().runtime.choices)
@@ -106,14 +91,13 @@ def _with_options(config: DictConfig) -> DictConfig:
 def _in_own_folder(work: Callable[..., dict[str, float]]) -> jobs.Work:
     """Give a training or test the folder that Hydra has made for it."""
     in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
-    return partial(work, folder=_folder(), in_sweep=in_sweep)
+    return partial(work, folder=run_folder(), in_sweep=in_sweep)
 
 
 COMMANDS = {
     "train": train,
     "train-denoiser": train_denoiser,
     "evaluate": evaluate,
-    "score": score,
     "calibrate": calibrate,
     "export": export,
     "watch": watch,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import torch
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -38,7 +37,7 @@ def config_folder() -> str:
 
 def default_model() -> str:
     """Name the published size on a machine with a GPU, the small size on others."""
-    return "mnad" if torch.cuda.is_available() else "mnad_small"
+    return "mnad" if on_gpu("auto") else "mnad_small"
 
 
 def default_precision(accelerator: str = "auto") -> str:
@@ -47,6 +46,8 @@ def default_precision(accelerator: str = "auto") -> str:
     Args:
         accelerator: As ``trainer.accelerator`` names it.
     """
+    import torch  # takes seconds to load, and not all commands need it
+
     if on_gpu(accelerator):
         computes_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:

@@ -29,8 +29,8 @@ from memguard.config.values import (
     WebAddress,
     Weight,
 )
-from memguard.detection.guard import Scope
-from memguard.scoring.protocols import ScoreName
+from memguard.detection.scope import Scope
+from memguard.scoring.names import ScoreName
 
 
 class PathsSettings(Settings):

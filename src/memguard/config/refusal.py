@@ -11,9 +11,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from pytorch_lightning.utilities import rank_zero_only
 
 from memguard.errors import FULL_ERROR, UserError
+
+# Variables of processes that run a command together.
+RANKS = {"RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"}
 
 
 class RefusedLeavesNothing(Callback):
@@ -46,7 +48,7 @@ class RefusedLeavesNothing(Callback):
         refused = job_return.status == JobStatus.FAILED and isinstance(
             job_return._return_value, UserError
         )
-        if self._before is None or not refused or getattr(rank_zero_only, "rank", 0) != 0:
+        if self._before is None or not refused or _rank() != 0:
             return
         folder = Path(config.hydra.runtime.output_dir)
         self._before.restore(folder, log=f"{config.hydra.job.name}.log")
@@ -56,6 +58,15 @@ class RefusedLeavesNothing(Callback):
         reason = kwargs["job_return"]._return_value
         if isinstance(reason, UserError) and os.environ.get(FULL_ERROR) != "1":
             sys.exit(str(reason))
+
+
+def _rank() -> int:
+    """Number this process among those that run the command together, as Lightning does."""
+    if not RANKS & os.environ.keys() and "pytorch_lightning" not in sys.modules:
+        return 0
+    from pytorch_lightning.utilities import rank_zero_only
+
+    return getattr(rank_zero_only, "rank", 0)
 
 
 class _Before:

@@ -34,6 +34,7 @@ from memguard.config.observers import CallbacksSettings, LoggerSettings
 from memguard.config.sentences import Words
 from memguard.config.trainer import TrainerSettings
 from memguard.config.values import (
+    Backend,
     Count,
     FilePath,
     GraphFormat,
@@ -230,8 +231,11 @@ class LiveSettings(DetectorSettings, extra="forbid"):
 class ScoreSettings(LiveSettings, ReportedSettings, extra="forbid"):
     """A video and changes of a detector's settings, which ``conf/score.yaml`` composes."""
 
+    checks = (of.without_torch,)
+
     checkpoint: FilePath = Field(description="The last.ckpt of a training.")
     video: str | int = Field(description="A file, a folder, a camera's address or number.")
+    backend: Backend = Field(description="Runs a checkpoint, torch, or an exported graph.")
     annotate: bool = Field(description="Write a video with the errors laid over the picture.")
 
 

@@ -4,16 +4,12 @@ import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import pytorch_lightning as pl
 from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
-from pytorch_lightning.accelerators import AcceleratorRegistry
-from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 
 from memguard.config.sentences import Words, unknown
 from memguard.config.values import (
@@ -26,6 +22,9 @@ from memguard.config.values import (
     Weight,
 )
 from memguard.errors import ConfigError, UserError
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Callback
 
 # Set by memguard itself, each with the key to use instead.
 OURS = {
@@ -47,7 +46,9 @@ def open_trainer_group() -> None:
 @cache
 def option_names() -> tuple[str, ...]:
     """Name the options of Lightning's trainer, without those that memguard sets."""
-    names = inspect.signature(pl.Trainer.__init__).parameters
+    from pytorch_lightning import Trainer  # takes seconds to load, and few commands name options
+
+    names = inspect.signature(Trainer.__init__).parameters
     return tuple(name for name in names if name != "self" and name not in OURS)
 
 
@@ -79,6 +80,7 @@ class TrainerSettings(Part):
 
     makers = ("pytorch_lightning.", "lightning.")
 
+    accelerator: Text | None = Field(None, description="Kind of device, such as auto, cpu, gpu.")
     max_epochs: Epochs | None = Field(None, description="Epochs.")
     max_steps: Steps | None = Field(None, description="Steps.")
     min_epochs: Count | None = Field(None, description="Epochs before it may stop early.")
@@ -147,8 +149,10 @@ def options(config: DictConfig) -> dict[str, Any]:
     return {key: value for key, value in tree.items() if value is not None and key != "max_time"}
 
 
-def switched_off(callback: pl.Callback, config: DictConfig) -> bool:
+def switched_off(callback: "Callback", config: DictConfig) -> bool:
     """Return whether an option of the trainer switches off a configured callback."""
+    from pytorch_lightning.callbacks import Checkpoint, ProgressBar
+
     trainer = config.trainer
     kinds = {"enable_progress_bar": ProgressBar, "enable_checkpointing": Checkpoint}
     off = [kind for name, kind in kinds.items() if trainer.get(name) is False]
@@ -162,6 +166,8 @@ def require_accelerator(config: DictConfig) -> None:
     Raises:
         ConfigError: The message names the key and the available accelerators.
     """
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+
     name = config.trainer.get("accelerator")
     if name != "gpu" and name not in AcceleratorRegistry:
         return  # Lightning names those that it knows
@@ -174,6 +180,8 @@ def require_accelerator(config: DictConfig) -> None:
 
 
 def _is_available(kind: str) -> bool:
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+
     return bool(AcceleratorRegistry[kind]["accelerator"].is_available())
 
 
@@ -188,6 +196,8 @@ def refused_by(key: str, target: str = "") -> Iterator[None]:
     Raises:
         ConfigError: They cannot work.
     """
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
     expected = Exception if target else (MisconfigurationException, TypeError, ValueError)
     try:
         yield
@@ -210,6 +220,8 @@ def misconfiguration_reported() -> Iterator[None]:
     Raises:
         ConfigError: The trainer's options cannot work for this model, data or machine.
     """
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
     try:
         yield
     except MisconfigurationException as error:

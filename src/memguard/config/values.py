@@ -72,6 +72,7 @@ Hours = Annotated[list[Span], Field(min_length=1), Words(HOURS)]
 OnError = Literal["raise", "skip"]
 Cache = Literal["none", "disk", "ram"]
 GraphFormat = Literal["onnx", "openvino", "torch_export"]
+Backend = Literal["torch", "onnx", "openvino"]
 
 
 class Settings(BaseModel):

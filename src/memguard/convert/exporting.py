@@ -28,7 +28,8 @@ from memguard.errors import CheckpointError, UserError
 from memguard.files import written_whole
 from memguard.live.graph.description import DescribedAlarm, DescribedGuard, Description
 from memguard.live.graph.runtime import open_graph
-from memguard.live.scorer import changes_of, require_alarm
+from memguard.live.scorer import changes_of
+from memguard.live.stream_scorer import require_alarm
 from memguard.report.rows import not_written
 from memguard.training.trained import restore
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from math import inf
 from typing import NamedTuple
 
-from torch import Tensor
+import numpy as np
 
-from memguard.scoring import Region
+from memguard.scoring.regions import Region
 
 # Events at most this many frames apart are one, a second at 25 frames a second: a person
 # who walks behind a tree is still there.
@@ -49,7 +49,7 @@ class ScoredPicture(NamedTuple):
         written: Whether the picture updated the memory.
         box: The box of the worst patch.
         rgb: uint8 (3, H, W), the picture.
-        error: (S, S), the squared error of each pixel of the network's frame, in [0, 1].
+        error: (H, W), the squared error of each pixel of the network's frame, in [0, 1].
         regions: Finds the places with a score above that of the median normal frame, the highest
             first; see :func:`~memguard.scoring.find_regions`. It takes time, and not all need them.
     """
@@ -61,8 +61,8 @@ class ScoredPicture(NamedTuple):
     regular: float
     written: bool
     box: Box
-    rgb: Tensor
-    error: Tensor
+    rgb: np.ndarray
+    error: np.ndarray
     regions: Callable[[], Sequence[Region]] = tuple
 
     def row(self) -> tuple[float | int, ...]:

@@ -11,11 +11,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from memguard.detection.scope import Scope
 from memguard.model.memory.base import BaseMemory
 
 QUANTILES = 101
-
-Scope = Literal["dataset", "video"]
 
 
 class MemoryGuard(nn.Module):

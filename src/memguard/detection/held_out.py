@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,7 +10,6 @@ from memguard import scoring
 from memguard.data.clips.windows import ClipBatch
 from memguard.detection.alarm import Alarm
 from memguard.detection.guard import MemoryGuard
-from memguard.detection.ignored import counted
 from memguard.detection.normal_patches import NormalPatches
 from memguard.detection.normal_pictures import PictureSample
 from memguard.detection.reference import Reference, differences, small, traits
@@ -31,7 +31,7 @@ class HeldOut:
     """
 
     def __init__(self, scoring: ScoreConfig) -> None:
-        self.ignored: Tensor | None = None
+        self.ignored: np.ndarray | None = None
         self._scoring = scoring
         self._table = FrameTable(COLUMNS)
         self._begin()
@@ -57,8 +57,7 @@ class HeldOut:
         pictures = small(batch.frames[:, -1])
         places = zip(batch.video.tolist(), batch.frame.tolist(), strict=True)
         self._pictures.add(places, pictures)
-        found = counted(output, target, self.ignored)
-        errors = scoring.patch_errors(found, target, self._scoring.sizes)
+        errors = scoring.patch_errors(self._counted(output, target), target, self._scoring.sizes)
         self._patches.add(batch.video, batch.frame, errors)
         self._table.update(
             video=batch.video,
@@ -68,6 +67,12 @@ class HeldOut:
             **traits(pictures),
             **self._differences(batch, pictures),
         )
+
+    def _counted(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return predicted frames without the errors that do not count."""
+        if self.ignored is None:
+            return output
+        return torch.where(torch.from_numpy(self.ignored).to(target.device), target, output)
 
     def calibrate(self, guard: MemoryGuard, alarm: Alarm, reference: Reference) -> float:
         """Calibrate the guard and the alarm, have the reference learn, and forget the frames.

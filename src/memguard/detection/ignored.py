@@ -5,9 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from matplotlib.path import Path as Outline
-from torch import Tensor
 
 from memguard.errors import ConfigError, DataError, access_reported
 
@@ -17,7 +15,7 @@ Polygon = Sequence[Sequence[float]]
 HALF = 127
 
 
-def ignored_places(places: Sequence[Polygon] | str, size: tuple[int, int]) -> Tensor | None:
+def ignored_places(places: Sequence[Polygon] | str, size: tuple[int, int]) -> np.ndarray | None:
     """Find the pixels of the network's frame that are ignored.
 
     Args:
@@ -34,9 +32,9 @@ def ignored_places(places: Sequence[Polygon] | str, size: tuple[int, int]) -> Te
 
     Example:
         >>> left = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]
-        >>> ignored_places([left], (2, 4)).int()
-        tensor([[1, 1, 0, 0],
-                [1, 1, 0, 0]], dtype=torch.int32)
+        >>> ignored_places([left], (2, 4)).astype(int)
+        array([[1, 1, 0, 0],
+               [1, 1, 0, 0]])
     """
     if isinstance(places, str):
         mask = cv2.resize(_read(Path(places)), size[::-1], interpolation=cv2.INTER_AREA) > HALF
@@ -44,7 +42,7 @@ def ignored_places(places: Sequence[Polygon] | str, size: tuple[int, int]) -> Te
             raise DataError(
                 f"{places}: this mask ignores the whole picture; leave black what is to be watched"
             )
-        return torch.from_numpy(mask)
+        return mask
     if not places:
         return None
     inside = _inside(places, size)
@@ -53,18 +51,7 @@ def ignored_places(places: Sequence[Polygon] | str, size: tuple[int, int]) -> Te
             "ignored covers the whole picture; leave a part of it to be watched, or leave ignored "
             "out"
         )
-    return torch.from_numpy(inside)
-
-
-def counted(output: Tensor, target: Tensor, ignored: Tensor | None) -> Tensor:
-    """Return predicted frames without the errors that do not count.
-
-    Args:
-        output: (N, C, H, W), the predicted or reconstructed frames.
-        target: The true ones.
-        ignored: bool (H, W); None: all errors count.
-    """
-    return output if ignored is None else torch.where(ignored.to(target.device), target, output)
+    return inside
 
 
 def _inside(places: Sequence[Polygon], size: tuple[int, int]) -> np.ndarray:

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,7 +50,7 @@ class NormalPictures:
         >>> normal, reference = NormalPictures((64, 64)), Reference()
         >>> normal.begin()
         >>> for _ in range(20):
-        ...     normal.add(torch.randint(256, (3, 120, 160), dtype=torch.uint8))
+        ...     normal.add(np.random.randint(256, size=(3, 120, 160), dtype=np.uint8))
         >>> normal.teach(reference)
         >>> reference.learned
         True
@@ -66,7 +67,7 @@ class NormalPictures:
         """Begin a stretch, whose first picture is not compared with the one before."""
         self._stretch, self._last = self._stretch + 1, None
 
-    def add(self, rgb: Tensor) -> None:
+    def add(self, rgb: np.ndarray) -> None:
         """Add the next picture, uint8 (3, H, W), as the camera sends it."""
         picture = small_copy(rgb, self._frame_size)
         unknown = dict.fromkeys(("flicker", "change"), torch.tensor([torch.nan]))
@@ -83,7 +84,7 @@ class NormalPictures:
         reference.learn(rows, torch.stack(list(self._sample.kept.values())), self._frame_size)
 
 
-def small_copy(rgb: Tensor, frame_size: Sequence[int]) -> Tensor:
+def small_copy(rgb: np.ndarray, frame_size: Sequence[int]) -> Tensor:
     """Make the small grey copy of a camera's picture that it has as a frame of a training.
 
     Args:
@@ -93,5 +94,5 @@ def small_copy(rgb: Tensor, frame_size: Sequence[int]) -> Tensor:
     Returns:
         (1, 64, 64), grey levels from 0 to 255.
     """
-    stored = rgb.permute(1, 2, 0).numpy()
+    stored = rgb.transpose(1, 2, 0)
     return small(fit([stored], frame_size=list(frame_size), channels=3))

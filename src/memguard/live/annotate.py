@@ -5,11 +5,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import matplotlib as mpl
 import numpy as np
-import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from memguard.detection.events import Box, ScoredPicture
 from memguard.live.fragmented import FragmentedVideo
@@ -58,7 +57,7 @@ class AnnotatedVideo:
         height, width = scored.rgb.shape[1:]
         scale = max(-(-SMALLEST_WIDTH // width), 1)
         size = (width * scale, height * scale)
-        picture = Image.fromarray(scored.rgb.permute(1, 2, 0).numpy()).resize(size)
+        picture = Image.fromarray(np.ascontiguousarray(scored.rgb.transpose(1, 2, 0))).resize(size)
         picture = _heated(picture, scored.error / self._full)
         alarm = scored.score > self._level
         if alarm:
@@ -103,11 +102,10 @@ def draw_box(picture: Image.Image, box: Box) -> None:
     draw.rectangle([left + 1, top + 1, right - 1, bottom - 1], outline=YELLOW, width=3)
 
 
-def _heated(picture: Image.Image, error: Tensor) -> Image.Image:
+def _heated(picture: Image.Image, error: np.ndarray) -> Image.Image:
     """Blend errors, in units of the full colour, over a picture; without error it is unchanged."""
-    blurred = F.avg_pool2d(error[None, None], 3, stride=1, padding=1)
-    size = (picture.height, picture.width)
-    heat = F.interpolate(blurred, size, mode="bilinear").clamp(0, 1)[0, 0].numpy()
+    blurred = cv2.blur(error, (3, 3), borderType=cv2.BORDER_CONSTANT)
+    heat = cv2.resize(blurred, picture.size).clip(0, 1)
     colours = mpl.colormaps["inferno"](0.3 + 0.7 * heat)[..., :3] * 255
     cover = COVER * heat[..., None]
     mixed = np.asarray(picture) * (1 - cover) + colours * cover

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import Progress
-from torch import Tensor
 
 from memguard.config.schema import CalibrationSettings
 from memguard.config.validation import validate_by
@@ -75,7 +75,7 @@ class NormalVideo:
         self.pictures.teach(detector.reference)
 
     def add(
-        self, stream: Stream, scorer: LiveScorer, ignored: Tensor | None, progress: Progress
+        self, stream: Stream, scorer: LiveScorer, ignored: np.ndarray | None, progress: Progress
     ) -> None:
         """Measure a stream to its end; a camera, which has none, until Ctrl-C.
 
@@ -144,7 +144,7 @@ def calibrate(config: DictConfig) -> None:
 
 
 def _measured(
-    scorer: LiveScorer, streams: Iterable[Callable[[], Stream]], ignored: Tensor | None = None
+    scorer: LiveScorer, streams: Iterable[Callable[[], Stream]], ignored: np.ndarray | None = None
 ) -> NormalVideo:
     """Score normal video, and take the errors behind its scores."""
     if not scorer.alarm.calibrated:  # any scale does, as it is undone

@@ -13,7 +13,6 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from memguard.detection.normal_pictures import small_copy
 from memguard.detection.reference import (
@@ -120,7 +119,7 @@ class ConditionWatch:
         >>> flicker = {"flicker": torch.full((50,), 90.0)}
         >>> reference.learn(rows | traits(pictures) | flicker, pictures, frame_size=(64, 64))
         >>> watch = ConditionWatch(reference, fps=5)
-        >>> black = torch.zeros(3, 120, 160, dtype=torch.uint8)
+        >>> black = np.zeros((3, 120, 160), np.uint8)
         >>> [watch.add(black, seconds / 5) for seconds in range(10)][-1]
         Condition(kind='black', sentence='The picture is black.')
     """
@@ -141,7 +140,7 @@ class ConditionWatch:
         self._looks: deque[_Look] = deque()
         self._changed = seconds
 
-    def add(self, rgb: Tensor, seconds: float) -> Condition | None:
+    def add(self, rgb: np.ndarray, seconds: float) -> Condition | None:
         """Look at the next picture, and return the condition that lasts.
 
         Args:
@@ -167,7 +166,7 @@ class ConditionWatch:
             return None
         return self._found
 
-    def _look(self, rgb: Tensor, seconds: float) -> None:
+    def _look(self, rgb: np.ndarray, seconds: float) -> None:
         """Add a look, and forget those before the window."""
         picture = small_copy(rgb, self._frame_size)
         last = self._looks[-1] if self._looks else None

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from memguard.data.video.stream import Interruption, Stream
-from memguard.detection.alarm import Alarm
+from memguard.detection.alarm_scale import AlarmScale
 from memguard.detection.events import COLUMNS, ScoredPicture
 from memguard.errors import DataError
 from memguard.files import written_whole
@@ -31,7 +31,7 @@ from memguard.live.reports import (
 from memguard.report.plots.stream import stream_timeline
 from memguard.report.results import write_json
 from memguard.report.rows import Rows, not_written
-from memguard.scoring import Region
+from memguard.scoring.regions import Region
 
 NOT_ENDED, STOPPED, WHOLE, TOO_SHORT = "not ended", "stopped", "whole", "too short"
 WITHOUT_ERROR = (STOPPED, WHOLE, TOO_SHORT)
@@ -89,7 +89,7 @@ class StreamOutput:
         self,
         folder: Path,
         stream: Stream,
-        alarm: Alarm,
+        alarm: AlarmScale,
         per_hour: float,
         annotate: bool,
         reporter: EventReporter,

@@ -1,15 +1,14 @@
 """The past of a stream that is scored: its latest frames, and the smoothing of its errors."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from memguard.data.video.reader import fit
+from memguard.data.video.fitting import fitted
 from memguard.data.video.stream import Pictures
-from memguard.detection.ignored import counted
-from memguard.scoring import StreamSmoother, patch_errors
-from memguard.scoring.protocols import ScoreConfig
+from memguard.scoring.patch_places import pooled
+from memguard.scoring.smoothing import StreamSmoother
 
 
 class StreamPast:
@@ -20,7 +19,8 @@ class StreamPast:
         length: Frames of a window.
         frame_size: Height and width of the network's frames.
         channels: Channels of the network's frames.
-        scoring: The sizes of patches and the smoothing.
+        sizes: For each size of patches, height and width as shares of the frame's.
+        smoothing: Standard deviation of the smoothing over time, frames.
         ignored: bool (H, W), the pixels of the network's frame whose errors do not count; None:
             all count.
     """
@@ -31,51 +31,50 @@ class StreamPast:
         length: int,
         frame_size: tuple[int, int],
         channels: int,
-        scoring: ScoreConfig,
-        ignored: Tensor | None = None,
+        sizes: Sequence[Sequence[float]],
+        smoothing: float,
+        ignored: np.ndarray | None = None,
     ) -> None:
         self.number = number
         self._length, self._size, self._channels = length, frame_size, channels
-        self._scoring, self._ignored = scoring, ignored
+        self._sizes, self._smoothing, self._ignored = sizes, smoothing, ignored
         self.forget()
 
     def forget(self) -> None:
         """Forget all pictures: the next one begins a new past."""
-        self._frames: Tensor | None = None
-        self._smoother = StreamSmoother(self._scoring.smoothing, causal=True)
+        self._frames = np.zeros((0, *self._size, self._channels), np.uint8)
+        self._smoother = StreamSmoother(self._smoothing, causal=True)
 
-    def windows(self, pictures: Pictures) -> Tensor:
-        """Add pictures, and return their windows: uint8 (N, T, C, H, W).
+    def windows(self, pictures: Pictures) -> np.ndarray:
+        """Add pictures, and return their windows: uint8 (N, T, H, W, C).
 
         A picture without enough of a past has no window, so these are windows of the last N
         pictures.
         """
         if not pictures.follows:
             self.forget()
-        stored = pictures.rgb.permute(0, 2, 3, 1).numpy()
-        frames = fit(stored, frame_size=self._size, channels=self._channels)
-        known = frames if self._frames is None else torch.cat([self._frames, frames])
+        stored = pictures.rgb.transpose(0, 2, 3, 1)
+        frames = fitted(stored, frame_size=self._size, channels=self._channels)
+        known = np.concatenate([self._frames, frames])
         self._frames = known[max(len(known) - self._length + 1, 0) :]
         if len(known) < self._length:
-            return known.new_empty(0, self._length, *known.shape[1:])
-        return known.unfold(0, self._length, 1).movedim(-1, 1)
+            return np.zeros((0, self._length, *known.shape[1:]), np.uint8)
+        return np.moveaxis(sliding_window_view(known, self._length, axis=0), -1, 1)
 
-    def counted(self, found: Mapping[str, Tensor]) -> Tensor:
-        """Return the predicted frames without the errors that do not count, (N, C, H, W).
+    def counted(self, error: np.ndarray) -> np.ndarray:
+        """Return the errors of pixels, (N, H, W), with zeros where they do not count."""
+        return error if self._ignored is None else np.where(self._ignored, 0, error)
 
-        Args:
-            found: The values of the frames, as the detector's ``score_frames`` returns them.
-        """
-        return counted(found["output"], found["target"], self._ignored)
-
-    def patches(self, found: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the patch errors of the next frames, (N, S, rows, columns), and smoothed ones.
+    def patches(self, patch: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the patch errors of the next frames, and smoothed ones.
 
         Args:
-            found: The values of the frames, as the detector's ``score_frames`` returns them.
+            patch: (N, S, rows, columns), the patch errors of whole frames.
+            error: (N, H, W), the errors of pixels.
+
+        Returns:
+            (N, S, rows, columns) each.
         """
-        patches = found["patch"]
         if self._ignored is not None:
-            patches = patch_errors(self.counted(found), found["target"], self._scoring.sizes)
-        patches = patches.cpu()
-        return patches, self._smoother(patches)
+            patch = pooled(self.counted(error), self._sizes)
+        return patch, self._smoother(patch)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from omegaconf import DictConfig
 from rich.progress import (
     BarColumn,
@@ -17,7 +18,6 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from torch import Tensor
 
 from memguard.config.schema import ScoreSettings
 from memguard.config.validation import validate_by
@@ -30,8 +30,8 @@ from memguard.data.video.stream import Interruption, Stream, VideoStream
 from memguard.detection.events import ScoredPicture
 from memguard.detection.ignored import ignored_places
 from memguard.errors import DataError, access_reported
-from memguard.live.conditions import warn_without_reference
-from memguard.live.events.reporter import configured_reporter
+from memguard.live.events.reporter import configured_reporter, rate_of_each
+from memguard.live.graph.scorer import open_scorer
 from memguard.live.notify.delivery import Delivery
 from memguard.live.notify.notifier import Notifier, close_deliveries, open_deliveries
 from memguard.live.output import (
@@ -43,10 +43,8 @@ from memguard.live.output import (
     Summary,
     print_summaries,
 )
-from memguard.live.scorer import LiveScorer, changes_of, load
-from memguard.live.standing import rate_of_each, require_standing
+from memguard.live.stream_scorer import StreamScorer
 from memguard.report.alarm_levels import warn_of_few_hours
-from memguard.training.machine import warn_of_busy_cores
 
 log = logging.getLogger(__name__)
 
@@ -69,17 +67,11 @@ def score(config: DictConfig, folder: Path) -> bool:
     validate_by(ScoreSettings, config)
     # On a full disk, logging would print a traceback for each line of the log.
     logging.raiseExceptions = False
-    scorer = load(config.checkpoint, **changes_of(config))
-    if config.conditions:
-        warn_without_reference(config.checkpoint, scorer.detector.reference)
-    alarms = [scorer.alarm]
-    if config.standing:
-        require_standing(config.checkpoint, scorer.detector.standing)
-        alarms.append(scorer.detector.standing)
+    scorer = _scorer(config) if config.backend == "torch" else open_scorer(config)
+    alarms = [scorer.alarm, scorer.standing] if config.standing else [scorer.alarm]
     source = true_source(str(config.video))
     ignored = ignored_places(config.ignored, scorer.frame_size)
     streams = streams_of(source, Path(config.paths.cache_dir).expanduser(), scorer.fps)
-    warn_of_busy_cores()
     problems: list[str] = []
     summaries: list[Summary] = []
     stopped = False
@@ -108,6 +100,22 @@ def score(config: DictConfig, folder: Path) -> bool:
     return is_live(source) or not stopped
 
 
+def _scorer(config: DictConfig) -> StreamScorer:
+    """Load the checkpoint on PyTorch, which is imported here: another backend does without it."""
+    from memguard.live.conditions import warn_without_reference
+    from memguard.live.scorer import changes_of, load
+    from memguard.live.standing import require_standing
+    from memguard.training.machine import warn_of_busy_cores
+
+    scorer = load(config.checkpoint, **changes_of(config))
+    if config.conditions:
+        warn_without_reference(config.checkpoint, scorer.reference)
+    if config.standing:
+        require_standing(config.checkpoint, scorer.standing)
+    warn_of_busy_cores()
+    return scorer
+
+
 @contextmanager
 def _deliveries(
     config: DictConfig, names: Sequence[str], folder: Path
@@ -130,10 +138,10 @@ def _deliveries(
 def _output(
     stream: Stream,
     folder: Path,
-    scorer: LiveScorer,
+    scorer: StreamScorer,
     config: DictConfig,
     deliveries: Sequence[Delivery],
-    ignored: Tensor | None,
+    ignored: np.ndarray | None,
 ) -> StreamOutput:
     """Open the output of a stream."""
     notify, per_hour = config.notify, config.alarm.false_per_hour

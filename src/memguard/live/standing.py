@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 
 from memguard.data.video.reader import fit
 from memguard.detection.alarm import Alarm
+from memguard.detection.alarm_scale import AlarmScale
 from memguard.detection.events import Box, EventStream
 from memguard.errors import CheckpointError
 from memguard.scoring import patch_box, patch_error
@@ -74,9 +75,9 @@ class Background:
 
     Example:
         >>> background = Background((8, 8), patch=(0.25, 0.25))
-        >>> empty = torch.full((3, 80, 80), 100, dtype=torch.uint8)
+        >>> empty = np.full((3, 80, 80), 100, np.uint8)
         >>> found = [background.add(empty, float(second)) for second in range(200)]
-        >>> bag = empty.clone()
+        >>> bag = empty.copy()
         >>> bag[:, 40:60, 20:40] = 250
         >>> found += [background.add(bag, float(second)) for second in range(200, 208)]
         >>> found[119], found[199].error, found[207].error > 0.2, found[207].box
@@ -84,10 +85,11 @@ class Background:
     """
 
     def __init__(
-        self, frame_size: tuple[int, int], patch: PatchSize, ignored: Tensor | None = None
+        self, frame_size: tuple[int, int], patch: PatchSize, ignored: np.ndarray | None = None
     ) -> None:
         self._size, self._patch = frame_size, patch
-        self._counted = torch.ones(frame_size) if ignored is None else (~ignored).float()
+        counted = np.ones(frame_size, bool) if ignored is None else ~ignored
+        self._counted = torch.from_numpy(counted).float()
         self.forget()
 
     def forget(self) -> None:
@@ -108,7 +110,7 @@ class Background:
         self._recent: deque[tuple[float, Tensor]] = deque()
         self._found: Difference | None = None
 
-    def add(self, rgb: Tensor, seconds: float) -> Difference | None:
+    def add(self, rgb: np.ndarray, seconds: float) -> Difference | None:
         """Add the next picture, and return the last difference; None in the first two minutes.
 
         Args:
@@ -133,14 +135,14 @@ class Background:
             self._found = self._found._replace(error=0.0)
         return self._found
 
-    def _look(self, rgb: Tensor, seconds: float) -> None:
+    def _look(self, rgb: np.ndarray, seconds: float) -> None:
         """Add a picture to both means."""
         since = seconds - self._last if self._recent else 0.0
         if not self._looks:
             self._settles = seconds + SETTLED
         elif not self._recent:
             self._settles = max(self._settles, seconds + FAST)
-        stored = rgb.permute(1, 2, 0).numpy()
+        stored = rgb.transpose(1, 2, 0)
         frame = fit([stored], frame_size=list(self._size), channels=1)[0, 0]
         self._recent.append((seconds, frame))
         while seconds - self._recent[0][0] >= FAST:
@@ -151,7 +153,7 @@ class Background:
     def _fast(self) -> Tensor:
         return torch.stack([frame for _, frame in self._recent]).float().mean(dim=0)
 
-    def _compared(self, picture: torch.Size) -> Difference:
+    def _compared(self, picture: tuple[int, ...]) -> Difference:
         """Find the patch with the largest difference.
 
         Args:
@@ -199,7 +201,7 @@ class StandingWatch:
     def __init__(
         self,
         background: Background,
-        alarm: Alarm,
+        alarm: AlarmScale,
         false_per_hour: float,
         fps: float,
         longest: float,
@@ -209,7 +211,7 @@ class StandingWatch:
         self.stream = EventStream(level, longest, round(BRIDGED * fps))
         self.per_hour = partial(alarm.per_hour, fps=fps)
 
-    def add(self, rgb: Tensor, seconds: float) -> Standing | None:
+    def add(self, rgb: np.ndarray, seconds: float) -> Standing | None:
         """Add the next picture, and return its score; None while the background is too young."""
         event = self.stream.open
         found = self._background.add(rgb, seconds)
@@ -248,13 +250,3 @@ def require_standing(checkpoint: Path | str, alarm: Alarm) -> None:
             "standing=true needs: calibrate it with python -m memguard.calibrate on videos of four "
             "minutes or more, or set standing=false."
         )
-
-
-def rate_of_each(settings: DictConfig) -> float:
-    """Return the false alarms per hour that each score may have: two scores share those promised.
-
-    Args:
-        settings: With ``standing`` and ``alarm.false_per_hour``, of a command or of a camera.
-    """
-    promised: float = settings.alarm.false_per_hour
-    return promised / 2 if settings.standing else promised

@@ -6,14 +6,14 @@ from math import isfinite, isnan
 
 from rich.table import Table
 
-from memguard.detection.alarm import Alarm
+from memguard.detection.alarm_scale import AlarmScale
 
 RATES = (0.5, 1, 4, 12)  # false alarms an hour
 
 log = logging.getLogger(__name__)
 
 
-def alarm_levels(title: str, alarm: Alarm, fps: float) -> Table:
+def alarm_levels(title: str, alarm: AlarmScale, fps: float) -> Table:
     """Tabulate the level of a few rates of false alarms.
 
     Args:
@@ -32,7 +32,7 @@ def alarm_levels(title: str, alarm: Alarm, fps: float) -> Table:
     return table
 
 
-def supported_rates(alarm: Alarm, fps: float) -> str:
+def supported_rates(alarm: AlarmScale, fps: float) -> str:
     """Say which rates of false alarms the normal video of an alarm supports.
 
     Args:
@@ -48,13 +48,13 @@ def supported_rates(alarm: Alarm, fps: float) -> str:
     )
 
 
-def interval(alarm: Alarm, per_hour: float, fps: float) -> str:
+def interval(alarm: AlarmScale, per_hour: float, fps: float) -> str:
     """Write the confidence interval of a level; a dash for a checkpoint without intervals."""
     _, low, high = alarm.level_with_interval(per_hour, fps)
     return "–" if isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
-def warn_of_few_hours(alarms: Sequence[Alarm], per_hour: float, fps: float) -> None:
+def warn_of_few_hours(alarms: Sequence[AlarmScale], per_hour: float, fps: float) -> None:
     """Warn of a promised rate that the normal video of an alarm does not support.
 
     Args:

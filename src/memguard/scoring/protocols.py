@@ -7,7 +7,7 @@ protocol.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan, prod
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from memguard.scoring.functional import anomaly_score
 from memguard.scoring.metrics import FrameAP, FrameAUROC, FrameEER, FrameMetric
+from memguard.scoring.names import ScoreName
 from memguard.scoring.normalisation import normalise_by_widest, normalise_per_video
 from memguard.scoring.smoothing import smooth_per_video
 
@@ -34,8 +35,6 @@ MEANINGS = {
 
 PatchSize = Sequence[float]
 """Height and width of a patch as shares of the frame's, each in (0, 1]."""
-
-ScoreName = Literal["published", "shared_range", "patch"]
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy.ndimage import label as connected
-from torch import Tensor
 
 from memguard.model.shapes import require_shapes
-from memguard.scoring.patches import patch_layout
+from memguard.scoring.arrays import takes_tensors
+from memguard.scoring.patch_places import patch_layout
 
 MOST_REGIONS = 5
 EDGE = 0.5  # a region ends where the error falls to half of its peak
@@ -41,9 +40,10 @@ class Region(NamedTuple):
     score: float
 
 
+@takes_tensors
 def find_regions(
-    errors: Tensor, smoothed: Tensor, patch: Sequence[float], frame: Sequence[int]
-) -> Tensor:
+    errors: np.ndarray, smoothed: np.ndarray, patch: Sequence[float], frame: Sequence[int]
+) -> np.ndarray:
     """Find the places of each frame with the largest errors, at most five.
 
     Errors smoothed over time give the score of a region, the frame's own errors its box, because
@@ -66,21 +66,21 @@ def find_regions(
         ValueError: If an argument has another shape.
 
     Example:
-        >>> errors = torch.zeros(1, 13, 13)  # patches of 4 × 4 pixels, one pixel apart
+        >>> errors = np.zeros((1, 13, 13))  # patches of 4 × 4 pixels, one pixel apart
         >>> errors[0, 1:5, 2:6], errors[0, 9:12, 8:12] = 0.4, 0.2
         >>> find_regions(errors, errors, (0.25, 0.25), frame=(16, 16))[0, :3]
-        tensor([[ 3.5000,  2.5000,  7.5000,  6.5000,  0.4000],
-                [ 9.5000, 10.0000, 13.5000, 14.0000,  0.2000],
-                [    nan,     nan,     nan,     nan,     nan]])
+        array([[ 3.5,  2.5,  7.5,  6.5,  0.4],
+               [ 9.5, 10. , 13.5, 14. ,  0.2],
+               [ nan,  nan,  nan,  nan,  nan]], dtype=float32)
     """
     require_shapes(errors=(errors, "T rows columns"), smoothed=(smoothed, "T rows columns"))
     layout = _Layout(patch, frame)
     found = np.full((len(errors), MOST_REGIONS, 5), np.nan, dtype=np.float32)
-    pairs = zip(errors.float().cpu().numpy(), smoothed.float().cpu().numpy(), strict=True)
+    pairs = zip(errors, smoothed, strict=True)
     for number, (own, decisive) in enumerate(pairs):
         for place, region in enumerate(_regions(own, decisive.copy(), layout)):
             found[number, place] = region
-    return torch.from_numpy(found)
+    return found
 
 
 def region_in(row: Sequence[float], frame: Sequence[int], picture: Sequence[int]) -> Region:

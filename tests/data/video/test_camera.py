@@ -139,7 +139,7 @@ def without_pauses(camera: Camera, most: int = 1000) -> list[float]:
 def numbers(pictures: Sequence[Pictures]) -> list[int]:
     """Return the numbers of the frames of the moving square, which moves a pixel a frame."""
     grounds = moving_square(60).astype(int)
-    rgb = [picture.rgb[0].permute(1, 2, 0).numpy() for picture in pictures]
+    rgb = [picture.rgb[0].transpose(1, 2, 0) for picture in pictures]
     return [int(np.abs(grounds - each).mean((1, 2, 3)).argmin()) for each in rgb]
 
 

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterator
 from queue import SimpleQueue
 
+import numpy as np
 import pytest
-import torch
 
 from memguard.data.video import newest
 from memguard.data.video.newest import NewestPictures
@@ -28,7 +28,7 @@ class Sender:
 
     def send(self, *numbers: int) -> None:
         for n in numbers:
-            rgb = torch.full((1, 3, 4, 4), n, dtype=torch.uint8)
+            rgb = np.full((1, 3, 4, 4), n, np.uint8)
             self.sent.put(Pictures(rgb, n, [n / 25], follows=n > 0))
 
     def __iter__(self) -> Iterator[Pictures | Interruption]:
@@ -85,7 +85,7 @@ def test_a_slow_camera_has_no_old_pictures() -> None:
 def test_large_pictures_take_bounded_memory() -> None:
     sender = Sender()
     pictures = NewestPictures(sender)  # type: ignore[arg-type]
-    large = torch.zeros(1, 3, 1, 1, dtype=torch.uint8).expand(1, 3, 1080, 1920)
+    large = np.broadcast_to(np.uint8(0), (1, 3, 1080, 1920))
     for number in range(40):
         sender.sent.put(Pictures(large, number, [number / 25], follows=True))
     wait_until_read(sender, pictures)

@@ -57,7 +57,7 @@ def test_nothing_in_stored_items_is_run(tmp_path: Path, caplog: pytest.LogCaptur
 def learned_background() -> Background:
     """A background of a hundred seconds, not square, darker on its left."""
     background = Background((6, 8), (0.5, 0.25))
-    picture = torch.full((3, 12, 16), 100, dtype=torch.uint8)
+    picture = np.full((3, 12, 16), 100, np.uint8)
     picture[:, :, :4] = 20
     for second in range(100):
         background.add(picture, float(second))

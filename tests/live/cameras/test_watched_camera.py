@@ -44,7 +44,7 @@ class Source:
 def run_of_pictures(first: int, count: int) -> Iterator[Pictures]:
     random = torch.Generator().manual_seed(first)
     for number in range(first, first + count):
-        rgb = torch.randint(256, (1, 3, 16, 16), generator=random, dtype=torch.uint8)
+        rgb = torch.randint(256, (1, 3, 16, 16), generator=random, dtype=torch.uint8).numpy()
         yield Pictures(rgb, number, [number / 25], follows=number > first)
 
 

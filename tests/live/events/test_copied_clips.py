@@ -7,7 +7,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import torch
 
 from memguard.data.video import encoded as encoded_module
 from memguard.data.video.encoded import EncodedPicture, EncodedPictures, PictureFormat
@@ -18,7 +17,7 @@ FPS, KEY_EVERY = 10, 8
 DAY = 86400.0
 DARKEST = 40
 TICK = Fraction(1, 1000)
-RGB = torch.zeros(3, 48, 64, dtype=torch.uint8)  # is not looked at
+RGB = np.zeros((3, 48, 64), np.uint8)  # is not looked at
 
 
 def sent_by_a_camera(

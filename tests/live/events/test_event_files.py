@@ -18,12 +18,12 @@ from memguard.live.events.event_files import EventFiles, Keeping
 FPS = 5
 
 
-def grey(number: int, height: int = 48, width: int = 64) -> torch.Tensor:
+def grey(number: int, height: int = 48, width: int = 64) -> np.ndarray:
     """A picture whose grey is its number."""
-    return torch.full((3, height, width), number, dtype=torch.uint8)
+    return np.full((3, height, width), number, np.uint8)
 
 
-def add(recorder: ClipRecorder, seconds: float, rgb: torch.Tensor) -> None:
+def add(recorder: ClipRecorder, seconds: float, rgb: np.ndarray) -> None:
     recorder.add(seconds, rgb, captured=seconds)
 
 
@@ -95,7 +95,7 @@ def test_large_pictures_take_little_memory(tmp_path: Path, monkeypatch: pytest.M
     random = np.random.default_rng(0)
     for number in range(12):
         noise = random.integers(0, 256, (3, 540, 1920), dtype=np.uint8)
-        add(recorder, number / FPS, torch.from_numpy(noise))
+        add(recorder, number / FPS, noise)
     recorder.begin(tmp_path / "a.mp4", 0.0)
     recorder.close()
     found = decoded(tmp_path / "a.mp4")
@@ -125,7 +125,7 @@ def test_a_torn_clip_of_a_killed_process_is_made_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("full_at", [0, 1, 30])
 def test_a_full_disk_ends_a_clip_and_the_next_one_is_whole(full_at: int, small_disk: Path) -> None:
     found = files(small_disk)
-    noise = [torch.randint(256, (3, 240, 320), dtype=torch.uint8) for _ in range(60)]
+    noise = [torch.randint(256, (3, 240, 320), dtype=torch.uint8).numpy() for _ in range(60)]
     filler = small_disk / "filler"
 
     def fill() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
-from torch import Tensor
 
 from memguard.data.video.stream import Interruption
 from memguard.detection.events import EventStream
@@ -308,7 +308,7 @@ class Conditions:
     def __init__(self, kinds: dict[range, str]) -> None:
         self._kinds = kinds
 
-    def add(self, rgb: Tensor, seconds: float) -> Condition | None:
+    def add(self, rgb: np.ndarray, seconds: float) -> Condition | None:
         frame = round(seconds * FPS)
         kinds = (kind for frames, kind in self._kinds.items() if frame in frames)
         return next((Condition("black", f"it is {kind}") for kind in kinds), None)

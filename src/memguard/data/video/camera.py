@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from threading import Event
 
 import av
-import torch
 
 from memguard.data.video.addresses import encoded, shown
 from memguard.data.video.connection import Connection, NoPicturesError, PacketHistory, Received
@@ -187,10 +186,12 @@ class Camera:
                 is_whole = False
             elif seconds >= self._last and thinning(seconds):
                 is_near = is_whole or thinning.is_near(seconds - self._last)
-                rgb = torch.from_numpy(frame.to_ndarray(format="rgb24", threads=1))
+                rgb = frame.to_ndarray(format="rgb24", threads=1)
                 follows = self._number > first and is_near
                 times = None if connection.is_film else [self._time_of_day(seconds)]
-                yield Pictures(rgb.permute(2, 0, 1)[None], self._number, [seconds], follows, times)
+                yield Pictures(
+                    rgb.transpose(2, 0, 1)[None], self._number, [seconds], follows, times
+                )
                 self._number, self._last, is_whole = self._number + 1, seconds, True
 
     def _time_of_day(self, seconds: float) -> datetime:

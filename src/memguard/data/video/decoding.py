@@ -30,6 +30,10 @@ THREADS = 4
 # Seconds. Headers are rounded, and some recorders count a frame or two too many.
 LENGTH_TOLERANCE = 0.25
 
+# The title of a video converted from grey frames. Its format does not say so: grey H.264 decodes to
+# three planes, too.
+GREY_MARK = "memguard: three equal channels"
+
 REMEDY = (
     "copy it again, re-encode it with `ffmpeg -i in -c:v libx264 out.mp4`, "
     "or take it out of its folder"

@@ -15,7 +15,7 @@ from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 from PIL import Image
 
-from memguard.data.video.reader import GREY_MARK
+from memguard.data.video.decoding import GREY_MARK
 from memguard.errors import DataError, access_reported
 from memguard.files import put_into_cache
 

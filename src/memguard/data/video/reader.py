@@ -8,13 +8,13 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import get_ident
 
-import cv2
 import decord
 import numpy as np
 import torch
 
-from memguard.data.video.decoding import DECODER_ERRORS, REMEDY, contents
-from memguard.data.video.frame_size import FrameSize, sides
+from memguard.data.video.decoding import DECODER_ERRORS, GREY_MARK, REMEDY, contents
+from memguard.data.video.fitting import fitted
+from memguard.data.video.frame_size import FrameSize
 from memguard.data.video.packets import Packets, packets
 from memguard.data.video.random_access import batch, decord_may_open, pictures
 from memguard.errors import DataError
@@ -25,10 +25,6 @@ OPEN_READERS = 8
 
 # Frames to decode at once: so few stay in the cache of the processor until they are resized.
 AT_A_TIME = 4
-
-# The title of a video converted from grey frames. Its format does not say so: grey H.264 decodes to
-# three planes, too.
-GREY_MARK = "memguard: three equal channels"
 
 decord.logging.set_level(decord.logging.QUIET)
 
@@ -162,14 +158,7 @@ def _damage_reported(path: Path) -> Iterator[None]:
 def fit(
     pictures: Iterable[np.ndarray], *, frame_size: FrameSize | None, channels: int
 ) -> torch.Tensor:
-    """Convert stored pictures to frames: resize them, and convert them to grey, with OpenCV.
-
-    The published figures depend on its bilinear resize without antialiasing.
-
-    Args:
-        pictures: uint8 (H, W, 3), RGB, or (H, W, 1), grey.
-        frame_size: Side of the square to resize to, or height and width, pixels; None: as stored.
-        channels: 1 for grey, 3 for RGB.
+    """Convert stored pictures to frames; see :func:`~memguard.data.video.fitting.fitted`.
 
     Returns:
         uint8 (N, C, H, W).
@@ -179,16 +168,5 @@ def fit(
         >>> fit([picture], frame_size=[64, 96], channels=1).shape
         torch.Size([1, 1, 64, 96])
     """
-    frames = [_fitted(picture, frame_size, channels) for picture in pictures]
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
-
-
-def _fitted(picture: np.ndarray, frame_size: FrameSize | None, channels: int) -> np.ndarray:
-    grey = picture.shape[2] == 1
-    if channels == 1 and not grey:
-        picture = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
-    if frame_size is not None:
-        height, width = sides(frame_size)
-        picture = cv2.resize(np.ascontiguousarray(picture), (width, height))
-    picture = np.atleast_3d(picture)  # OpenCV drops a single channel
-    return picture.repeat(3, axis=2) if grey and channels == 3 else picture
+    frames = fitted(pictures, frame_size=frame_size, channels=channels)
+    return torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous()

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from memguard.data.video.decoding import Picture, contents, decoded, no_frames, require_whole
 from memguard.data.video.timing import Clock
@@ -30,7 +28,7 @@ class Pictures(NamedTuple):
         times: The time of day at which each picture was captured; None in a recording.
     """
 
-    rgb: Tensor
+    rgb: np.ndarray
     first: int
     seconds: list[float]
     follows: bool
@@ -112,9 +110,9 @@ class VideoStream:
         """Yield all pictures in order."""
         clock, first = Clock(self.fps), 0
         for batch in _batches(decoded(self._path)):
-            rgb = torch.from_numpy(np.stack([picture.rgb for picture in batch]))
+            rgb = np.stack([picture.rgb for picture in batch])
             seconds = [clock(picture.stamp) for picture in batch]
-            yield Pictures(rgb.permute(0, 3, 1, 2), first, seconds, follows=first > 0)
+            yield Pictures(rgb.transpose(0, 3, 1, 2), first, seconds, follows=first > 0)
             first += len(batch)
         require_whole(self._path, self._contents, first)
 

@@ -16,11 +16,12 @@ from memguard.data.video.stream import Pictures
 from memguard.data.video.timing import USUAL_FPS
 from memguard.live.cameras.watched_camera import WatchedCamera
 from memguard.live.conditions import warn_without_reference
+from memguard.live.events.reporter import rate_of_each
 from memguard.live.notify.delivery import CLOSING, Delivery
 from memguard.live.notify.notifier import close_deliveries, open_deliveries
 from memguard.live.page.status import CameraStatus
 from memguard.live.scorer import LiveScorer, changes_of, load
-from memguard.live.standing import rate_of_each, require_standing
+from memguard.live.standing import require_standing
 from memguard.report.alarm_levels import warn_of_few_hours
 
 # Pictures that are scored as one batch.

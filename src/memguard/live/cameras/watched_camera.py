@@ -24,13 +24,12 @@ from memguard.files import clear_unfinished
 from memguard.live.cameras.hours import is_within
 from memguard.live.cameras.minutes import MinuteScores
 from memguard.live.cameras.stored import StoredBackground, StoredItems
-from memguard.live.events.reporter import EventReporter, configured_reporter
+from memguard.live.events.reporter import EventReporter, configured_reporter, rate_of_each
 from memguard.live.notify.delivery import Delivery
 from memguard.live.notify.notifier import Notifier
 from memguard.live.page.status import CameraStatus, State
 from memguard.live.reports import BEGIN, SCORED
 from memguard.live.scorer import LiveScorer
-from memguard.live.standing import rate_of_each
 
 # Seconds before a source that cannot work is opened again.
 RETRY_SECONDS = 60.0

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import av
 import cv2
 import numpy as np
-from torch import Tensor
 
 from memguard.data.video.encoded import EncodedPictures
 from memguard.live.events.copied_clip import CopiedClip
@@ -63,7 +62,7 @@ class ClipRecorder:
         """Whether a clip is being written."""
         return self._clip is not None
 
-    def add(self, seconds: float, rgb: Tensor, captured: float) -> None:
+    def add(self, seconds: float, rgb: np.ndarray, captured: float) -> None:
         """Add the next picture.
 
         Args:
@@ -182,9 +181,9 @@ class _EncodedClip:
         self._video.close()
 
 
-def _compressed(rgb: Tensor) -> np.ndarray:
+def _compressed(rgb: np.ndarray) -> np.ndarray:
     """Compress a picture to JPEG, at most :data:`WIDTH` pixels wide."""
-    picture = np.ascontiguousarray(rgb.permute(1, 2, 0).numpy())
+    picture = np.ascontiguousarray(rgb.transpose(1, 2, 0))
     height, width = picture.shape[:2]
     if width > WIDTH:
         size = (WIDTH, max(round(height * WIDTH / width), 1))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from memguard.data.video.encoded import EncodedPictures
 from memguard.detection.events import Box, Moment
@@ -62,12 +62,12 @@ class EventFiles:
         self._clips: ClipRecorder | None = None
         if keeping.clip is not None:
             self._clips = ClipRecorder(keeping.clip, keeping.shortest, sent)
-        self._peaks: dict[Kind, tuple[Tensor, Box]] = {}
+        self._peaks: dict[Kind, tuple[np.ndarray, Box]] = {}
         self._pruned = -PRUNED_EVERY
         self._failed = False
         self._attempt(self._mend)
 
-    def add(self, moment: Moment, rgb: Tensor, captured: float) -> None:
+    def add(self, moment: Moment, rgb: np.ndarray, captured: float) -> None:
         """Add the next picture of the camera.
 
         Args:
@@ -81,7 +81,7 @@ class EventFiles:
             self._pruned, self._failed = moment.seconds, False
             self._attempt(self._prune)
 
-    def peak(self, kind: Kind, rgb: Tensor, box: Box) -> None:
+    def peak(self, kind: Kind, rgb: np.ndarray, box: Box) -> None:
         """Take a picture of the new peak of a kind's event for its snapshot."""
         if self._keeping.snapshots:
             self._peaks[kind] = rgb, box
@@ -151,9 +151,9 @@ class EventFiles:
         return True
 
 
-def _draw(path: Path, rgb: Tensor, box: Box) -> None:
+def _draw(path: Path, rgb: np.ndarray, box: Box) -> None:
     """Write a picture with its box."""
-    image = Image.fromarray(rgb.permute(1, 2, 0).numpy())
+    image = Image.fromarray(np.ascontiguousarray(rgb.transpose(1, 2, 0)))
     draw_box(image, box)
     content = BytesIO()  # Pillow does not notice that a disk has taken a part of a file alone
     image.save(content, "JPEG", quality=QUALITY)

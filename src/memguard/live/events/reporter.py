@@ -5,15 +5,14 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from omegaconf import DictConfig
-from torch import Tensor
 
 from memguard.data.video.encoded import EncodedPictures
 from memguard.data.video.stream import Interruption
 from memguard.detection.events import Box, Event, EventStream, Moment, ScoredPicture
-from memguard.live.conditions import ConditionWatch
 from memguard.live.events.event_files import EventFiles, Keeping
 from memguard.live.events.journal import CameraState, Journal
 from memguard.live.events.moments import Moments
@@ -32,8 +31,11 @@ from memguard.live.reports import (
     fields_of,
     named,
 )
-from memguard.live.scorer import LiveScorer
-from memguard.live.standing import Background, StandingWatch, rate_of_each
+from memguard.live.stream_scorer import StreamScorer
+
+if TYPE_CHECKING:
+    from memguard.live.conditions import ConditionWatch
+    from memguard.live.standing import Background, StandingWatch
 
 # An event that lasts is reported again after so many seconds.
 REMINDER = 60.0
@@ -73,8 +75,8 @@ class EventReporter:
         notifier: Notifier,
         *,
         live: bool,
-        conditions: ConditionWatch | None = None,
-        standing: StandingWatch | None = None,
+        conditions: "ConditionWatch | None" = None,
+        standing: "StandingWatch | None" = None,
         shortest: float = 0.0,
         continues: bool = False,
     ) -> None:
@@ -160,7 +162,7 @@ class EventReporter:
         return reports
 
     def _join(
-        self, kind: Kind, moment: Moment, score: float, box: Box, rgb: Tensor
+        self, kind: Kind, moment: Moment, score: float, box: Box, rgb: np.ndarray
     ) -> list[Report]:
         """Join the next score of a kind to its events, and return the reports."""
         stream = self._streams[kind]
@@ -291,17 +293,27 @@ class EventReporter:
         self._rest_begins = ANOMALY in self.open
 
 
+def rate_of_each(settings: DictConfig) -> float:
+    """Return the false alarms per hour that each score may have: two scores share those promised.
+
+    Args:
+        settings: With ``standing`` and ``alarm.false_per_hour``, of a command or of a camera.
+    """
+    promised: float = settings.alarm.false_per_hour
+    return promised / 2 if settings.standing else promised
+
+
 def configured_reporter(
     name: str,
     folder: Path,
     settings: DictConfig,
-    scorer: LiveScorer,
+    scorer: StreamScorer,
     fps: float,
     notifier: Notifier,
     *,
     live: bool,
     continues: bool = False,
-    background: Background | None = None,
+    background: "Background | None" = None,
     sent: EncodedPictures | None = None,
 ) -> EventReporter:
     """Build a reporter from the settings ``alarm``, ``events``, ``conditions`` and ``standing``.
@@ -322,14 +334,17 @@ def configured_reporter(
     keeping = Keeping(
         events.snapshots, events.clip, events.keep_days, events.keep_gigabytes, events.shortest
     )
-    reference = scorer.detector.reference
-    watched = settings.conditions and reference.learned
-    conditions = ConditionWatch(reference, scorer.fps or fps) if watched else None
     per_hour = rate_of_each(settings)
-    standing = None
+    conditions = standing = None
+    reference = scorer.reference
+    if settings.conditions and reference and reference.learned:
+        from memguard.live.conditions import ConditionWatch  # on PyTorch, as the reference is
+
+        conditions = ConditionWatch(reference, scorer.fps or fps)
     if background:
-        alarm = scorer.detector.standing
-        standing = StandingWatch(background, alarm, per_hour, fps, events.longest)
+        from memguard.live.standing import StandingWatch
+
+        standing = StandingWatch(background, scorer.standing, per_hour, fps, events.longest)
     level = scorer.alarm.level(per_hour, fps)
     return EventReporter(
         name,

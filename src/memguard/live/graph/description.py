@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from memguard.config.values import GraphFormat
+from memguard.detection.scope import Scope
 from memguard.errors import CheckpointError, access_reported
 from memguard.report.results import write_json
 
@@ -35,13 +36,13 @@ class DescribedGuard(_Part):
     """The guard of a memory.
 
     Attributes:
-        threshold: γ.
+        threshold: γ; None where no frame is below it.
         scope: Whether items are carried from video to video.
         enabled: Whether frames below γ update the items.
     """
 
-    threshold: float
-    scope: Literal["dataset", "video"]
+    threshold: float | None
+    scope: Scope
     enabled: bool
 
 
