@@ -1,5 +1,6 @@
 """The file of cameras: values of each, those of the command, and what is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,44 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
     with pytest.raises(ConfigError, match=r"none\.yaml: this file of cameras cannot be read"):
         read_cameras(path, composed("watch", f"cameras={path}"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "rtsp:/admin:s3cret@door", "rtsp//admin:s3cret@door", "admin:s3cret@door/1",
+        "rtsp:door?password=s3cret", f"rtsp:/admin:{'x' * 200}s3cret@door",
+    ],
+)  # fmt: skip
+def test_a_mistyped_source_is_refused_without_its_password(tmp_path: Path, source: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read(tmp_path, f"door: {{source: '{source}', checkpoint: a.ckpt}}")
+    assert "door.source=*** cannot work: it must be the address of a camera" in str(error.value)
+    assert "an address has the form rtsp://user:password@host/path." in str(error.value)
+    assert not re.search("s3cret|xxx", str(error.value))
+
+
+def test_a_file_may_have_a_name_like_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("12:30@door.mp4").touch()
+    door = read(tmp_path, "door: {source: '12:30@door.mp4', checkpoint: a.ckpt}")["door"]
+    assert door.source == "12:30@door.mp4"
+
+
+def test_what_never_works_is_refused_by_camera(tmp_path: Path) -> None:
+    text = """
+door: {source: 0, checkpoint: a.ckpt, events: {shortest: 8}, hours: ["08:00-08:00"]}
+yard: {source: "rtsp://u:${DOOR_PASSWORD}@h/x", checkpoint: a.ckpt, events: {longest: 8}}
+"s3:cret@h": {source: 0}
+"""
+    with pytest.raises(ConfigError) as error:
+        read(tmp_path, text, "events.longest=5")
+    said = str(error.value)
+    assert "The configuration has 4 problems:" in said
+    assert "door.events.shortest=8 cannot work with events.longest=5, as every event ends" in said
+    assert re.search(r"door\.hours=\['08:00-08:00'\] cannot work: .*, and null is always", said)
+    assert "yard.source cannot work: Interpolation key 'DOOR_PASSWORD' not found; an env" in said
+    assert "is written ${oc.env:DOOR_PASSWORD}" in said
+    assert "*** is no name of a camera" in said

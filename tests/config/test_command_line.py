@@ -150,6 +150,23 @@ def test_an_address_is_put_aside_and_nothing_else_shows_it(
         assert not re.search("pw|p/w", as_meant([word])[0])
 
 
+@pytest.mark.parametrize(
+    "text", ["rtsp:/admin:pw@door", "RTSP//admin:pw@door", "admin:pw@door/1", "http:door?key=pw"]
+)
+def test_a_mistyped_address_is_hidden_unless_it_is_a_file(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for key in ("video", "notify.webhook", "notify.mqtt"):
+        assert as_meant([f"{key}={text}"]) == [f"{key}='***'"]
+    assert true_source("***") == text
+    assert shown(text) == "***"
+    assert as_meant([text]) == ["***"]
+    Path(text).parent.mkdir(parents=True, exist_ok=True)
+    Path(text).touch()
+    assert shown(text) == text
+
+
 def test_two_cameras_with_the_same_shown_address_have_two_names() -> None:
     urls = "rtsp://a:pw1@door/1", "rtsp://b:pw2@door/1"
     names = values("-m", f"video={','.join(urls)}")
@@ -193,6 +210,8 @@ def test_addresses_that_others_need_whole_stay() -> None:
         ("rtsp://door:554/a@b", "rtsp://door:554/a@b"),
         ("http://door?token=a@b", "http://door?token=a@b"),
         ("/dev/video0", "/dev/video0"),
+        ("RTSP://Door/A", "rtsp://Door/A"),
+        ("RTSP://Admin:p#w@Door/A", "rtsp://Admin:p%23w@Door/A"),
     ],
 )
 def test_ffmpeg_gets_user_and_password_in_percent(url: str, for_ffmpeg: str) -> None:
@@ -224,6 +243,7 @@ def test_a_comma_in_a_password_is_refused_in_a_multirun_and_shows_nothing() -> N
 def test_the_path_of_every_key_with_one_is_literal(key: str) -> None:
     assert as_meant([f"{key}=a[1]=b"]) == [f"{key}='a[1]=b'"]
     assert as_meant([f"++{key}=a[1]"]) == [f"++{key}='a[1]'"]
+    assert "12:30@2" in as_meant([f"{key}=12:30@2"])[0]  # a new folder, no password
 
 
 def test_a_backslash_before_a_comma_escapes_nothing() -> None:

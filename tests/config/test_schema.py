@@ -48,6 +48,11 @@ NOT_PATHS = [{"a": 1}, [1, 2], True, 0, 1.5, NAN, "", " "]
 
 NOT_PLACES = [True, 1, NAN, "", None, [[0, 0], [1, 1]], [[[0, 0], [1, 1], [2, 0]]]]
 
+MISTYPED = ["rtsp:/u:pw@door", "rtsp//u:pw@door", "u:pw@door/1", "rtsp:door?password=pw"]
+NO_HOOKS = ["ftp://door/hook", "https://", "http:/u:pw@door", "http://u:pw@door:80a", "http://a:0"]
+NO_BROKERS = ["http://door", "mqtt://", "mqtt:/u:pw@door", "mqtt://u:pw@door:port"]
+NEVER = ["07:00-19:00", "08:00-08:00"]
+
 WRONG: dict[str, list[Any]] = {
     "memory.size": [*NOT_COUNTS, -1, None],
     "memory.scales": [*(True, 8, NAN, "8", None), [], [3], [True, 8], [8.0], ["8"], [8] * 5],
@@ -194,7 +199,7 @@ OF_OTHER_COMMANDS: dict[tuple[str, str], list[Any]] = {
     ("score", "alarm.false_per_hour"): [*NOT_NUMBERS, 0, None],
     ("score", "backend"): [*NOT_NAMES, None, "torch_export"],
     ("score", "annotate"): [*NOT_FLAGS, None],
-    ("score", "video"): [*ODD[:2], True, 1.5, NAN, None],
+    ("score", "video"): [*ODD[:2], True, -1, 1.5, NAN, "", None, *MISTYPED],
     ("score", "ignored"): NOT_PLACES,
     ("score", "conditions"): [*NOT_FLAGS, None],
     ("score", "standing"): [*NOT_FLAGS, None],
@@ -204,14 +209,14 @@ OF_OTHER_COMMANDS: dict[tuple[str, str], list[Any]] = {
     ("score", "events.clip"): [*NOT_NUMBERS, 61],
     ("score", "events.keep_days"): [*NOT_NUMBERS, 0, None],
     ("score", "events.keep_gigabytes"): [*NOT_NUMBERS, 0, None],
-    ("score", "notify.webhook"): [*NOT_PATHS, "door/hook", "ftp://door/hook", "https://"],
-    ("score", "notify.mqtt"): [*NOT_PATHS, "door:1883", "http://door", "mqtt://"],
+    ("score", "notify.webhook"): [*NOT_PATHS, "door/hook", *NO_HOOKS],
+    ("score", "notify.mqtt"): [*NOT_PATHS, "door:1883", *NO_BROKERS],
     ("score", "notify.command"): [{"a": 1}, [1, 2], [], [""], "nonsense", True, 0, NAN, ""],
     ("score", "notify.cooldown"): [*NOT_NUMBERS, None],
     ("score", "notify.most_per_hour"): [*NOT_WHOLE, 0, None],
     ("score", "paths.cache_dir"): [*NOT_PATHS, None],
     ("calibrate", "checkpoint"): [*NOT_PATHS, None],
-    ("calibrate", "video"): [*ODD[:2], True, 1.5, NAN, None],
+    ("calibrate", "video"): [*ODD[:2], True, -1, 1.5, NAN, "", None, *MISTYPED],
     ("calibrate", "output"): [*NOT_PATHS, None],
     ("calibrate", "ignored"): NOT_PLACES,
     ("calibrate", "paths.cache_dir"): [*NOT_PATHS, None],
@@ -227,7 +232,7 @@ OF_OTHER_COMMANDS: dict[tuple[str, str], list[Any]] = {
     ("watch", "ignored"): NOT_PLACES,
     ("watch", "conditions"): [*NOT_FLAGS, None],
     ("watch", "standing"): [*NOT_FLAGS, None],
-    ("watch", "hours"): [True, 1, "07:00-19:00", [], ["7-19"], ["07:00-24:00"], ["07:00"]],
+    ("watch", "hours"): [True, 1, "07:00-19:00", [], ["7-19"], ["07:00-24:00"], ["07:00"], NEVER],
     ("watch", "alarm.false_per_hour"): [*NOT_NUMBERS, 0, None],
     ("watch", "events.shortest"): [*NOT_NUMBERS, -1, None],
     ("watch", "events.longest"): [*NOT_NUMBERS, 0, None],
@@ -235,8 +240,8 @@ OF_OTHER_COMMANDS: dict[tuple[str, str], list[Any]] = {
     ("watch", "events.clip"): [*NOT_NUMBERS, 61],
     ("watch", "events.keep_days"): [*NOT_NUMBERS, 0, None],
     ("watch", "events.keep_gigabytes"): [*NOT_NUMBERS, 0, None],
-    ("watch", "notify.webhook"): [*NOT_PATHS, "door/hook", "ftp://door/hook", "https://"],
-    ("watch", "notify.mqtt"): [*NOT_PATHS, "door:1883", "http://door", "mqtt://"],
+    ("watch", "notify.webhook"): [*NOT_PATHS, "door/hook", *NO_HOOKS],
+    ("watch", "notify.mqtt"): [*NOT_PATHS, "door:1883", *NO_BROKERS],
     ("watch", "notify.command"): [{"a": 1}, [1, 2], [], [""], "nonsense", True, 0, NAN, ""],
     ("watch", "notify.cooldown"): [*NOT_NUMBERS, None],
     ("watch", "notify.most_per_hour"): [*NOT_WHOLE, 0, None],
@@ -283,6 +288,7 @@ def at_fault(command: str, config: DictConfig, key: str, value: Any) -> list[str
     OmegaConf.update(changed, key, value, merge=False, force_add=True)
     problems = find_problems(COMMANDS[command], changed)  # type: ignore[arg-type]
     assert not any("\n" in problem.sentence for problem in problems)
+    assert not any("pw" in problem.sentence for problem in problems)
     return [problem.keys[0] for problem in problems]
 
 
@@ -463,6 +469,18 @@ def test_a_memory_merges_items_that_are_nearer_than_novel_ones() -> None:
         "memory.merge=0.6 cannot work with memory.novelty=0.5, as each new item would be merged at "
         "once: set memory.merge to less."
     ]
+
+
+@pytest.mark.parametrize("name", ["score", "watch"])
+def test_an_event_is_reported_before_it_ends(name: str) -> None:
+    config = composed(name, *NEEDED[name], "events.shortest=5", "events.longest=5")
+    assert find_problems(COMMANDS[name], config) == []  # type: ignore[arg-type]
+    config.events.shortest = 8
+    (problem,) = find_problems(COMMANDS[name], config)  # type: ignore[arg-type]
+    assert problem.sentence == (
+        "events.shortest=8 cannot work with events.longest=5, as every event ends before it is "
+        "reported: set events.shortest to less."
+    )
 
 
 @pytest.mark.parametrize("group", ["model", "memory", "dataset", "scoring", "optimizer"])

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from memguard.config.problems import find_problems
 from memguard.config.schema import CameraSettings
 from memguard.config.sentences import listed, shown
-from memguard.data.video.addresses import shown as address_shown
+from memguard.data.video.addresses import shown as without_password
 from memguard.errors import ConfigError, UserError
 
 # Folders, metrics and messages have the names of cameras.
@@ -41,14 +41,15 @@ def read_cameras(path: Path, command: DictConfig) -> dict[str, DictConfig]:
     for name, own in ((str(name), own) for name, own in cameras.items()):
         if not _NAME.fullmatch(name):
             problems.append(
-                f"{path}: {shown(name)} is no name of a camera: take letters, digits, - and _, 64 "
-                "at most."
+                f"{path}: {shown(without_password(name))} is no name of a camera: take letters, "
+                "digits, - and _, 64 at most."
             )
         elif not isinstance(own, DictConfig):
             problems.append(f"{path}: {name} has no settings: give it source=… at least.")
         else:
             merged[name] = config = _merged(usual, own)
-            problems += (f"{path}: {name}.{sentence}" for sentence in _problems(config))
+            found = find_problems(CameraSettings, config)
+            problems += (f"{path}: {name}.{problem.sentence}" for problem in found)
     if problems:
         raise ConfigError(listed(problems))
     for config in merged.values():
@@ -97,16 +98,3 @@ def _merged(usual: dict[str, object], own: DictConfig) -> DictConfig:
     config = OmegaConf.merge(usual, own)
     assert isinstance(config, DictConfig)
     return config
-
-
-def _problems(config: DictConfig) -> Iterator[str]:
-    """Say what cannot work, without the passwords of addresses."""
-    for problem in find_problems(CameraSettings, config):
-        value = _value(config, problem.keys[0])
-        yield problem.sentence.replace(value, address_shown(value))
-
-
-def _value(config: DictConfig, key: str) -> str:
-    with suppress(OmegaConfBaseException):  # the sentence says so
-        return str(OmegaConf.select(config, key))
-    return key

@@ -266,3 +266,13 @@ def clipped_unscaled(clips: float | None, precision: Any, fused: bool | None) ->
             f"trainer.precision={precision}, whose gradients are scaled: set "
             "optimizer.fused=false, or trainer.precision=bf16-mixed."
         )
+
+
+@reads("events.shortest", "events.longest")
+def reported_before_they_end(shortest: float, longest: float) -> Iterator[str]:
+    """Refuse events that end before they are long enough to be reported."""
+    if shortest > longest:
+        yield (
+            f"events.shortest={shown(shortest)} cannot work with events.longest={shown(longest)}, "
+            "as every event ends before it is reported: set events.shortest to less."
+        )

@@ -135,7 +135,8 @@ def _require_whole_addresses(key: str, parts: list[str]) -> list[str]:
 
 
 def _path(text: str) -> str:
-    return _meaning(text, shown(_from_home(_unquoted(text))))
+    path = _from_home(_unquoted(text))
+    return _meaning(text, shown(path) if "://" in path else path)
 
 
 def _address(key: str, text: str) -> str:

@@ -15,9 +15,11 @@ from memguard.config.schema import Command
 from memguard.config.sentences import Problem, shown, wanted
 from memguard.config.trust import INSTRUCTIONS, TARGET
 from memguard.config.values import Part, Settings, group_of
+from memguard.data.video.addresses import shown as without_password
 
 UNSET = "???"  # OmegaConf's mark of a value that is not set yet
 UNSET_VARIABLE = re.compile(r"Environment variable '(\w+)' not found")
+UNKNOWN_CAPITALS = re.compile(r"Interpolation key '([A-Z][A-Z0-9_]*)' not found")
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -113,6 +115,8 @@ def _reason(error: Exception) -> str:
     line = _first_line(error)
     if missing := UNSET_VARIABLE.search(line):
         return f"the environment variable {missing[1]} is not set"
+    if variable := UNKNOWN_CAPITALS.match(line):
+        return f"{line}; an environment variable is written ${{oc.env:{variable[1]}}}"
     return line
 
 
@@ -185,7 +189,8 @@ class _Reader:
         if fault["type"] == "missing" and not needed:
             return
         values = wanted(_json_schemas(settings)[name])
-        sentence = f"{key}={shown(self._value(key))} cannot work: it must be {values}."
+        value = _without_password(self._value(key))
+        sentence = f"{key}={shown(value)} cannot work: it must be {values}."
         yield Problem((key,), sentence)
 
     def _value(self, key: str) -> Any:
@@ -212,6 +217,10 @@ class _Reader:
         others = (text for place, text in self._texts.items() if not _lies_in(place, key))
         referred = any(isinstance(text, str) and reference.search(text) for text in others)
         return referred and not issubclass(settings, Part)
+
+
+def _without_password(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool) else without_password(str(value))
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,11 +31,9 @@ from memguard.config.metric_names import (
     monitors_without_labels,
 )
 from memguard.config.observers import CallbacksSettings, LoggerSettings
-from memguard.config.sentences import Words
 from memguard.config.trainer import TrainerSettings
 from memguard.config.values import (
     Backend,
-    Count,
     FilePath,
     GraphFormat,
     Hours,
@@ -45,6 +43,7 @@ from memguard.config.values import (
     Seed,
     Served,
     Settings,
+    Source,
     Tags,
     Text,
     group_of,
@@ -231,10 +230,10 @@ class LiveSettings(DetectorSettings, extra="forbid"):
 class ScoreSettings(LiveSettings, ReportedSettings, extra="forbid"):
     """A video and changes of a detector's settings, which ``conf/score.yaml`` composes."""
 
-    checks = (of.without_torch,)
+    checks = (of.without_torch, of.reported_before_they_end)
 
     checkpoint: FilePath = Field(description="The last.ckpt of a training.")
-    video: str | int = Field(description="A file, a folder, a camera's address or number.")
+    video: Source = Field(description="A file, a folder, a camera's address or number.")
     backend: Backend = Field(description="Runs a checkpoint, torch, or an exported graph.")
     annotate: bool = Field(description="Write a video with the errors laid over the picture.")
 
@@ -243,7 +242,7 @@ class CalibrationSettings(LiveSettings, PictureSettings, extra="forbid"):
     """Normal video and changes of a detector's settings, as ``conf/calibrate.yaml`` composes."""
 
     checkpoint: FilePath = Field(description="The last.ckpt of a training.")
-    video: str | int = Field(description="A file, a folder, a camera's address or number.")
+    video: Source = Field(description="A file, a folder, a camera's address or number.")
     output: FilePath = Field(description="Where the calibrated checkpoint is written.")
 
 
@@ -260,15 +259,15 @@ class ExportSettings(LiveSettings, extra="forbid"):
 class CameraSettings(Command, WatchedSettings):
     """A camera in the file of ``memguard.watch``, over the values of ``conf/watch.yaml``."""
 
+    checks = (of.reported_before_they_end,)
+
     @classmethod
     def refuse_key(cls, group: str, name: str, value: Any) -> str | None:
         """Refuse every key that is no setting: nobody adds keys of their own to a camera."""
         usual = super().refuse_key(group, name, value)
         return usual or f"{name} is not known: a camera has {', '.join(cls.model_fields)}."
 
-    source: Annotated[
-        Text | Count, Words("the address of a camera, the number of a webcam, or a video file")
-    ] = Field(description="The camera's address or number, or a file.")
+    source: Source = Field(description="The camera's address or number, or a file.")
     checkpoint: FilePath = Field(description="The last.ckpt of a training on this camera.")
 
 
@@ -282,6 +281,7 @@ class WatchSettings(LiveSettings, WatchedSettings, extra="forbid"):
     """Cameras and their usual settings, which ``conf/watch.yaml`` composes."""
 
     as_trained = DETECTOR | {"checkpoint"}
+    checks = (of.reported_before_they_end,)
 
     cameras: FilePath = Field(description="A file with the cameras by name.")
     folder: FilePath = Field(description="Folder of the cameras' output and state.")

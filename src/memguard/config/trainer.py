@@ -161,7 +161,7 @@ def switched_off(callback: "Callback", config: DictConfig) -> bool:
 
 
 def require_accelerator(config: DictConfig) -> None:
-    """Refuse an accelerator that this machine does not have.
+    """Refuse an accelerator that is not known, or that this machine does not have.
 
     Raises:
         ConfigError: The message names the key and the available accelerators.
@@ -169,8 +169,8 @@ def require_accelerator(config: DictConfig) -> None:
     from pytorch_lightning.accelerators import AcceleratorRegistry
 
     name = config.trainer.get("accelerator")
-    if name != "gpu" and name not in AcceleratorRegistry:
-        return  # Lightning names those that it knows
+    if not isinstance(name, str) or name == "auto":
+        return
     here = [kind for kind in AcceleratorRegistry if _is_available(kind)]
     if not any(kind in here for kind in (("cuda", "mps") if name == "gpu" else (name,))):
         raise ConfigError(

@@ -1,11 +1,13 @@
 """Kinds of values, and the base of all models of settings."""
 
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, WrapValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapValidator
 from pydantic.fields import FieldInfo
 
 from memguard.config.sentences import Words, unknown
+from memguard.data.video.addresses import encoded, is_mistyped, true_source
 
 LARGEST_SEED = 2**32 - 1  # that NumPy takes
 
@@ -16,6 +18,25 @@ def _of_same_type(given: Any, validate: Any) -> Any:
     if type(chosen) is not type(given):
         raise ValueError
     return chosen
+
+
+def _well_typed(source: str) -> str:
+    if is_mistyped(true_source(source)):
+        raise ValueError
+    return source
+
+
+def _with_a_port(address: str) -> str:
+    if urlsplit(encoded(true_source(address))).port == 0:  # one that is no number is an error
+        raise ValueError
+    return address
+
+
+def _not_empty(span: str) -> str:
+    begins, ends = span.split("-")
+    if begins == ends:
+        raise ValueError
+    return span
 
 
 Exact = WrapValidator(_of_same_type)
@@ -36,14 +57,23 @@ FrameSides = Annotated[
     Side | Annotated[list[Side], Field(min_length=2, max_length=2)],
     Words("a whole number of pixels from 8 to 4096, or two, [height,width]"),
 ]
+Source = Annotated[
+    Annotated[str, Field(pattern=r"\S"), AfterValidator(_well_typed)] | Count,
+    Words(
+        "the address of a camera, the number of a webcam, or the path of a file; an address has "
+        "the form rtsp://user:password@host/path"
+    ),
+]
 WebAddress = Annotated[
     str,
     Field(pattern=r"^https?://[^\s/]"),
-    Words("an address that begins with http:// or https://"),
+    AfterValidator(_with_a_port),
+    Words("an address that begins with http:// or https://, such as https://host:8443/path"),
 ]
 Broker = Annotated[
     str,
     Field(pattern=r"^mqtts?://[^\s/]"),
+    AfterValidator(_with_a_port),
     Words("an address such as mqtt://user:password@host:1883"),
 ]
 Program = Annotated[
@@ -65,9 +95,13 @@ Places = Annotated[
 ]
 HOURS = (
     "a list of spans such as ['07:00-19:30'], from 00:00 to 23:59, in quotes, as YAML takes 20:00 "
-    "for the number 1200"
+    "for the number 1200; a span ends at another time than it begins, and null is always"
 )
-Span = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+Span = Annotated[
+    str,
+    Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$"),
+    AfterValidator(_not_empty),
+]
 Hours = Annotated[list[Span], Field(min_length=1), Words(HOURS)]
 OnError = Literal["raise", "skip"]
 Cache = Literal["none", "disk", "ram"]

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from memguard.config.schema import CalibrationSettings
+from memguard.config.trainer import require_accelerator
 from memguard.config.validation import validate_by
 from memguard.data.video.addresses import true_source
 from memguard.data.video.stream import Interruption, Stream
@@ -123,6 +124,7 @@ def calibrate(config: DictConfig) -> None:
             be written. Other videos are measured, and the output is written.
     """
     validate_by(CalibrationSettings, config)
+    require_accelerator(config)
     scorer = restored(config.checkpoint, **changes_of(config))
     cache_dir = Path(config.paths.cache_dir).expanduser()
     ignored = ignored_places(config.ignored, scorer.frame_size)

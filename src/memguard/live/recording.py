@@ -20,6 +20,7 @@ from rich.progress import (
 )
 
 from memguard.config.schema import ScoreSettings
+from memguard.config.trainer import require_accelerator
 from memguard.config.validation import validate_by
 from memguard.data.datasets.layout import named_videos
 from memguard.data.video.addresses import true_source
@@ -65,6 +66,7 @@ def score(config: DictConfig, folder: Path) -> bool:
             line for each video. The other videos are scored.
     """
     validate_by(ScoreSettings, config)
+    require_accelerator(config)
     # On a full disk, logging would print a traceback for each line of the log.
     logging.raiseExceptions = False
     scorer = _scorer(config) if config.backend == "torch" else open_scorer(config)

@@ -49,6 +49,11 @@ def test_a_place_that_cannot_be_served_is_refused_first(monkeypatch: pytest.Monk
     assert not Path("out").exists()
 
 
+def test_an_accelerator_that_is_not_there_is_refused() -> None:
+    assert refusal("trainer.accelerator=cuda0").startswith("trainer.accelerator=cuda0 cannot work")
+    assert not Path("out").exists()
+
+
 @pytest.mark.parametrize(
     ("write", "sentence"),
     [

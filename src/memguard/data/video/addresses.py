@@ -20,6 +20,10 @@ LONGEST_HARMLESS = 16
 SHORTEST_KEY = 12
 
 _URL = re.compile(r"((?:[A-Za-z][\w+.-]*:)*[A-Za-z][\w+.-]*)://(.*)", re.DOTALL)
+# A scheme that lacks its "://", and what may be a user and a password without a scheme.
+_MISTYPED = re.compile(
+    r"\s*(rtsps?|rtmps?|https?|mqtts?|srt|rtp|udp|tcp)(:|//)|[^@]*:.*@", re.IGNORECASE | re.DOTALL
+)
 _HOST = re.compile(r"([^\s:@\[\]]*|\[[\w:.%]*\])(:\d*)?")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -27,16 +31,18 @@ _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 def shown(source: str) -> str:
     """Return a source without user, password, and keys in its path or query.
 
-    Ambiguous parts are hidden. A path to a file is shown unchanged.
+    Ambiguous parts and mistyped addresses are hidden. A path to a file is shown unchanged.
 
     Example:
         >>> shown("rtsp://admin:pw@door:554/cam/realmonitor?channel=1&token=t0p")
         'rtsp://***@door:554/cam/realmonitor?channel=1&***'
         >>> shown("door.mp4")
         'door.mp4'
+        >>> shown("rtsp:/admin:pw@door")
+        '***'
     """
     if "://" not in source:
-        return source
+        return HIDDEN if is_mistyped(source) else source
     url = _URL.fullmatch(source)
     if url is None:
         return HIDDEN
@@ -53,6 +59,17 @@ def shown(source: str) -> str:
     place = f"{HIDDEN}@{host}" if at else host
     path = "" if query_of_host else slash + parts
     return f"{scheme}://{place}{path}" + (f"?{_shown_query('&'.join(query))}" if query else "")
+
+
+def is_mistyped(source: str) -> bool:
+    """Return whether a source is neither an address nor a file, but was meant as an address.
+
+    Example:
+        >>> [is_mistyped(source) for source in ("rtsp//door/1", "admin:pw@door", "door.mp4")]
+        [True, True, False]
+    """
+    no_address = "://" not in source and _MISTYPED.match(source) is not None
+    return no_address and not os.path.exists(source)  # a file's name may look so
 
 
 def _shown_segment(segment: str) -> str:
@@ -99,21 +116,21 @@ def _aside() -> dict[str, str]:
 
 
 def encoded(source: str) -> str:
-    """Percent-encode user and password of a URL for FFmpeg.
+    """Percent-encode user and password of a URL for FFmpeg, which knows schemes in small letters.
 
     Encoded characters stay unchanged.
 
     Example:
-        >>> encoded("rtsp://admin:p#w@/s@door/1")
+        >>> encoded("RTSP://admin:p#w@/s@door/1")
         'rtsp://admin:p%23w%40%2Fs@door/1'
     """
     url = _URL.fullmatch(source)
     if url is None:
         return source
-    scheme, rest = url.groups()
+    scheme, rest = url[1].lower(), url[2]
     access = _access(rest)
     if not access:
-        return source
+        return f"{scheme}://{rest}"
     user, colon, password = access.partition(":")
     return f"{scheme}://{_percent(user)}{colon}{_percent(password)}{rest[len(access) :]}"
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from memguard.config.cameras import read_cameras
 from memguard.config.schema import WatchSettings
+from memguard.config.trainer import require_accelerator
 from memguard.config.validation import validate_by
 from memguard.errors import ConfigError
 from memguard.live.cameras.service import service_of
@@ -35,6 +36,7 @@ def watch(config: DictConfig) -> None:
         UserError: The configuration, the file of cameras or a checkpoint cannot be used.
     """
     validate_by(WatchSettings, config)
+    require_accelerator(config)
     logging.raiseExceptions = False  # on a full disk, each line of the log would be a traceback
     settings = read_cameras(Path(config.cameras), config)
     folder = Path(config.folder)
