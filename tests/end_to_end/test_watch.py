@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from tests.conftest import moving_square, write_video
+from tests.end_to_end.conftest import run_together
 
 
 def command(cameras: Path, checkpoint: Path) -> list[str]:
@@ -79,3 +80,20 @@ def test_cameras_are_watched_apart_and_a_restart_continues_them(
     assert "broken.mp4: this video file cannot be opened" in said
     with np.load(folder / "door" / "items.npz") as stored:
         assert stored["items"].shape == (4, 32)
+
+
+def test_a_refused_watch_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "cameras.yaml").write_text("door: {source: a.mp4, checkpoint: none.ckpt}")
+    (tmp_path / "file").touch()
+    words = f"cameras={tmp_path}/cameras.yaml", "serve=[::1]:0"
+    without, file, unserved = run_together(
+        tmp_path,
+        "watch",
+        [words[0], f"folder={tmp_path}/new/out"],
+        [*words[:1], f"folder={tmp_path}/file"],
+        ["cameras=no", words[1]],
+    )
+    assert "cameras.yaml: door: There is no checkpoint none.ckpt" in without.said
+    assert f"{tmp_path}/file: this is a file, and no folder; set folder to" in file.said
+    assert "no: this file of cameras cannot be read" in unserved.said
+    assert not (tmp_path / "new").exists()

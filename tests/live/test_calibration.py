@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import DictConfig
 
 from memguard.data.video.stream import Interruption, Pictures
-from memguard.errors import DataError
-from memguard.live.calibration import NormalVideo, _measured
+from memguard.errors import ConfigError, DataError
+from memguard.live import calibration
+from memguard.live.calibration import NormalVideo, _measured, calibrate
 from memguard.live.scorer import LiveScorer
+from tests.config.test_schema import composed
 from tests.live.test_scorer import Film, pictures, scorer, scores
 
 
@@ -69,3 +73,36 @@ def test_ctrl_c_ends_a_camera_with_what_it_has_shown_and_gives_a_file_up() -> No
     assert measured(scorer(), Broken(KeyboardInterrupt, length=None)).frames == 32
     with pytest.raises(KeyboardInterrupt):
         measured(scorer(), Broken(KeyboardInterrupt, length=40))
+
+
+def given(folder: Path) -> DictConfig:
+    """The configuration of a calibration with a checkpoint of two megabytes."""
+    checkpoint, hours = folder.parent / "last.ckpt", folder.parent / "hours"
+    checkpoint.write_bytes(bytes(2 * 2**20))
+    hours.mkdir()
+    words = f"checkpoint={checkpoint}", f"video={hours}", f"output={folder}/new.ckpt"
+    return composed("calibrate", *words, f"paths.cache_dir={folder.parent}")
+
+
+def test_a_file_that_is_there_is_never_written_over(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    config = given(tmp_path / "out")
+    (tmp_path / "out" / "new.ckpt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"^output=.*new\.ckpt is there already: name another"):
+        calibrate(config)  # before the checkpoint is read, which is none
+    assert (tmp_path / "out" / "new.ckpt").read_text() == "mine"
+
+
+def test_a_full_disk_is_known_before_hours_are_scored(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "restored", lambda *_, **__: scorer())
+    monkeypatch.setattr(calibration, "streams_of", lambda *_: {})
+    config = given(small_disk)
+    (small_disk / "full").write_bytes(bytes(2**19))
+    with pytest.raises(DataError, match=r"new\.ckpt: .* \(No space .*, and calibrate again$"):
+        calibrate(config)
+    (small_disk / "full").unlink()
+    with pytest.raises(DataError, match="video holds 0 frames"):
+        calibrate(config)
+    assert not list(small_disk.iterdir())

@@ -20,11 +20,12 @@ COMMANDS = {
 }
 # A command whose modules are fewer.
 MODULES = {"score": "memguard.cli.scoring"}
-# Keys with paths, beside those that every command has.
+# Keys with paths or places to serve, beside those that every command has.
 LITERAL = {
     "import-official": ("model", "items", "output"),
     "calibrate": ("output",),
     "export": ("output",),
+    "watch": ("cameras", "folder", "serve"),
 }
 
 

@@ -24,13 +24,13 @@ from memguard.detection.alarm import QUANTILES, OptionalAlarm
 from memguard.detection.detector import Detector
 from memguard.detection.ignored import ignored_places
 from memguard.detection.normal_pictures import NormalPictures
-from memguard.errors import DataError
+from memguard.errors import ConfigError, DataError
 from memguard.files import written_whole
 from memguard.live.recording import progress_bar, streams_of
 from memguard.live.scorer import FEWEST_FRAMES, LiveScorer, changes_of, restored
 from memguard.live.standing import CALIBRATED, calibrate_standing
 from memguard.report.alarm_levels import alarm_levels
-from memguard.report.rows import not_written
+from memguard.report.rows import RESERVED_BYTES, not_written
 from memguard.training.machine import warn_of_busy_cores
 
 
@@ -120,26 +120,36 @@ def calibrate(config: DictConfig) -> None:
         config: A configuration that ``conf/calibrate.yaml`` composes.
 
     Raises:
-        UserError: The configuration, the checkpoint or a video cannot be used, or the output cannot
-            be written. Other videos are measured, and the output is written.
+        UserError: The configuration, the checkpoint or a video cannot be used, or the output is
+            there already or cannot be written. All other videos are measured, and the output is
+            written.
     """
     validate_by(CalibrationSettings, config)
     require_accelerator(config)
+    output = Path(config.output)
+    if output.exists():
+        raise ConfigError(
+            f"output={output} is there already: name another file, or remove that one first."
+        )
     scorer = restored(config.checkpoint, **changes_of(config))
     cache_dir = Path(config.paths.cache_dir).expanduser()
     ignored = ignored_places(config.ignored, scorer.frame_size)
     streams = streams_of(true_source(str(config.video)), cache_dir, scorer.fps)
     warn_of_busy_cores()
-    output = Path(config.output)
+    checkpoint = Path(config.checkpoint)
     try:
-        with written_whole(output) as unfinished:  # hours are lost if its folder is refused later
+        with written_whole(output) as unfinished:
+            # Hours are lost if its folder is refused, or its disk is full, as late as they end.
+            unfinished.write_bytes(bytes(checkpoint.stat().st_size + RESERVED_BYTES))
             normal = _measured(scorer, streams.values(), ignored)
             if normal.frames < FEWEST_FRAMES:
                 raise DataError("\n".join([*normal.problems, _too_few(normal.frames)]))
             normal.teach(scorer.detector)
-            unfinished.write_bytes(_recalibrated(Path(config.checkpoint), scorer.detector))
+            with unfinished.open("r+b") as file:  # in the space that is reserved
+                file.write(_recalibrated(checkpoint, scorer.detector))
+                file.truncate()
     except OSError as error:
-        raise not_written(output, error) from None
+        raise not_written(output, error, "calibrate again") from None
     _print_levels(scorer.detector, normal.fps)
     if normal.problems:
         raise DataError("\n".join(normal.problems))

@@ -31,7 +31,7 @@ from memguard.data.video.stream import Interruption, Stream, VideoStream
 from memguard.detection.events import ScoredPicture
 from memguard.detection.ignored import ignored_places
 from memguard.errors import DataError, access_reported
-from memguard.live.events.reporter import configured_reporter, rate_of_each
+from memguard.live.events.reporter import configured_reporter
 from memguard.live.graph.scorer import open_scorer
 from memguard.live.notify.delivery import Delivery
 from memguard.live.notify.notifier import Notifier, close_deliveries, open_deliveries
@@ -66,11 +66,10 @@ def score(config: DictConfig, folder: Path) -> bool:
             line for each video. The other videos are scored.
     """
     validate_by(ScoreSettings, config)
-    require_accelerator(config)
     # On a full disk, logging would print a traceback for each line of the log.
     logging.raiseExceptions = False
     scorer = _scorer(config) if config.backend == "torch" else open_scorer(config)
-    alarms = [scorer.alarm, scorer.standing] if config.standing else [scorer.alarm]
+    standing = scorer.standing if config.standing else None
     source = true_source(str(config.video))
     ignored = ignored_places(config.ignored, scorer.frame_size)
     streams = streams_of(source, Path(config.paths.cache_dir).expanduser(), scorer.fps)
@@ -85,7 +84,9 @@ def score(config: DictConfig, folder: Path) -> bool:
             try:
                 stream = open_stream()
                 if not summaries:
-                    warn_of_few_hours(alarms, rate_of_each(config), stream.fps)
+                    warn_of_few_hours(
+                        scorer.alarm, standing, config.alarm.false_per_hour, stream.fps
+                    )
                 output = _output(stream, place, scorer, config, deliveries, ignored)
                 summaries.append(_watch(scorer.watch(stream, ignored), stream, output, progress))
                 stopped = summaries[-1].ended == STOPPED
@@ -109,6 +110,7 @@ def _scorer(config: DictConfig) -> StreamScorer:
     from memguard.live.standing import require_standing
     from memguard.training.machine import warn_of_busy_cores
 
+    require_accelerator(config)
     scorer = load(config.checkpoint, **changes_of(config))
     if config.conditions:
         warn_without_reference(config.checkpoint, scorer.reference)

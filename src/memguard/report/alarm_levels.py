@@ -54,19 +54,30 @@ def interval(alarm: AlarmScale, per_hour: float, fps: float) -> str:
     return "–" if isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
-def warn_of_few_hours(alarms: Sequence[AlarmScale], per_hour: float, fps: float) -> None:
+def warn_of_few_hours(
+    anomalies: AlarmScale,
+    standing: AlarmScale | None,
+    per_hour: float,
+    fps: float,
+    cameras: Sequence[str] = (),
+) -> None:
     """Warn of a promised rate that the normal video of an alarm does not support.
 
     Args:
-        alarms: Calibrated.
-        per_hour: The promised false alarms of each.
+        anomalies: The calibrated alarm of anomalies.
+        standing: That of things that stand still, if they have one; both share the promised rate.
+        per_hour: The promised false alarms.
         fps: Frames per second.
+        cameras: The names of the cameras that promise it, if they have names.
     """
-    for alarm in alarms:
-        if per_hour < alarm.rarest_rate(fps):
+    each = per_hour / 2 if standing else per_hour
+    whose = f"{', '.join(cameras)}: " if cameras else ""
+    for name, alarm in (("anomalies", anomalies), ("things that stand still", standing)):
+        if alarm and each < alarm.rarest_rate(fps):
+            share = f", the share of {name} in {per_hour:g} an hour," if standing else ""
             log.warning(
-                "%s %g an hour are extrapolated to the level %.2f (90 %% interval %s): measure "
+                "%s%s %g an hour%s are extrapolated to the level %.2f (90 %% interval %s): measure "
                 "more normal video with python -m memguard.calibrate, or judge by the scores.",
-                supported_rates(alarm, fps), per_hour, alarm.level(per_hour, fps),
-                interval(alarm, per_hour, fps),
+                whose, supported_rates(alarm, fps), each, share, alarm.level(each, fps),
+                interval(alarm, each, fps),
             )  # fmt: skip

@@ -13,17 +13,20 @@ from memguard.errors import DataError
 RESERVED_BYTES = 2**20
 
 
-def not_written(path: Path, error: OSError) -> DataError:
+def not_written(
+    path: Path, error: OSError, again: str = "score again into a new folder"
+) -> DataError:
     """Make the error of a file that cannot be written, with its remedy.
 
     Args:
         path: The file.
         error: The error of the system.
+        again: The end of the remedy.
     """
     reason = error.strerror or str(error)
     return DataError(
         f"{path}: this file cannot be written ({reason}); make room on its disk or correct its "
-        "folder's permissions, and score again into a new folder"
+        f"folder's permissions, and {again}"
     )
 
 

@@ -122,6 +122,10 @@ def _require_writable(folder: Path, key: str) -> None:
 def _refusal_reported(folder: Path, key: str) -> Iterator[None]:
     try:
         yield
+    except FileExistsError:
+        raise SystemExit(
+            f"{folder}: this is a file, and no folder; set {key} to a folder."
+        ) from None
     except OSError as error:
         raise SystemExit(
             f"{folder}: this folder cannot be written ({error.strerror}); correct its permissions "

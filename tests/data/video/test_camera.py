@@ -1,5 +1,6 @@
 """A camera: a real stream over the network, which breaks off, tears or repeats."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -405,6 +406,27 @@ def test_encoded_pictures_of_another_kind_are_not_held(tmp_path: Path) -> None:
         assert len([each for each in camera if isinstance(each, Pictures)]) == 60
         assert not sent.available
     server.stop()
+
+
+@pytest.mark.parametrize(
+    ("address", "hint"),
+    [
+        ("rtsp://u:p%40s@door/1", ""),
+        ("rtsp://u:p@s/w@door/1", "; in a password write @ as %40 and"),
+    ],
+)
+def test_a_password_that_hides_the_host_is_hinted_at(
+    address: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise av.OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(av, "open", refuse)
+    monkeypatch.setattr(connection, "_resolves", lambda _: False)
+    with pytest.raises(av.OSError) as error:
+        connection._opened(address)
+    assert str(error.value.strerror).startswith(f"its host name does not resolve{hint}")
+    assert (error.value.strerror == "its host name does not resolve") == (not hint)
 
 
 def test_a_film_that_breaks_off_is_an_error_and_no_picture_comes_twice(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from threading import Timer
 
@@ -85,6 +86,21 @@ def test_a_recording_is_whole_and_one_whose_server_is_killed_is_an_error(
     Timer(0.7, server.kill).start()
     with pytest.raises(DataError, match=r"live: this recording breaks off after \d+ pictures"):
         list(Camera(url))
+
+
+def test_a_stream_with_a_duration_that_stalls_is_a_camera_and_opened_again(
+    serve: Serve, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "READ_SECONDS", 1.0)
+    monkeypatch.setattr(camera_module, "PAUSES", (0.1,))
+    encoded(tmp_path / "film.mkv", moving_square(60))
+    server = serve(RECORDING.format(tmp_path / "film.mkv"))
+    Timer(0.7, server.send_signal, [signal.SIGSTOP]).start()
+    received = iter(Camera(url))
+    (stalled,) = islice((each for each in received if isinstance(each, Interruption)), 1)
+    assert stalled.reason == "no picture for 1 s"
+    server.send_signal(signal.SIGCONT)
+    assert isinstance(next(received), Pictures)
 
 
 def test_a_camera_that_freezes_dies_and_comes_back_larger_is_watched_again(

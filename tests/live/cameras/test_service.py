@@ -23,12 +23,12 @@ def cameras(**commands: Sequence[str]) -> Mapping[str, DictConfig]:
 def test_notifications_that_wait_are_for_their_receiver_alone(tmp_path: Path) -> None:
     door = [sys.executable, "-c", f"open({str(tmp_path / 'door')!r}, 'a').write('x')"]
     yard = [sys.executable, "-c", f"open({str(tmp_path / 'yard')!r}, 'a').write('x')"]
-    with _deliveries(cameras(door=door), tmp_path / "spool", Event()) as opened:
+    with _deliveries(cameras(door=door), "cameras.yaml", tmp_path / "spool", Event()) as opened:
         (delivery,) = opened["door"]
         spool = delivery._spool
     spool.mkdir(parents=True)
     (spool / "1.json").write_text(report(1).model_dump_json())  # as a killed process leaves it
-    with _deliveries(cameras(yard=yard, door=door), tmp_path / "spool", Event()):
+    with _deliveries(cameras(yard=yard, door=door), "cameras.yaml", tmp_path / "spool", Event()):
         until = time.monotonic() + 20
         while not (tmp_path / "door").exists():
             assert time.monotonic() < until

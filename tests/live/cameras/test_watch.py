@@ -1,13 +1,16 @@
 """The watch refuses in one sentence what it cannot use, before any work begins."""
 
 import logging
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
+from memguard.config.cameras import read_cameras
 from memguard.errors import UserError
 from memguard.live.cameras import service
 from memguard.live.cameras.watch import watch
@@ -15,6 +18,7 @@ from memguard.live.scorer import LiveScorer
 from tests.config.test_schema import composed
 from tests.live.test_scorer import scorer
 
+RATE = r" \S+ an hour[^:]*(?= are)"
 CAMERAS = """
 door: {source: rtsp://u:s3cret@127.0.0.1:1/1, checkpoint: house.ckpt}
 yard: {source: rtsp://u:s3cret@127.0.0.1:1/2, checkpoint: house.ckpt}
@@ -65,11 +69,44 @@ def test_an_accelerator_that_is_not_there_is_refused() -> None:
 def test_a_checkpoint_is_named_with_its_cameras_and_their_file(write, sentence) -> None:  # type: ignore[no-untyped-def]
     write(Path("house.ckpt"))
     assert refusal().startswith(f"cameras.yaml: door, yard: {sentence}")
+    assert not any(Path("out").iterdir())
 
 
 def test_a_mask_is_named_with_its_camera_and_file(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: LiveScorer = scorer("video")
     monkeypatch.setattr(service, "load", lambda *_, **__: loaded)
     assert refusal().startswith("cameras.yaml: attic: white.png: this mask ignores the whole")
+    assert not any(Path("out").iterdir())
     Path("white.png").write_text("garbage")
     assert refusal().startswith("cameras.yaml: attic: white.png: this mask is no image")
+
+
+def test_a_command_that_is_not_there_is_named_with_its_cameras(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded: LiveScorer = scorer("video")
+    monkeypatch.setattr(service, "load", lambda *_, **__: loaded)
+    Image.new("L", (8, 8), 0).save("white.png")
+    said = refusal("notify.command=[/nope/ring]", "notify.webhook=http://127.0.0.1:1")
+    assert said.startswith("cameras.yaml: door, yard, attic: notify.command=/nope/ring cannot work")
+    assert not any(Path("out").iterdir())
+
+
+def test_rates_that_few_hours_do_not_support_are_said_of_both_scores_by_camera(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded: LiveScorer = scorer("video")
+    loaded.detector.standing.calibrate([torch.linspace(0, 1, 40)])
+    monkeypatch.setattr(service, "load", lambda *_, **__: loaded)
+    config = composed("watch", "cameras=cameras.yaml", "alarm.false_per_hour=12")
+    cameras = read_cameras(Path("cameras.yaml"), config)
+    cameras["door"].standing = True
+    service._scorers(cameras, config)
+    said = [record.getMessage() for record in caplog.records if "extrapolated" in record.msg]
+    found = [(each.partition(": ")[0], *re.findall(RATE, each)) for each in said]
+    assert found == [
+        ("door", " 6 an hour, the share of anomalies in 12 an hour,"),
+        ("door", " 6 an hour, the share of things that stand still in 12 an hour,"),
+        ("yard", " 12 an hour"),
+        ("attic", " 12 an hour"),
+    ]

@@ -57,8 +57,9 @@ class Camera:
 
     It connects again after an interruption or some seconds without pictures, with growing pauses,
     and tries a camera that is off in the same way; the numbers of pictures continue. Torn pictures
-    are left out. A recording, which declares its duration, ends there. Messages name the stream
-    without user and password.
+    are left out. A recording, which declares its duration, ends there; one over RTSP that delivers
+    nothing for some seconds is taken for a camera. Messages name the stream without user and
+    password.
 
     Args:
         source: ``rtsp://…``, ``http://…`` or another URL that FFmpeg reads, ``/dev/video0``, or the
@@ -156,7 +157,9 @@ class Camera:
             try:
                 yield from self._pictures(connection)
             except av.FFmpegError as error:
-                if connection.duration is None:
+                # A camera may declare a duration over RTSP; recordings that stall there are rare.
+                stalls = not connection.is_film and isinstance(error, av.TimeoutError)
+                if connection.duration is None or stalls:
                     raise
                 reason = str(error.strerror)
             if connection.duration is None or self._closed.is_set():

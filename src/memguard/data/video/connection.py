@@ -294,7 +294,7 @@ def _opened(address: str) -> InputContainer:
         )
     except av.FFmpegError as error:
         if error.errno == errno.EIO and not _resolves(address):
-            raise av.OSError(errno.EIO, "its host name does not resolve") from None
+            raise av.OSError(errno.EIO, _unknown_host(address)) from None
         if time.monotonic() - began < CONNECT_SECONDS:
             raise
         # FFmpeg calls it invalid data in RTSP, and elsewhere an exit.
@@ -310,6 +310,12 @@ def _resolves(address: str) -> bool:
         return False
     except ValueError:  # a host that is none
         return True
+
+
+def _unknown_host(address: str) -> str:
+    """Say that a host is not known; a password with @ and / leaves open where the host begins."""
+    hint = "; in a password write @ as %40 and / as %2F" if address.count("@") > 1 else ""
+    return f"its host name does not resolve{hint}"
 
 
 def _timeout(reason: str) -> av.FFmpegError:

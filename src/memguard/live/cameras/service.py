@@ -14,9 +14,9 @@ from memguard.config.cameras import named_in_errors
 from memguard.data.video.addresses import true_source
 from memguard.data.video.stream import Pictures
 from memguard.data.video.timing import USUAL_FPS
+from memguard.detection.ignored import ignored_places
 from memguard.live.cameras.watched_camera import WatchedCamera
 from memguard.live.conditions import warn_without_reference
-from memguard.live.events.reporter import rate_of_each
 from memguard.live.notify.delivery import CLOSING, Delivery
 from memguard.live.notify.notifier import close_deliveries, open_deliveries
 from memguard.live.page.status import CameraStatus
@@ -47,16 +47,17 @@ def service_of(
         stopped: Is set when the service has to end soon.
 
     Raises:
-        UserError: A checkpoint or a mask cannot be used; the message names the camera.
+        UserError: A checkpoint, a mask or a receiver of notifications cannot be used; the message
+            names the camera.
     """
     with ExitStack() as stack:
         scorers = _scorers(settings, config)
-        deliveries = stack.enter_context(_deliveries(settings, spool, stopped))
+        _require_masks(settings, scorers, config.cameras)
+        deliveries = stack.enter_context(_deliveries(settings, config.cameras, spool, stopped))
         folder = Path(config.folder)
         cameras = []
         for name, own in settings.items():
-            with named_in_errors(config.cameras, [name]):
-                camera = WatchedCamera(name, own, scorers[name], folder / name, deliveries[name])
+            camera = WatchedCamera(name, own, scorers[name], folder / name, deliveries[name])
             cameras.append(stack.enter_context(closing(camera)))
         yield Service(cameras)
 
@@ -131,15 +132,42 @@ def _scorers(settings: Mapping[str, DictConfig], config: DictConfig) -> dict[str
         if own.standing:
             with named_in_errors(config.cameras, [name]):
                 require_standing(own.checkpoint, loaded[own.checkpoint].detector.standing)
-    # Cameras that share a checkpoint mostly promise the same.
-    for path, per_hour in dict.fromkeys((o.checkpoint, rate_of_each(o)) for o in settings.values()):
-        warn_of_few_hours([loaded[path].alarm], per_hour, loaded[path].fps or USUAL_FPS)
+    _warn_of_few_hours(settings, loaded)
     return {name: loaded[own.checkpoint] for name, own in settings.items()}
+
+
+def _warn_of_few_hours(
+    settings: Mapping[str, DictConfig], loaded: Mapping[str, LiveScorer]
+) -> None:
+    """Warn once of cameras that share a checkpoint, and mostly promise the same."""
+    promises = {
+        name: (own.checkpoint, own.standing, own.alarm.false_per_hour)
+        for name, own in settings.items()
+    }
+    for promise in dict.fromkeys(promises.values()):
+        checkpoint, standing, per_hour = promise
+        scorer = loaded[checkpoint]
+        warn_of_few_hours(
+            scorer.alarm,
+            scorer.standing if standing else None,
+            per_hour,
+            scorer.fps or USUAL_FPS,
+            [name for name, own in promises.items() if own == promise],
+        )
+
+
+def _require_masks(
+    settings: Mapping[str, DictConfig], scorers: Mapping[str, LiveScorer], path: str
+) -> None:
+    """Refuse the masks that cannot be used before any camera begins."""
+    for name, own in settings.items():
+        with named_in_errors(path, [name]):
+            ignored_places(own.ignored, scorers[name].frame_size)
 
 
 @contextmanager
 def _deliveries(
-    settings: Mapping[str, DictConfig], spool: Path, stopped: Event
+    settings: Mapping[str, DictConfig], path: str, spool: Path, stopped: Event
 ) -> Iterator[dict[str, Sequence[Delivery]]]:
     """Open each receiver once for all cameras that name it, and close them together."""
     receivers = {name: _receivers(own) for name, own in settings.items()}
@@ -150,7 +178,10 @@ def _deliveries(
             webhook, mqtt, command = chosen
             # The next process may have other receivers: reports that wait are for this one alone.
             own_spool = spool / hashlib.sha256(repr(chosen).encode()).hexdigest()[:12]
-            opened[chosen] = open_deliveries(webhook, mqtt, command, cameras=names, spool=own_spool)
+            with named_in_errors(path, names):
+                opened[chosen] = open_deliveries(
+                    webhook, mqtt, command, cameras=names, spool=own_spool
+                )
         yield {name: opened[chosen] for name, chosen in receivers.items()}
     finally:
         seconds = STOPPING_SECONDS if stopped.is_set() else CLOSING

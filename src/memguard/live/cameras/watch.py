@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +16,7 @@ from memguard.config.cameras import read_cameras
 from memguard.config.schema import WatchSettings
 from memguard.config.trainer import require_accelerator
 from memguard.config.validation import validate_by
-from memguard.errors import ConfigError
+from memguard.errors import ConfigError, UserError
 from memguard.live.cameras.service import service_of
 from memguard.live.page.status import CameraStatus
 
@@ -102,11 +102,19 @@ def _place(address: str) -> "Place":
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Refuse a folder that another process watches in."""
+    """Refuse a folder that another process watches in; a refused watch leaves nothing in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "watch.lock", timeout=0):
-            yield
+        lock = folder / "watch.lock"
+        is_new = not lock.exists()
+        with FileLock(lock, timeout=0):
+            try:
+                yield
+            except UserError:
+                if is_new:
+                    _remove_what_is_empty(folder)
+                    lock.unlink(missing_ok=True)
+                raise
     except Timeout:
         raise ConfigError(
             f"{folder}: another memguard.watch writes here; stop it, or set folder=… to another "
@@ -116,6 +124,14 @@ def _alone(folder: Path) -> Iterator[None]:
         raise ConfigError(
             f"{folder}: this folder cannot be written ({error.strerror}); set folder=… to another."
         ) from None
+
+
+def _remove_what_is_empty(folder: Path) -> None:
+    """Remove the folders without files that a refused watch has made."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # those within others first
+        if path.is_dir():
+            with suppress(OSError):
+                path.rmdir()
 
 
 @contextmanager
