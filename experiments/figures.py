@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from figures_of_alarms import false_alarms
+from figures_of_denoising import denoiser
 from figures_of_frames import recon, shared_range, timeline, video_06
 from figures_of_places import beyond_ped2, patch_sizes
 from figures_of_runs import batch_norm, memory, memory_size, protocol, reproduction
@@ -20,7 +21,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     draw.__name__: draw
     for draw in (
         reproduction, protocol, memory, shared_range, recon, batch_norm, timeline, video_06,
-        memory_size, false_alarms, patch_sizes, beyond_ped2,
+        memory_size, false_alarms, patch_sizes, beyond_ped2, denoiser,
     )
 }  # fmt: skip
 
