@@ -25,12 +25,12 @@ from record import add
 import memguard
 from memguard.data.video.stream import Interruption, Pictures, Stream
 from memguard.detection.events import EventStream, ScoredPicture
-from memguard.live.conditions import Condition, ConditionWatch
+from memguard.live.conditions import ConditionWatch
 from memguard.live.events.event_files import EventFiles, Keeping
 from memguard.live.events.reporter import EventReporter
 from memguard.live.notify.notifier import Notifier
 from memguard.live.recording import streams_of
-from memguard.live.reports import ANOMALY, BEGIN
+from memguard.live.reports import ANOMALY, BEGIN, Condition
 from memguard.live.scorer import LiveScorer
 from memguard.training.provenance import Provenance
 

@@ -10,7 +10,8 @@ import torch
 
 from memguard.detection.reference import Reference, differences, small, traits
 from memguard.live import conditions
-from memguard.live.conditions import Condition, ConditionWatch
+from memguard.live.conditions import ConditionWatch
+from memguard.live.reports import Condition
 
 FPS = 5
 HEIGHT, WIDTH = 120, 160
@@ -41,8 +42,9 @@ def moved_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conditions, "MOVED_AFTER", 0)
 
 
-@pytest.fixture(scope="module")
-def reference() -> Reference:
+@cache
+def learned() -> Reference:
+    """The reference of the film."""
     pictures = small(torch.from_numpy(np.stack([rgb(picture) for picture in film(60, seed=1)])))
     compared = differences(pictures[:-1], pictures[1:])
     unknown = torch.tensor([torch.nan])
@@ -50,6 +52,11 @@ def reference() -> Reference:
     reference = Reference()
     reference.learn({"video": torch.zeros(60)} | traits(pictures) | known, pictures, (64, 64))
     return reference
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    return learned()
 
 
 def watched(
@@ -111,6 +118,23 @@ def test_a_condition_begins_after_about_a_second_and_ends_after_about_three(
         assert len(lasting) == lasting[-1] - lasting[0] + 1
         assert {found[number].kind for number in lasting if number < 45} == {kind}  # type: ignore[union-attr]
         assert 2.5 <= lasting[-1] / FPS - 9 <= 5
+
+
+@pytest.mark.parametrize("name", [name for name in FILTERS if name != "lamp"])
+def test_a_condition_lasts_through_a_restart_and_no_longer(
+    reference: Reference, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, change = FILTERS[name]
+    earlier = next(found for found in watched(reference, change) if found)
+    monkeypatch.setattr(conditions, "MOVED_AFTER", 60.0)
+    watch, absent = ConditionWatch(reference, FPS), 90.0
+    watch.restore(earlier, absent)
+    found = [
+        watch.add(rgb(change(picture, number) if number < 40 else picture), absent + number / 5)
+        for number, picture in enumerate(film(80, seed=2))
+    ]
+    assert found[:40] == [earlier] * 40
+    assert found[-1] is None
 
 
 def test_a_camera_has_moved_after_a_minute_and_not_while_someone_is_near(

@@ -13,10 +13,11 @@ from memguard.detection.alarm import Alarm
 from memguard.detection.events import Event, EventStream, Moment
 from memguard.errors import CheckpointError
 from memguard.live import standing as module
-from memguard.live.conditions import Condition
+from memguard.live.events.configured import rate_of_each
 from memguard.live.events.event_files import EventFiles, Keeping
-from memguard.live.events.reporter import EventReporter, rate_of_each
+from memguard.live.events.reporter import EventReporter
 from memguard.live.notify.notifier import Notifier
+from memguard.live.reports import Condition
 from memguard.live.standing import (
     Background,
     StandingWatch,

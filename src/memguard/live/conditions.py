@@ -8,7 +8,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,11 +24,7 @@ from memguard.detection.reference import (
     differences,
     traits,
 )
-
-Kind = Literal[
-    "black", "covered", "dark", "bright", "frozen",
-    "lights", "shaken", "blurred", "noisy", "moved",
-]  # fmt: skip
+from memguard.live.reports import Condition
 
 # Times in seconds.
 BETWEEN_LOOKS = 0.2
@@ -59,18 +55,6 @@ NEAR = 4  # the same, from look to look
 FINE = 3.0  # small pixels: the standard deviation of the blur below which details lie
 
 log = logging.getLogger(__name__)
-
-
-class Condition(NamedTuple):
-    """A condition of a camera.
-
-    Attributes:
-        kind: Its kind.
-        sentence: A description for people.
-    """
-
-    kind: Kind
-    sentence: str
 
 
 def warn_without_reference(checkpoint: Path | str, reference: Reference) -> None:
@@ -139,6 +123,16 @@ class ConditionWatch:
     def _begin_again(self, seconds: float) -> None:
         self._looks: deque[_Look] = deque()
         self._changed = seconds
+
+    def restore(self, condition: Condition, seconds: float) -> None:
+        """Continue with a condition of an earlier process, until its signs would show again.
+
+        Args:
+            condition: It has lasted long enough to be one.
+            seconds: The time of the first picture.
+        """
+        shows = self._frozen_after if condition.kind == "frozen" else 0.0
+        self._found, self._began, self._seen = condition, -math.inf, seconds + shows
 
     def add(self, rgb: np.ndarray, seconds: float) -> Condition | None:
         """Look at the next picture, and return the condition that lasts.

@@ -31,7 +31,7 @@ from memguard.data.video.stream import Interruption, Stream, VideoStream
 from memguard.detection.events import ScoredPicture
 from memguard.detection.ignored import ignored_places
 from memguard.errors import DataError, access_reported
-from memguard.live.events.reporter import configured_reporter
+from memguard.live.events.configured import configured_reporter
 from memguard.live.graph.scorer import open_scorer
 from memguard.live.notify.delivery import Delivery
 from memguard.live.notify.notifier import Notifier, close_deliveries, open_deliveries

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,6 +11,10 @@ from memguard.detection.events import Event, Moment
 
 Kind = Literal["anomaly", "standing", "outage", "condition"]
 State = Literal["begin", "ongoing", "end"]
+ConditionKind = Literal[
+    "black", "covered", "dark", "bright", "frozen",
+    "lights", "shaken", "blurred", "noisy", "moved",
+]  # fmt: skip
 ANOMALY: Kind = "anomaly"
 STANDING: Kind = "standing"
 OUTAGE: Kind = "outage"
@@ -21,6 +25,18 @@ END: State = "end"
 
 SCORED = (ANOMALY, STANDING)
 """The kinds of events that have a score above a level."""
+
+
+class Condition(NamedTuple):
+    """A condition of a camera.
+
+    Attributes:
+        kind: Its kind.
+        sentence: A description for people.
+    """
+
+    kind: ConditionKind
+    sentence: str
 
 
 class Report(BaseModel):

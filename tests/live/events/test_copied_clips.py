@@ -108,6 +108,20 @@ def test_a_clip_has_the_pictures_as_sent_from_a_key_frame_on(
     assert all(each.content[-20:] in content for each in pictures[45:75])  # not encoded again
 
 
+def test_a_clip_that_is_over_before_its_first_picture_is_none(
+    held: EncodedPictures, tmp_path: Path
+) -> None:
+    picture_format, pictures = sent_by_a_camera(61)
+    held.begin(picture_format)
+    recorder, clip = ClipRecorder(around=1.0, sent=held), tmp_path / "a.mp4"
+    watch(recorder, held, pictures)
+    recorder.begin(clip, DAY + 5.5)
+    recorder.end(DAY + 2.5)
+    assert recorder.recording is None
+    recorder.close()
+    assert not clip.exists()
+
+
 def test_after_a_loss_a_clip_goes_on_at_the_next_key_frame_at_its_time(
     held: EncodedPictures, tmp_path: Path
 ) -> None:

@@ -13,14 +13,13 @@ import pytest
 
 from memguard.data.video.stream import Interruption
 from memguard.detection.events import EventStream
-from memguard.live.conditions import Condition
 from memguard.live.events import event_files as event_files_module
 from memguard.live.events import moments as moments_module
 from memguard.live.events import reporter as reporter_module
 from memguard.live.events.event_files import EventFiles, Keeping
 from memguard.live.events.reporter import EventReporter
 from memguard.live.notify.notifier import Notifier
-from memguard.live.reports import Report
+from memguard.live.reports import Condition, Report
 from tests.live.conftest import scored
 
 NO_PICTURES = Keeping(snapshots=False, clip=None, days=1, gigabytes=1)
@@ -138,6 +137,14 @@ def test_an_outage_that_lasts_is_reported_though_no_pictures_come(
     assert ongoing.end_seconds > ongoing.start_seconds
 
 
+def age(folder: Path, seconds: float) -> None:
+    """Make the state of a camera so much older."""
+    path = folder / "state.json"
+    state = json.loads(path.read_text())
+    earlier = datetime.fromisoformat(state["time"]) - timedelta(seconds=seconds)
+    path.write_text(json.dumps(state | {"time": earlier.isoformat()}))
+
+
 @pytest.fixture
 def killed(tmp_path: Path) -> Path:
     """The folder of a camera whose process was killed in its second event."""
@@ -182,6 +189,28 @@ def test_the_rest_of_an_event_has_a_clip_of_its_own_after_each_restart(tmp_path:
     assert [pictures_of(path) for path in paths] == [6, 4, 3]
     camera.close()
     assert sorted(tmp_path.glob("events/*.mp4")) == sorted(paths)
+
+
+@pytest.mark.parametrize("longest", [600.0, 10.0], ids=["the camera breaks off", "is the longest"])
+def test_a_rest_that_is_over_at_once_names_no_clip(tmp_path: Path, longest: float) -> None:
+    options = {
+        "live": True,
+        "continues": True,
+        "longest": longest,
+        "keeping": Keeping(snapshots=False, clip=1.0, days=1, gigabytes=1),
+    }
+    camera = reporter(tmp_path, **options)
+    watch(camera, range(6), 2.0)
+    camera.close()
+    age(tmp_path, seconds=33)
+    camera = reporter(tmp_path, **options)
+    watch(camera, range(4, 5), 0.5)
+    camera.interrupt(Interruption(0.8, "off"))
+    camera.close()
+    begin, end, _outage = lines(tmp_path)
+    assert (end["id"], end["end_seconds"]) == (begin["id"], 1.0)
+    assert (end["clip"], end["more_clips"]) == (begin["clip"], [])
+    assert list(tmp_path.glob("events/*.mp4")) == [Path(end["clip"])]
 
 
 @pytest.mark.parametrize("rest", [0, 4])

@@ -24,7 +24,8 @@ from memguard.files import clear_unfinished
 from memguard.live.cameras.hours import is_within
 from memguard.live.cameras.minutes import MinuteScores
 from memguard.live.cameras.stored import StoredBackground, StoredItems
-from memguard.live.events.reporter import EventReporter, configured_reporter, rate_of_each
+from memguard.live.events.configured import configured_reporter, rate_of_each
+from memguard.live.events.reporter import EventReporter
 from memguard.live.notify.delivery import Delivery
 from memguard.live.notify.notifier import Notifier
 from memguard.live.page.status import CameraStatus, State

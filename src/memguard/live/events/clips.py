@@ -43,8 +43,8 @@ class ClipRecorder:
 
     Example:
         >>> recorder = ClipRecorder(around=5)
-        >>> recorder.recording
-        False
+        >>> recorder.recording is None
+        True
     """
 
     def __init__(
@@ -54,13 +54,14 @@ class ClipRecorder:
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._clip: _EncodedClip | CopiedClip | None = None
+        self._path: Path | None = None
         self._ahead = 0.0
         self._until: float | None = None
 
     @property
-    def recording(self) -> bool:
-        """Whether a clip is being written."""
-        return self._clip is not None
+    def recording(self) -> Path | None:
+        """The clip that is being written."""
+        return self._path if self._clip else None
 
     def add(self, seconds: float, rgb: np.ndarray, captured: float) -> None:
         """Add the next picture.
@@ -96,7 +97,7 @@ class ClipRecorder:
             OSError: The clip cannot be written.
         """
         self.close()
-        self._until, since = None, start - self._around
+        self._path, self._until, since = path, None, start - self._around
         place = self._sent.at(since - self._ahead) if self._sent else None
         if self._sent and place:
             self._clip = CopiedClip(path, self._sent, place)
@@ -105,8 +106,16 @@ class ClipRecorder:
             self._forget(since)
 
     def end(self, seconds: float) -> None:
-        """End the clip some seconds after this time."""
+        """End the clip some seconds after this time, and now if they have passed.
+
+        Raises:
+            OSError: The clip cannot be written.
+        """
         self._until = seconds + self._around
+        if isinstance(self._clip, CopiedClip):
+            self._copy(self._clip)
+        elif self._clip:
+            self._encode(self._clip, 1)
 
     def close(self) -> None:
         """End the clip now, with all pictures so far.

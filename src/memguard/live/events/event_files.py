@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -102,10 +102,21 @@ class EventFiles:
             del self._peaks[kind]
         return str(path) if path.exists() else None
 
-    def end(self, seconds: float) -> None:
-        """End the clip of an event that ended at this time."""
-        if self._clips:
-            self._clips.end(seconds)
+    def end(self, seconds: float, paths: Sequence[str]) -> list[str]:
+        """End the clip of an event.
+
+        Args:
+            seconds: The time at which the event ended.
+            paths: Its clips.
+
+        Returns:
+            Those of its clips that are on disk or being written.
+        """
+        writing: Path | None = None
+        if clips := self._clips:
+            self._attempt(lambda: clips.end(seconds))
+            writing = clips.recording
+        return [path for path in paths if path == str(writing) or Path(path).exists()]
 
     def close(self) -> None:
         """End the clip now."""

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from pydantic import BaseModel, ValidationError
 
 from memguard.files import written_whole
-from memguard.live.reports import Report
+from memguard.live.reports import Condition, Report
 
 # On a full disk, so many lines wait for space.
 WAITING_LINES = 1000
@@ -27,7 +27,8 @@ class CameraState(BaseModel):
         frame: The number of the last frame.
         seconds: The time of the last frame since the beginning.
         time: The time of day at which the state was saved.
-        open: The reports of the events that have not ended.
+        open: The events that have not ended, as they are so far.
+        condition: The condition that lasts.
     """
 
     number: int
@@ -35,6 +36,7 @@ class CameraState(BaseModel):
     seconds: float
     time: datetime
     open: list[Report]
+    condition: Condition | None = None
 
 
 class Journal:

@@ -3,17 +3,14 @@
 import re
 from collections.abc import Callable
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from omegaconf import DictConfig
 
-from memguard.data.video.encoded import EncodedPictures
 from memguard.data.video.stream import Interruption
 from memguard.detection.events import Box, Event, EventStream, Moment, ScoredPicture
-from memguard.live.events.event_files import EventFiles, Keeping
+from memguard.live.events.event_files import EventFiles
 from memguard.live.events.journal import CameraState, Journal
 from memguard.live.events.moments import Moments
 from memguard.live.notify.notifier import Notifier
@@ -26,21 +23,23 @@ from memguard.live.reports import (
     OUTAGE,
     SCORED,
     STANDING,
+    Condition,
     Kind,
     Report,
     fields_of,
     named,
 )
-from memguard.live.stream_scorer import StreamScorer
 
 if TYPE_CHECKING:
     from memguard.live.conditions import ConditionWatch
-    from memguard.live.standing import Background, StandingWatch
+    from memguard.live.standing import StandingWatch
 
 # An event that lasts is reported again after so many seconds.
 REMINDER = 60.0
-# An event of an earlier process continues if that process ended at most so many seconds ago.
-CONTINUED = 60.0
+# An event that lasts is saved as often, seconds: a process that is killed loses no more of it.
+SAVED_EVERY = 5.0
+# An event of an earlier process continues if its state is at most so many seconds old.
+CONTINUED = 60.0 + SAVED_EVERY
 
 
 class EventReporter:
@@ -92,6 +91,7 @@ class EventReporter:
         self._reported: dict[Kind, float] = {}
         self._number, self._saved, self.held_back = 0, 0.0, 0
         self._rest_begins = False
+        self._sign: Condition | None = None
         self._moments = Moments(live=live)
         if saved := self._journal.read_state():
             self._continue(saved, live)
@@ -109,8 +109,8 @@ class EventReporter:
             self._clip_rest(moment)
         reports = self._end(OUTAGE, moment)
         if self._conditions:
-            found = self._conditions.add(scored.rgb, moment.seconds)
-            reports += self._condition(found and found.sentence)
+            self._sign = self._conditions.add(scored.rgb, moment.seconds)
+            reports += self._condition(self._sign and self._sign.sentence)
         if CONDITION in self.open:
             self.held_back += scored.score > self.level
             return reports + self.remind()
@@ -146,7 +146,7 @@ class EventReporter:
         :meth:`add` does so as well; call this where no pictures come.
         """
         now = self._moments.now()
-        if now.seconds - self._saved >= REMINDER:
+        if now.seconds - self._saved >= (SAVED_EVERY if self.open else REMINDER):
             self._save()
         due = [kind for kind, at in self._reported.items() if now.seconds - at >= REMINDER]
         return [
@@ -215,9 +215,7 @@ class EventReporter:
 
     def _clip_rest(self, moment: Moment) -> None:
         """Begin a clip of the rest of an event that continues from an earlier process."""
-        self._rest_begins = False
-        if (report := self.open.get(ANOMALY)) is None:  # the camera was off at the restart
-            return
+        self._rest_begins, report = False, self.open[ANOMALY]
         name = f"{report.id}-{len(report.clips) + 1}" if report.clips else report.id
         if path := self._files.begin(name, moment.seconds):
             self.open[ANOMALY] = report.with_clips([*report.clips, path])
@@ -250,6 +248,9 @@ class EventReporter:
         changes: dict[str, Any] = {"notified": self._notifier.allows(report)}
         if report.kind in SCORED:
             changes["snapshot"] = self._files.snapshot(report.kind, report.id)
+        if report.kind == ANOMALY and report.state == END:
+            self._rest_begins = False  # the camera may have been off since the restart
+            report = report.with_clips(self._files.end(report.end_seconds, report.clips))
         report = report.after(report.state, **changes)
         self.open[report.kind] = report
         self._reported[report.kind] = self._moments.now().seconds
@@ -257,13 +258,14 @@ class EventReporter:
         self._journal.add(report)
         self._notifier.send(report)
         if report.state == END:
-            if report.kind == ANOMALY:
-                self._files.end(report.end_seconds)
             del self.open[report.kind], self._reported[report.kind]
             self._save()
         return report
 
     def _save(self) -> None:
+        """Save the state, if a later process continues from it."""
+        if not self._continues:
+            return
         now = self._moments.now()
         self._saved = now.seconds
         self._journal.save(
@@ -272,9 +274,19 @@ class EventReporter:
                 frame=now.frame,
                 seconds=now.seconds,
                 time=datetime.now().astimezone(),
-                open=list(self.open.values()),
+                open=[self._progress(report, now) for report in self.open.values()],
+                condition=self._sign if CONDITION in self.open else None,
             )
         )
+
+    def _progress(self, report: Report, moment: Moment) -> Report:
+        """Return an open event as it is at this moment, with the snapshot of its peak so far."""
+        if report.state == END:
+            return report
+        changes = self._so_far(report.kind, moment)
+        if report.kind in SCORED:
+            changes["snapshot"] = self._files.snapshot(report.kind, report.id)
+        return report.after(report.state, **changes)
 
     def _continue(self, state: CameraState, live: bool) -> None:
         """Continue the camera of an earlier process."""
@@ -286,76 +298,13 @@ class EventReporter:
         self._reported = dict.fromkeys(self.open, seconds)
         for kind in self._streams.keys() & self.open.keys():
             self._streams[kind].open = self.open[kind].event()
+            self._streams[kind].skip(self._moments.last)  # no frame has come meanwhile
+        self._sign = state.condition
+        watched = {OUTAGE, *self._streams} | ({CONDITION} if self._conditions else set())
         for kind, report in list(self.open.items()):
-            unwatched = kind in SCORED and kind not in self._streams
-            if report.state == END or unwatched or (absent > CONTINUED and kind != OUTAGE):
+            is_over = absent > CONTINUED and kind != OUTAGE
+            if report.state == END or is_over or kind not in watched:
                 self._end(kind, report.moment("end"))
+        if self._conditions and self._sign and CONDITION in self.open:
+            self._conditions.restore(self._sign, seconds)
         self._rest_begins = ANOMALY in self.open
-
-
-def rate_of_each(settings: DictConfig) -> float:
-    """Return the false alarms per hour that each score may have: two scores share those promised.
-
-    Args:
-        settings: With ``standing`` and ``alarm.false_per_hour``, of a command or of a camera.
-    """
-    promised: float = settings.alarm.false_per_hour
-    return promised / 2 if settings.standing else promised
-
-
-def configured_reporter(
-    name: str,
-    folder: Path,
-    settings: DictConfig,
-    scorer: StreamScorer,
-    fps: float,
-    notifier: Notifier,
-    *,
-    live: bool,
-    continues: bool = False,
-    background: "Background | None" = None,
-    sent: EncodedPictures | None = None,
-) -> EventReporter:
-    """Build a reporter from the settings ``alarm``, ``events``, ``conditions`` and ``standing``.
-
-    Args:
-        name: The name of the camera or video.
-        folder: The folder of its output.
-        settings: Of a command or of a camera.
-        scorer: Scores the stream; its checkpoint has the alarms and the reference of conditions.
-        fps: Frames per second of the stream.
-        notifier: Sends reports.
-        live: See :class:`EventReporter`.
-        continues: See :class:`EventReporter`.
-        background: Of the camera; None: things that stand still are not reported.
-        sent: The pictures as the camera sends them; None: clips are encoded.
-    """
-    events = settings.events
-    keeping = Keeping(
-        events.snapshots, events.clip, events.keep_days, events.keep_gigabytes, events.shortest
-    )
-    per_hour = rate_of_each(settings)
-    conditions = standing = None
-    reference = scorer.reference
-    if settings.conditions and reference and reference.learned:
-        from memguard.live.conditions import ConditionWatch  # on PyTorch, as the reference is
-
-        conditions = ConditionWatch(reference, scorer.fps or fps)
-    if background:
-        from memguard.live.standing import StandingWatch
-
-        standing = StandingWatch(background, scorer.standing, per_hour, fps, events.longest)
-    level = scorer.alarm.level(per_hour, fps)
-    return EventReporter(
-        name,
-        folder,
-        EventStream(level, events.longest),
-        partial(scorer.alarm.per_hour, fps=fps),
-        EventFiles(folder / "events", keeping, sent),
-        notifier,
-        live=live,
-        conditions=conditions,
-        standing=standing,
-        shortest=events.shortest,
-        continues=continues,
-    )
