@@ -1,6 +1,7 @@
 """Many cameras in one process: real files and servers, faults of one, and a restart."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import numpy as np
 import yaml
 
 from tests.conftest import moving_square, write_video
-from tests.end_to_end.conftest import run_together
+from tests.end_to_end.conftest import run_command, run_together
+from tests.live.conftest import small_disk as small_disk
 
 
 def command(cameras: Path, checkpoint: Path) -> list[str]:
@@ -56,6 +58,7 @@ def test_cameras_are_watched_apart_and_a_restart_continues_them(
     )
     folder = tmp_path / "watch"
     for run in (1, 2):
+        os.utime(tmp_path / "odd.mp4", (run, run))  # another recording, should it have ended
         process = subprocess.Popen(
             command(cameras, checkpoint), cwd=tmp_path, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True,
@@ -80,6 +83,63 @@ def test_cameras_are_watched_apart_and_a_restart_continues_them(
     assert "broken.mp4: this video file cannot be opened" in said
     with np.load(folder / "door" / "items.npz") as stored:
         assert stored["items"].shape == (4, 32)
+    log = (folder / "watch.log").read_text().splitlines()
+    assert sum("Watching 4 cameras; their output is in" in line for line in log) == 2
+    assert "Stopped by a signal" in log[-1]
+
+
+def test_a_recording_that_has_ended_is_watched_again_only_if_it_changes(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    film, events = tmp_path / "odd.mp4", tmp_path / "watch" / "door" / "events.jsonl"
+    write_video(film, np.concatenate([moving_square(30), moving_square(12, speed=9)]))
+    (tmp_path / "cameras.yaml").write_text(yaml.safe_dump({"door": {"source": str(film)}}))
+    begun = []
+    for changed in (1, 1, 2):
+        os.utime(film, (changed, changed))
+        done = run_command(
+            "watch", "cameras=cameras.yaml", f"checkpoint={checkpoint}", "folder=watch",
+            "conditions=false", "alarm.false_per_hour=1e5", folder=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        begun.append(reports(events.parent).count(("anomaly", "begin")))
+    first, again, after_change = begun
+    assert 0 < first == again < after_change
+    log = (tmp_path / "watch" / "watch.log").read_text()
+    assert log.count("Watching 1 camera; its output is in watch.") == 3
+    assert log.count("door: this recording has ended already; it is not watched again.") == 1
+    assert log.count("door: the recording has ended.") == 2
+    assert "Stopped as all recordings have ended" in log.splitlines()[-1]
+
+
+def test_beside_a_full_disk_cameras_are_watched_and_lost_lines_are_counted(
+    checkpoint: Path, tmp_path: Path, small_disk: Path
+) -> None:
+    folder, sent = small_disk / "watch", tmp_path / "sent"
+    folder.mkdir()
+    disk = os.statvfs(small_disk)
+    (small_disk / "filler").write_bytes(bytes(disk.f_bavail * disk.f_frsize))
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    (tmp_path / "cameras.yaml").write_text("door: {source: broken.mp4}")
+    receiver = [sys.executable, "-c", f"open({str(sent)!r}, 'a').write('x')"]
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "memguard.watch", "cameras=cameras.yaml",
+            f"checkpoint={checkpoint}", f"folder={folder}", f"notify.command={receiver}",
+        ],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    until = time.monotonic() + 120
+    while not sent.exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    assert f"{folder}: its disk is full; make room on it." in said
+    assert "events.jsonl: this file cannot be written, so the last 1 reports of its" in said
 
 
 def test_a_refused_watch_leaves_no_folder(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Run folders: each command has its own, whatever starts beside it, and keeps what lies in one."""
 
+import errno
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,9 @@ TRAININGS = ("train", "train_denoiser")
 
 # As much as Hydra and a log need to begin.
 TRIED_BYTES = 2**16
+
+# The errors of a disk without room, and of a user whose share of it is used up.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class OwnFolder(Callback):
@@ -79,15 +84,29 @@ class OwnFolder(Callback):
 
 
 class WritableFolder(Callback):
-    """Hydra's callback that makes the folder of a service, which may hold its earlier output."""
+    """Hydra's callback that makes the folder of a service, which may hold its earlier output.
+
+    A service begins beside a full disk as well, as its work is more than what it writes. Hydra then
+    records no configuration.
+    """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Make the folder.
 
         Raises:
-            SystemExit: It cannot be written.
+            SystemExit: It cannot be written for another reason than a full disk.
         """
-        _require_writable(Path(config.folder), "folder")
+        folder = Path(config.folder)
+        with _refusal_reported(folder, "folder"):
+            try:
+                _try_to_write(folder)
+            except OSError as error:
+                if not folder.exists() or error.errno not in FULL:
+                    raise
+                # Hydra has not set up the log yet.
+                print(f"{folder}: its disk is full; make room on it.", file=sys.stderr)
+                with read_write(config.hydra):
+                    config.hydra.output_subdir = None
 
 
 def _is_named(key: str, config: DictConfig) -> bool:
@@ -113,9 +132,13 @@ def _made(wanted: Path, key: str) -> Path:
 
 def _require_writable(folder: Path, key: str) -> None:
     with _refusal_reported(folder, key):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as trial:
-            trial.write(bytes(TRIED_BYTES))
+        _try_to_write(folder)
+
+
+def _try_to_write(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as trial:
+        trial.write(bytes(TRIED_BYTES))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
+import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from memguard.live.cameras.service import _deliveries
@@ -34,3 +35,24 @@ def test_notifications_that_wait_are_for_their_receiver_alone(tmp_path: Path) ->
             assert time.monotonic() < until
             time.sleep(0.02)
     assert not (tmp_path / "yard").exists()
+
+
+def test_notifications_of_a_receiver_that_no_camera_has_any_more_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = tmp_path / "spool"
+    with _deliveries(cameras(door=["true"]), "cameras.yaml", spool, Event()) as opened:
+        (delivery,) = opened["door"]
+        earlier = delivery._spool
+    for number in range(3):
+        earlier.mkdir(parents=True, exist_ok=True)
+        (earlier / f"{number}.json").write_text(report(number).model_dump_json())
+    with _deliveries(cameras(door=["false"]), "cameras.yaml", spool, Event()):
+        pass
+    assert (
+        f"{earlier.parent}: 3 notifications wait for a receiver that no camera has" in caplog.text
+    )
+    caplog.clear()
+    with _deliveries(cameras(door=["true"]), "cameras.yaml", spool, Event()):
+        pass
+    assert caplog.text == ""

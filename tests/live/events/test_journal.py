@@ -51,6 +51,26 @@ def test_lines_wait_for_space_and_none_is_torn_or_lost(
     assert caplog.text.count("events.jsonl: this file cannot be written (No space left") == 1
 
 
+def test_lines_that_are_lost_at_the_end_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(file: object, line: bytes) -> None:
+        raise OSError(28, os.strerror(28))
+
+    (tmp_path / "door").mkdir()
+    journal = Journal(tmp_path / "door" / "events.jsonl")
+    with monkeypatch.context() as disk:
+        disk.setattr(journal_module, "_append", full)
+        journal.add(report(1))
+        journal.add(report(2))
+        journal.close()
+    assert "door/events.jsonl: this file cannot be written, so the last 2 reports" in caplog.text
+    caplog.clear()
+    journal.close()  # there is room again
+    assert numbers(tmp_path / "door" / "events.jsonl") == [1, 2]
+    assert caplog.text == ""
+
+
 def test_half_a_line_on_a_full_disk_is_taken_back(small_disk: Path) -> None:
     path = small_disk / "events.jsonl"
     journal, filler = Journal(path), small_disk / "filler"

@@ -1,6 +1,7 @@
 """The service: many cameras in one process, scored together, each apart from the others."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -32,6 +33,8 @@ IDLE_SECONDS, TICK_SECONDS = 0.02, 1.0
 
 # Seconds to deliver notifications after SIGTERM; the next process delivers the rest.
 STOPPING_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -172,6 +175,7 @@ def _deliveries(
     """Open each receiver once for all cameras that name it, and close them together."""
     receivers = {name: _receivers(own) for name, own in settings.items()}
     opened: dict[tuple[object, ...], Sequence[Delivery]] = {}
+    spools: list[Path] = []
     try:
         for chosen in dict.fromkeys(receivers.values()):
             names = [name for name, own in receivers.items() if own == chosen]
@@ -182,10 +186,24 @@ def _deliveries(
                 opened[chosen] = open_deliveries(
                     webhook, mqtt, command, cameras=names, spool=own_spool
                 )
+            spools.append(own_spool)
+        _warn_of_other_receivers(spool, spools)
         yield {name: opened[chosen] for name, chosen in receivers.items()}
     finally:
         seconds = STOPPING_SECONDS if stopped.is_set() else CLOSING
         close_deliveries([*chain.from_iterable(opened.values())], seconds)
+
+
+def _warn_of_other_receivers(spool: Path, own: Sequence[Path]) -> None:
+    """Warn of notifications that wait for a receiver of an earlier process."""
+    for folder in sorted(spool.glob("*/")):
+        waiting = 0 if folder in own else sum(1 for _ in folder.rglob("*.json"))
+        if waiting:
+            log.warning(
+                "%s: %d notifications wait for a receiver that no camera has any more; set its "
+                "address again to send them, or remove this folder.",
+                folder, waiting,
+            )  # fmt: skip
 
 
 def _receivers(own: DictConfig) -> tuple[str | None, str | None, tuple[str, ...] | None]:

@@ -1,6 +1,7 @@
-"""The items and the background of a camera, in files from which a restarted process continues."""
+"""The state of a camera beside its events, in files from which a restarted process continues."""
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -69,6 +70,51 @@ class StoredBackground:
             raise DataError("it is of frames of another size")
         clock = (stored[name].item() for name in ("looks", "last", "settles"))
         self._background.restore(BackgroundState(slow, *clock))
+
+
+class EndedRecording:
+    """The recording that was watched to its end: a restarted process leaves it ended.
+
+    A file that has changed is another recording. One on a server is watched again, as nothing says
+    whether it is the same.
+
+    Args:
+        path: The file that remembers it. Removing it has the recording watched again.
+        source: The source of the camera.
+    """
+
+    def __init__(self, path: Path, source: str) -> None:
+        self._path, self._recording = path, _identity(Path(source))
+
+    @property
+    def is_this(self) -> bool:
+        """Whether it is the source's."""
+        try:
+            return self._recording is not None and self._path.read_text() == self._recording
+        except (OSError, ValueError):
+            return False
+
+    def save(self) -> None:
+        """Remember that the source has ended, if it is a recording in a file."""
+        if self._recording is None:
+            return
+        try:
+            with written_whole(self._path) as unfinished:
+                unfinished.write_text(self._recording)
+        except OSError as error:
+            log.warning(
+                "%s: the end of the recording cannot be saved (%s); a restart watches it again.",
+                self._path, error.strerror,
+            )  # fmt: skip
+
+
+def _identity(source: Path) -> str | None:
+    """Return what identifies a recording in a file; None for other sources."""
+    if not source.is_file():
+        return None
+    stat = source.stat()
+    path = str(source.absolute())
+    return json.dumps({"path": path, "bytes": stat.st_size, "changed_ns": stat.st_mtime_ns})
 
 
 def _continue(path: Path, restore: Callable[[Arrays], None], otherwise: str) -> None:

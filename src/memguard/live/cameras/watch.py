@@ -50,10 +50,13 @@ def watch(config: DictConfig) -> None:
             else service_of(settings, config, folder / "notifications", stopped)
         )
         service = stack.enter_context(opened)
-        log.info("Watching %d cameras; their output is in %s.", len(settings), folder)
+        cameras = "1 camera; its" if len(settings) == 1 else f"{len(settings)} cameras; their"
+        log.info("Watching %s output is in %s.", cameras, folder)
         if place:
             stack.enter_context(closing(place.serve(service.statuses, folder)))
         service.run(stopped)
+    reason = "by a signal" if stopped.is_set() else "as all recordings have ended"
+    log.info("Stopped %s; the state is saved.", reason)
 
 
 class Watching(Protocol):

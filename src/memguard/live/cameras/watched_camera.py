@@ -23,7 +23,7 @@ from memguard.errors import DataError
 from memguard.files import clear_unfinished
 from memguard.live.cameras.hours import is_within
 from memguard.live.cameras.minutes import MinuteScores
-from memguard.live.cameras.stored import StoredBackground, StoredItems
+from memguard.live.cameras.stored import EndedRecording, StoredBackground, StoredItems
 from memguard.live.events.configured import configured_reporter, rate_of_each
 from memguard.live.events.reporter import EventReporter
 from memguard.live.notify.delivery import Delivery
@@ -97,6 +97,7 @@ class WatchedCamera:
         ]
         if self._background:
             self._stored.append(StoredBackground(folder / "background.npz", self._background))
+        self._ended = EndedRecording(folder / "ended.json", str(settings.source))
         self._minutes = MinuteScores(folder / "scores_minutes.csv")
         self._reporter: EventReporter | None = None
         self._state: State = "connecting"
@@ -109,7 +110,11 @@ class WatchedCamera:
         self._source: NewestPictures | None = None
         self._sent = _held_for_clips(settings.events)
         self._waiting: list[Pictures | Interruption] = []
-        self._open()
+        if self._ended.is_this:
+            log.info("%s: this recording has ended already; it is not watched again.", name)
+            self._enter("ended")
+        else:
+            self._open()
 
     @property
     def ended(self) -> bool:
@@ -136,6 +141,8 @@ class WatchedCamera:
         if not self._waiting and self._source.ended:
             self._rest("ended")
             self._close_source()
+            self._ended.save()
+            log.info("%s: the recording has ended.", self.name)
             return []
         return self._pictures()
 

@@ -58,6 +58,21 @@ class Journal:
     def add(self, report: Report) -> None:
         """Write a line, after those that wait."""
         self._waiting.append(report.model_dump_json().encode() + b"\n")
+        self._write()
+
+    def close(self) -> None:
+        """Write the lines that wait; a warning says how many are lost."""
+        if self._waiting:
+            self._write()
+        if lost := len(self._waiting):
+            log.warning(
+                "%s: this file cannot be written, so the last %d reports of its camera are lost; "
+                "make room on its disk.",
+                self._path, lost,
+            )  # fmt: skip
+
+    def _write(self) -> None:
+        """Write the lines that wait, or as many as there is space for."""
         try:
             with self._path.open("ab+", buffering=0) as file:
                 _remove_torn_line(file)

@@ -158,6 +158,7 @@ class EventReporter:
         ended = [] if self._continues else list(self.open)
         reports = [report for kind in ended for report in self._end(kind, self._moments.now())]
         self._save()
+        self._journal.close()
         self._files.close()
         return reports
 
