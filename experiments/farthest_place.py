@@ -22,7 +22,7 @@ from memguard.training.trained import restore
 
 KEYS = {
     "test/auroc_distance": "test/auroc_distance_farthest",
-    "test/auroc_published": "test/auroc_farthest",
+    "test/auroc": "test/auroc_farthest",
 }
 
 

@@ -23,7 +23,9 @@ OF_PLATFORMS = [
 
 
 def test_every_module_is_imported() -> None:
-    names = [module.name for module in walk_packages(memguard.__path__, "memguard.")]
+    modules = walk_packages(memguard.__path__, "memguard.")
+    # A command's own module would hide the function of its name: memguard.train.
+    names = [each.name for each in modules if each.ispkg or each.name.count(".") > 1]
     assert len(names) > 200
     for name in names:
         import_module(name)
