@@ -418,7 +418,7 @@ def test_a_mistake_is_one_sentence_and_no_traceback(
 @pytest.mark.parametrize(
     ("module", "overrides", "sentence"),
     [
-        ("train", ["trainer.accelerator=nothing"], r"trainer\.accelerator=nothing cannot work on this machine"),
+        ("train", ["trainer.accelerator=nothing"], "accelerator=nothing cannot work"),
         ("train", ["trainer.devices=0", "logger=wandb"], "trainer cannot work: .*devices=0"),
         ("train", ["+optimizer.betas=[2,3]"], "optimizer cannot work: Invalid beta parameter"),
         (
