@@ -104,11 +104,14 @@ def test_processes_search_together_and_jobs_are_pruned(shared_scene: Path, tmp_p
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     sweep = tmp_path / "sweep"
     search = (
-        "sweep=search", "hydra.sweeper.n_trials=4", "trainer.max_epochs=2",
-        "optimized_metric=val/psnr", "callbacks.pruning.pruner.n_startup_trials=0",
-        "callbacks.pruning.pruner.n_warmup_steps=0",
+        "sweep=search", "trainer.max_epochs=2", "optimized_metric=val/psnr",
+        "callbacks.pruning.pruner.n_startup_trials=0", "callbacks.pruning.pruner.n_warmup_steps=0",
         "callbacks.pruning.pruner._target_=optuna.pruners.MedianPruner",
     )  # fmt: skip
+    good = "hydra.sweeper.n_trials=1", "optimizer.lr=interval(0.002,0.003)"
+    assert train(shared_scene, sweep, *search, *good).returncode == 0
+    # Whenever they validate, later jobs are worse than the good one.
+    search += "hydra.sweeper.n_trials=4", "optimizer.lr=interval(1e-8,1e-7)"
     processes = [
         subprocess.Popen(
             command(shared_scene, sweep, *search, *more), cwd=tmp_path, stdout=subprocess.PIPE,
