@@ -161,7 +161,7 @@ def write_openvino(program: ExportedProgram, output: Path, checkpoint: Path) -> 
     with tempfile.TemporaryDirectory() as folder:
         onnx = Path(folder) / "graph.onnx"
         write_onnx(program, onnx, checkpoint)
-        model = openvino.Core().read_model(onnx)  # its own converter reports its use to Intel
+        model = openvino.Core().read_model(onnx)  # OpenVINO's converter may report its use
     weights = output.with_suffix(".bin")
     with written_whole(weights) as weights_unfinished, written_whole(output) as unfinished:
         openvino.save_model(model, unfinished, compress_to_fp16=False)
