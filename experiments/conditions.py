@@ -13,11 +13,13 @@ and with ``dataset=ped2 trainer.max_epochs=5 data.holdout=0.3``.
 
 import sys
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import av
 import cv2
 import numpy as np
 from record import add
@@ -82,6 +84,28 @@ class _Frozen:
         return self._first
 
 
+class _Sent(_Frozen):
+    """Repeat the first picture as a camera sends it: encoded anew, with key frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        options = {"preset": "veryfast", "tune": "zerolatency", "g": "10"}
+        self._encoder = av.VideoCodecContext.create("libx264", "w")
+        self._encoder.pix_fmt, self._encoder.options = "yuv420p", options
+        self._encoder.time_base, self._encoder.bit_rate = Fraction(1, 5), 300_000
+        self._decoder = av.VideoCodecContext.create("h264", "r")
+        self._decoder.thread_count = 1  # several threads return each picture later
+
+    def __call__(self, picture: np.ndarray, seconds: float) -> np.ndarray:
+        """Return what the encoder makes of the first picture."""
+        frame = av.VideoFrame.from_ndarray(super().__call__(picture, seconds), "rgb24")
+        if not self._encoder.is_open:
+            self._encoder.width, self._encoder.height = frame.width, frame.height
+        packets = self._encoder.encode(frame.reformat(format="yuv420p"))
+        (decoded,) = (each for packet in packets for each in self._decoder.decode(packet))
+        return decoded.to_ndarray(format="rgb24")
+
+
 def conditions() -> dict[str, tuple[str, Filter]]:
     """Make the filters, each with the kind of condition that it is to be recognised as."""
     return {
@@ -91,6 +115,7 @@ def conditions() -> dict[str, tuple[str, Filter]]:
         "dark": ("dark", lambda p, s: _scaled(p, 0.2)),
         "bright": ("bright", lambda p, s: _scaled(p, 0.25, 190)),
         "frozen": ("frozen", _Frozen()),
+        "frozen_sent": ("frozen", _Sent()),
         "lights": ("lights", lambda p, s: p if s // 5 % 2 else _scaled(p, 0.6)),
         "shaken": ("shaken", lambda p, s: _shifted(p, p.shape[1] / 50 * (int(s * 5) % 2))),
         "blurred": ("blurred", lambda p, s: cv2.GaussianBlur(p, (0, 0), p.shape[1] / 40)),

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from functools import cache
+from io import BytesIO
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -135,6 +137,37 @@ def test_a_condition_lasts_through_a_restart_and_no_longer(
     ]
     assert found[:40] == [earlier] * 40
     assert found[-1] is None
+
+
+def sent(picture: np.ndarray, count: int) -> list[np.ndarray]:
+    """Encode the same picture again and again, as a camera with key frames sends it."""
+    file = BytesIO()
+    with av.open(file, "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"g": "10", "crf": "22"})
+        stream.height, stream.width = picture.shape[:2]
+        for _ in range(count):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode())
+    file.seek(0)
+    with av.open(file, format="h264") as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def test_a_frozen_picture_that_an_encoder_sends_again_is_frozen(reference: Reference) -> None:
+    pictures = sent(FIRST, 60)
+    copies = small(torch.from_numpy(np.stack([rgb(picture) for picture in pictures[20:]])))
+    key_frames = differences(copies[:-1], copies[1:])["change"]
+    assert key_frames.max() > 2  # grey levels: they are no exact copies
+    found = watched(reference, lambda p, n: pictures[n - 10], begin=10, end=70)
+    lasting = [number for number, each in enumerate(found) if each]
+    assert {found[number].kind for number in lasting} == {"frozen"}  # type: ignore[union-attr]
+    assert 3 <= (lasting[0] - 10) / FPS <= 6
+    assert lasting[-1] == 69
+
+
+def test_a_picture_that_changes_slowly_is_not_frozen(reference: Reference) -> None:
+    dawn = watched(reference, lambda p, n: FIRST + np.uint8(n), begin=0, end=70)
+    assert "frozen" not in {each.kind for each in dawn if each}
 
 
 def test_a_camera_has_moved_after_a_minute_and_not_while_someone_is_near(

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from memguard.detection.normal_pictures import small_copy
 from memguard.detection.reference import (
@@ -122,6 +123,7 @@ class ConditionWatch:
 
     def _begin_again(self, seconds: float) -> None:
         self._looks: deque[_Look] = deque()
+        self._unchanged: Tensor | None = None
         self._changed = seconds
 
     def restore(self, condition: Condition, seconds: float) -> None:
@@ -165,16 +167,23 @@ class ConditionWatch:
         picture = small_copy(rgb, self._frame_size)
         last = self._looks[-1] if self._looks else None
         earlier = torch.from_numpy(last.picture)[None] if last else picture
-        change = {name: float(value) for name, value in differences(earlier, picture).items()}
-        if change.pop("change") > UNCHANGED:
-            self._changed = seconds
-        measured = {name: float(value) for name, value in traits(picture).items()}
+        self._compare(picture, seconds)
+        compared = traits(picture) | differences(earlier, picture)
+        measured = {name: float(compared[name]) for name in TRAITS}
         grey = picture[0].numpy()
         fine = _fine(grey)
         jump = _jump(last.fine, fine) if last else 0.0
-        self._looks.append(_Look(seconds, grey, fine, measured | change, jump))
+        self._looks.append(_Look(seconds, grey, fine, measured, jump))
         while seconds - self._looks[0].seconds > WINDOW:
             self._looks.popleft()
+
+    def _compare(self, picture: Tensor, seconds: float) -> None:
+        """Note a change since the last one, however slow it is."""
+        if self._unchanged is not None:
+            if differences(self._unchanged, picture)["change"] <= UNCHANGED:
+                return
+            self._changed = seconds
+        self._unchanged = picture
 
     def _find(self) -> Condition | None:
         """Find a condition in the looks of the window."""
