@@ -19,8 +19,8 @@ RARE = 0.01  # the share of pictures below which a look is not stored
 COARSE = 16  # pixels; a person hardly changes the correlation of pictures so small
 TRAITS = ("brightness", "contrast", "detail", "flicker")
 QUANTILES = (0.01, 0.99)
-# Grey levels of 255. Encoded again, the same picture changes by up to 3.3 in a pixel of a small copy
-# (H.264, 640×360, 300 kbit/s).
+# Grey levels of 255. A pixel of the small copy of one picture changes by up to 3.3 as it is encoded
+# again (H.264, 640×360, 300 kbit/s).
 UNCHANGED = 6.0
 LUMA = (0.299, 0.587, 0.114)  # BT.601
 
