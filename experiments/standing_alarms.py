@@ -21,7 +21,8 @@ from memguard.data.video.reader import fit
 from memguard.data.video.stream import VideoStream
 from memguard.detection.alarm import Alarm
 from memguard.detection.events import Moment
-from memguard.live.standing import Background, StandingWatch, calibrate_standing
+from memguard.live.calibration import calibrate_standing
+from memguard.live.standing import Background, StandingWatch
 from memguard.training.provenance import Provenance
 
 HERE = Path(__file__).parent

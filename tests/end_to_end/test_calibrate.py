@@ -87,15 +87,22 @@ def test_a_thing_that_comes_and_stays_is_an_event_where_standing_is_true(
     assert "Alarm levels of standing=true" in done.stdout
     assert load(calibrated).detector.standing.sample_counts[0] == 256 - 120
 
+    graph = tmp_path / "door.onnx"
+    done = run_command("export", f"checkpoint={calibrated}", f"output={graph}", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+
     words = [f"checkpoint={calibrated}", f"video={door}"]
-    both = run_modules(
+    of_graph = [f"checkpoint={graph}", "backend=onnx", f"video={door}", "conditions=false"]
+    ended = run_modules(
         tmp_path,
         ("score", [*words, "standing=true", f"hydra.run.dir={tmp_path}/standing"]),
         ("score", [*words, f"hydra.run.dir={tmp_path}/moving"]),
+        ("score", [*of_graph, "standing=true", f"hydra.run.dir={tmp_path}/graph"]),
     )
-    assert [ended.status for ended in both] == [0, 0], both
-    standing, moving = (
-        json.loads((tmp_path / name / "events.json").read_text()) for name in ("standing", "moving")
+    assert [each.status for each in ended] == [0, 0, 0], ended
+    standing, moving, exported = (
+        json.loads((tmp_path / name / "events.json").read_text())
+        for name in ("standing", "moving", "graph")
     )
     assert "standing" not in {event["kind"] for event in moving["events"]}
     (found,) = [event for event in standing["events"] if event["kind"] == "standing"]
@@ -106,6 +113,9 @@ def test_a_thing_that_comes_and_stays_is_an_event_where_standing_is_true(
     assert found["top"] < 46
     assert found["bottom"] > 34
     assert found["clip"] is None
+    (same,) = [event for event in exported["events"] if event["kind"] == "standing"]
+    shown = [name for name in found if name.startswith(("start", "end", "peak_s", "left", "top"))]
+    assert {name: same[name] for name in shown} == {name: found[name] for name in shown}
     alarm = load(calibrated).alarm
     assert standing["false_per_hour"] == moving["false_per_hour"] == 1
     assert standing["level"] == pytest.approx(alarm.level(0.5, fps=1))

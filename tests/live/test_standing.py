@@ -13,6 +13,7 @@ from memguard.detection.alarm import Alarm
 from memguard.detection.events import Event, EventStream, Moment
 from memguard.errors import CheckpointError
 from memguard.live import standing as module
+from memguard.live.calibration import calibrate_standing
 from memguard.live.events.configured import rate_of_each
 from memguard.live.events.event_files import EventFiles, Keeping
 from memguard.live.events.reporter import EventReporter
@@ -21,7 +22,6 @@ from memguard.live.reports import Condition
 from memguard.live.standing import (
     Background,
     StandingWatch,
-    calibrate_standing,
     require_standing,
 )
 from tests.conftest import moving_square

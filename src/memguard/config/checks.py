@@ -42,14 +42,10 @@ def named_by_format(output: str, form: str) -> Iterator[str]:
         yield f"output={output} cannot work with format={form}: its name must end in {suffix}."
 
 
-@reads("backend", "standing", "guard.threshold", "guard.quantile", "trainer.precision")
-def without_torch(
-    backend: str, standing: bool, threshold: Any, quantile: Any, precision: Any
-) -> Iterator[str]:
+@reads("backend", "guard.threshold", "guard.quantile", "trainer.precision")
+def without_torch(backend: str, threshold: Any, quantile: Any, precision: Any) -> Iterator[str]:
     """Refuse what an exported graph does not have."""
     decided = [threshold == "auto", quantile is not None, precision is not None]
-    if backend != "torch" and standing:
-        yield f"backend={backend} cannot work with standing=true: use backend=torch for it."
     if backend != "torch" and any(decided):
         yield (
             f"backend={backend} takes γ and precision as they were exported: leave guard.quantile, "

@@ -5,7 +5,7 @@ They are scored as live scoring does it.
 
 import io
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from memguard.config.trainer import require_accelerator
 from memguard.config.validation import validate_by
 from memguard.data.video.addresses import true_source
 from memguard.data.video.stream import Interruption, Stream
-from memguard.detection.alarm import QUANTILES, OptionalAlarm
+from memguard.detection.alarm import QUANTILES, Alarm, OptionalAlarm
 from memguard.detection.detector import Detector
 from memguard.detection.ignored import ignored_places
 from memguard.detection.normal_pictures import NormalPictures
@@ -28,7 +28,7 @@ from memguard.errors import ConfigError, DataError
 from memguard.files import written_whole
 from memguard.live.recording import progress_bar, streams_of
 from memguard.live.scorer import FEWEST_FRAMES, LiveScorer, changes_of, restored
-from memguard.live.standing import CALIBRATED, calibrate_standing
+from memguard.live.standing import BRIDGED, CALIBRATED
 from memguard.report.alarm_levels import alarm_levels
 from memguard.report.rows import RESERVED_BYTES, not_written
 from memguard.training.machine import warn_of_busy_cores
@@ -109,6 +109,18 @@ class NormalVideo:
         self.stretches.append([])
         self.differences.append([])
         self.pictures.begin()
+
+
+def calibrate_standing(alarm: Alarm, differences: Sequence[torch.Tensor], fps: float) -> None:
+    """Calibrate the alarm of things that stand still, by the events that they are.
+
+    Args:
+        alarm: The alarm.
+        differences: For each stretch of normal video, (frames,), the error of each frame's
+            :class:`~memguard.live.standing.Difference`.
+        fps: Frames per second.
+    """
+    alarm.calibrate(differences, round(BRIDGED * fps))
 
 
 def calibrate(config: DictConfig) -> None:

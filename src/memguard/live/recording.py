@@ -44,6 +44,7 @@ from memguard.live.output import (
     Summary,
     print_summaries,
 )
+from memguard.live.standing import require_standing
 from memguard.live.stream_scorer import StreamScorer
 from memguard.report.alarm_levels import warn_of_few_hours
 
@@ -69,6 +70,8 @@ def score(config: DictConfig, folder: Path) -> bool:
     # On a full disk, logging would print a traceback for each line of the log.
     logging.raiseExceptions = False
     scorer = _scorer(config) if config.backend == "torch" else open_scorer(config)
+    if config.standing:
+        require_standing(config.checkpoint, scorer.standing)
     standing = scorer.standing if config.standing else None
     source = true_source(str(config.video))
     ignored = ignored_places(config.ignored, scorer.frame_size)
@@ -107,15 +110,12 @@ def _scorer(config: DictConfig) -> StreamScorer:
     """Load the checkpoint on PyTorch, which is imported here: another backend does without it."""
     from memguard.live.conditions import warn_without_reference
     from memguard.live.scorer import changes_of, load
-    from memguard.live.standing import require_standing
     from memguard.training.machine import warn_of_busy_cores
 
     require_accelerator(config)
     scorer = load(config.checkpoint, **changes_of(config))
     if config.conditions:
         warn_without_reference(config.checkpoint, scorer.reference)
-    if config.standing:
-        require_standing(config.checkpoint, scorer.standing)
     warn_of_busy_cores()
     return scorer
 

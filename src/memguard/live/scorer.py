@@ -18,7 +18,6 @@ from memguard.detection.alarm import Alarm, OptionalAlarm
 from memguard.detection.detector import Detector
 from memguard.detection.lookahead import most_at_once
 from memguard.detection.reference import Reference
-from memguard.live.standing import Background
 from memguard.live.stream_scorer import FEWEST_FRAMES as FEWEST_FRAMES
 from memguard.live.stream_scorer import ScoredFrames, StreamScorer, require_alarm
 from memguard.model.layout import channels_last
@@ -77,14 +76,6 @@ class LiveScorer(StreamScorer):
     def reference(self) -> Reference:
         """The look of normal pictures."""
         return self.detector.reference
-
-    def background(self, ignored: np.ndarray | None = None) -> Background:
-        """Begin the background of a stream, by which things that stand still are found.
-
-        Args:
-            ignored: bool (H, W), the pixels of the network's frame whose differences do not count.
-        """
-        return Background(self.frame_size, self.sizes[0], ignored)
 
     @torch.inference_mode()
     def score_windows(self, windows: np.ndarray, streams: Sequence[int]) -> ScoredFrames:

@@ -12,16 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from memguard.data.video.reader import fit
-from memguard.detection.alarm import Alarm
+from memguard.data.video.fitting import fitted
 from memguard.detection.alarm_scale import AlarmScale
 from memguard.detection.events import Box, EventStream
 from memguard.errors import CheckpointError
-from memguard.scoring import patch_box, patch_error
-from memguard.scoring.protocols import PatchSize
+from memguard.scoring.patch_places import patch_box, pooled
 
 # Times in seconds.
 BETWEEN_LOOKS = 0.5
@@ -49,13 +45,13 @@ class BackgroundState(NamedTuple):
     """The state of a background, from which a restarted process continues.
 
     Attributes:
-        slow: (H, W), the mean of the pictures, grey levels.
+        slow: float32 (H, W), the mean of the pictures, grey levels.
         looks: The number of pictures in it.
         last: The time of the last one, seconds.
         settles: The time from which the background is compared, seconds.
     """
 
-    slow: Tensor
+    slow: np.ndarray
     looks: int
     last: float
     settles: float
@@ -85,16 +81,19 @@ class Background:
     """
 
     def __init__(
-        self, frame_size: tuple[int, int], patch: PatchSize, ignored: np.ndarray | None = None
+        self,
+        frame_size: tuple[int, int],
+        patch: Sequence[float],
+        ignored: np.ndarray | None = None,
     ) -> None:
         self._size, self._patch = frame_size, patch
-        counted = np.ones(frame_size, bool) if ignored is None else ~ignored
-        self._counted = torch.from_numpy(counted).float()
+        self._counted = np.ones(frame_size, bool) if ignored is None else ~ignored
         self.forget()
 
     def forget(self) -> None:
         """Forget all pictures: the next one begins a new background."""
-        self.restore(BackgroundState(torch.zeros(self._size), looks=0, last=0.0, settles=0.0))
+        slow = np.zeros(self._size, np.float32)
+        self.restore(BackgroundState(slow, looks=0, last=0.0, settles=0.0))
 
     def state(self) -> BackgroundState:
         """Return the state, without the last seconds."""
@@ -107,7 +106,7 @@ class Background:
         pass before the next difference.
         """
         self._slow, self._looks, self._last, self._settles = state
-        self._recent: deque[tuple[float, Tensor]] = deque()
+        self._recent: deque[tuple[float, np.ndarray]] = deque()
         self._found: Difference | None = None
 
     def add(self, rgb: np.ndarray, seconds: float) -> Difference | None:
@@ -143,15 +142,16 @@ class Background:
         elif not self._recent:
             self._settles = max(self._settles, seconds + FAST)
         stored = rgb.transpose(1, 2, 0)
-        frame = fit([stored], frame_size=list(self._size), channels=1)[0, 0]
+        frame = fitted([stored], frame_size=self._size, channels=1)[0, :, :, 0]
         self._recent.append((seconds, frame))
         while seconds - self._recent[0][0] >= FAST:
             self._recent.popleft()
         self._looks, self._last = self._looks + 1, seconds
-        self._slow = self._slow.lerp(frame.float(), max(1 / self._looks, since / SLOW))
+        self._slow = self._slow + (frame - self._slow) * max(1 / self._looks, since / SLOW)
 
-    def _fast(self) -> Tensor:
-        return torch.stack([frame for _, frame in self._recent]).float().mean(dim=0)
+    def _fast(self) -> np.ndarray:
+        frames = np.stack([frame for _, frame in self._recent])
+        return frames.mean(axis=0, dtype=np.float32)
 
     def _compared(self, picture: tuple[int, ...]) -> Difference:
         """Find the patch with the largest difference.
@@ -159,11 +159,10 @@ class Background:
         Args:
             picture: Height and width of the recorded picture, pixels.
         """
-        difference = (self._fast() - self._slow) / 127.5  # as between frames in [−1, 1]
-        counted = self._counted
-        difference -= (difference * counted).sum() / counted.sum().clamp(min=1)
-        difference = (difference * counted)[None, None]
-        (errors,) = patch_error(difference, torch.zeros_like(difference), self._patch)
+        difference = (self._fast() - self._slow) / 255  # errors are of values in [0, 1]
+        difference -= difference.mean(where=self._counted)
+        error = np.where(self._counted, difference, 0) ** 2
+        errors = pooled(error[None], [self._patch])[0, 0]
         row, column = divmod(int(errors.argmax()), errors.shape[1])
         box = patch_box(row, column, self._patch, self._size, picture)
         return Difference(float(errors.max()), box)
@@ -219,32 +218,20 @@ class StandingWatch:
             found = self._background.absorb()
         if found is None:
             return None
-        return Standing(float(self._alarm.score(torch.tensor(found.error))), found.box)
+        return Standing(float(self._alarm.score(found.error)), found.box)
 
     def forget(self) -> None:
         """Begin a new background, after an outage or a condition of the camera."""
         self._background.forget()
 
 
-def calibrate_standing(alarm: Alarm, differences: Sequence[Tensor], fps: float) -> None:
-    """Calibrate the alarm of things that stand still, by the events that they are.
-
-    Args:
-        alarm: The alarm.
-        differences: For each stretch of normal video, (frames,), the error of each frame's
-            :class:`Difference`.
-        fps: Frames per second.
-    """
-    alarm.calibrate(differences, round(BRIDGED * fps))
-
-
-def require_standing(checkpoint: Path | str, alarm: Alarm) -> None:
-    """Reject a checkpoint whose alarm of things that stand is not calibrated.
+def require_standing(checkpoint: Path | str, alarm: AlarmScale | None) -> None:
+    """Reject a checkpoint, or its graph, whose alarm of things that stand is not calibrated.
 
     Raises:
         CheckpointError: It is not.
     """
-    if not alarm.calibrated:
+    if alarm is None or not alarm.calibrated:
         raise CheckpointError(
             f"{checkpoint} does not know how much normal hours differ from their background, which "
             "standing=true needs: calibrate it with python -m memguard.calibrate on videos of four "

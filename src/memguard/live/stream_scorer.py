@@ -18,6 +18,7 @@ from memguard.detection.alarm_scale import AlarmScale
 from memguard.detection.events import COLUMNS, Moment, ScoredPicture
 from memguard.errors import CheckpointError
 from memguard.live.past import StreamPast
+from memguard.live.standing import Background
 from memguard.report.table import Table
 from memguard.scoring.patch_places import (
     errors_of_places,
@@ -29,7 +30,6 @@ from memguard.scoring.regions import Region, find_regions, region_in
 
 if TYPE_CHECKING:
     from memguard.detection.reference import Reference
-    from memguard.live.standing import Background
 
 # The smoothing reaches over about as many: fewer held-out frames are one value, and no alarm.
 FEWEST_FRAMES = 10
@@ -103,21 +103,13 @@ class StreamScorer(ABC):
 
     @property
     @abstractmethod
-    def standing(self) -> AlarmScale:
-        """The alarm of things that stand still."""
+    def standing(self) -> AlarmScale | None:
+        """The alarm of things that stand still; None for a graph without its calibration."""
 
     @property
     @abstractmethod
     def reference(self) -> "Reference | None":
         """The look of normal pictures; None for an exported graph, which has none."""
-
-    @abstractmethod
-    def background(self, ignored: np.ndarray | None = None) -> "Background":
-        """Begin the background of a stream, by which things that stand still are found.
-
-        Args:
-            ignored: bool (H, W), the pixels of the network's frame whose differences do not count.
-        """
 
     @abstractmethod
     def score_windows(self, windows: np.ndarray, streams: Sequence[int]) -> ScoredFrames:
@@ -175,6 +167,14 @@ class StreamScorer(ABC):
             self._smoothing,
             ignored,
         )
+
+    def background(self, ignored: np.ndarray | None = None) -> Background:
+        """Begin the background of a stream, by which things that stand still are found.
+
+        Args:
+            ignored: bool (H, W), the pixels of the network's frame whose differences do not count.
+        """
+        return Background(self.frame_size, self.sizes[0], ignored)
 
     def _warn_of_rate(self, stream: Stream) -> None:
         if self.fps and not 1 / OTHER_RATE < stream.fps / self.fps < OTHER_RATE:

@@ -65,7 +65,7 @@ class StoredBackground:
         _write(self._path, "background", self._background.state()._asdict())
 
     def _restore(self, stored: Arrays) -> None:
-        slow = torch.from_numpy(stored["slow"])
+        slow = stored["slow"]
         if slow.shape != self._background.state().slow.shape:
             raise DataError("it is of frames of another size")
         clock = (stored[name].item() for name in ("looks", "last", "settles"))

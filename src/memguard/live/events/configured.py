@@ -2,7 +2,6 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -11,10 +10,8 @@ from memguard.detection.events import EventStream
 from memguard.live.events.event_files import EventFiles, Keeping
 from memguard.live.events.reporter import EventReporter
 from memguard.live.notify.notifier import Notifier
+from memguard.live.standing import Background, StandingWatch
 from memguard.live.stream_scorer import StreamScorer
-
-if TYPE_CHECKING:
-    from memguard.live.standing import Background
 
 
 def rate_of_each(settings: DictConfig) -> float:
@@ -37,7 +34,7 @@ def configured_reporter(
     *,
     live: bool,
     continues: bool = False,
-    background: "Background | None" = None,
+    background: Background | None = None,
     sent: EncodedPictures | None = None,
 ) -> EventReporter:
     """Build a reporter from the settings ``alarm``, ``events``, ``conditions`` and ``standing``.
@@ -65,9 +62,7 @@ def configured_reporter(
         from memguard.live.conditions import ConditionWatch  # on PyTorch, as the reference is
 
         conditions = ConditionWatch(reference, scorer.fps or fps)
-    if background:
-        from memguard.live.standing import StandingWatch
-
+    if background and scorer.standing:
         standing = StandingWatch(background, scorer.standing, per_hour, fps, events.longest)
     level = scorer.alarm.level(per_hour, fps)
     return EventReporter(

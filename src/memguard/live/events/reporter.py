@@ -29,10 +29,10 @@ from memguard.live.reports import (
     fields_of,
     named,
 )
+from memguard.live.standing import StandingWatch
 
 if TYPE_CHECKING:
     from memguard.live.conditions import ConditionWatch
-    from memguard.live.standing import StandingWatch
 
 # An event that lasts is reported again after so many seconds.
 REMINDER = 60.0
@@ -75,7 +75,7 @@ class EventReporter:
         *,
         live: bool,
         conditions: "ConditionWatch | None" = None,
-        standing: "StandingWatch | None" = None,
+        standing: StandingWatch | None = None,
         shortest: float = 0.0,
         continues: bool = False,
     ) -> None:

@@ -3,14 +3,13 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from omegaconf import DictConfig
 
 from memguard.detection.alarm_scale import GraphAlarm
 from memguard.errors import CheckpointError, ConfigError, access_reported
-from memguard.live.graph.description import DescribedGuard, Description
+from memguard.live.graph.description import DescribedAlarm, DescribedGuard, Description
 from memguard.live.graph.runtime import Graph, open_graph
 from memguard.live.stream_scorer import ScoredFrames, StreamScorer, require_alarm
 
@@ -31,28 +30,24 @@ class GraphScorer(StreamScorer):
     def __init__(
         self, graph: Graph, described: Description, guard: DescribedGuard | None = None
     ) -> None:
-        alarm = described.alarm
         super().__init__(
             length=described.length,
             frame_size=described.frame_size,
             channels=described.channels,
             sizes=described.sizes,
             smoothing=described.smoothing,
-            alarm=GraphAlarm(alarm.normal_scores, alarm.sample, alarm.tail),
+            alarm=_scale(described.alarm),
             fps=described.fps,
         )
+        self._standing = _scale(described.standing) if described.standing else None
         self._graph, self._trained = graph, described.items
         self._guard = guard or described.guard
         self._items: dict[int, np.ndarray] = {}
 
     @property
-    def standing(self) -> NoReturn:
-        """There is none: the settings of the command exclude it."""
-        raise NotImplementedError
-
-    def background(self, ignored: np.ndarray | None = None) -> NoReturn:
-        """There is none: the settings of the command exclude it."""
-        raise NotImplementedError
+    def standing(self) -> GraphAlarm | None:
+        """The alarm of things that stand still, if the checkpoint was calibrated for it."""
+        return self._standing
 
     def score_windows(self, windows: np.ndarray, streams: Sequence[int]) -> ScoredFrames:
         """Score windows one by one, since each may update the items for the next."""
@@ -78,6 +73,10 @@ class GraphScorer(StreamScorer):
         """Compare a regular score with γ."""
         limit = self._guard.threshold
         return self._guard.enabled and limit is not None and bool(regular < np.float32(limit))
+
+
+def _scale(alarm: DescribedAlarm) -> GraphAlarm:
+    return GraphAlarm(alarm.normal_scores, alarm.sample, alarm.tail)
 
 
 def open_scorer(config: DictConfig) -> GraphScorer:
