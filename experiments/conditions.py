@@ -85,7 +85,7 @@ class _Frozen:
 
 
 class _Sent(_Frozen):
-    """Repeat the first picture as a camera sends it: encoded anew, with key frames."""
+    """Repeat the first picture as a camera sends it: encoded again, with key frames."""
 
     def __init__(self) -> None:
         super().__init__()
