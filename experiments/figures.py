@@ -13,7 +13,7 @@ from figures_of_alarms import false_alarms
 from figures_of_denoising import denoiser
 from figures_of_frames import recon, shared_range, timeline, video_06
 from figures_of_places import beyond_ped2, patch_sizes
-from figures_of_runs import batch_norm, memory, memory_size, protocol, reproduction
+from figures_of_runs import batch_norm, memories, memory, memory_size, protocol, reproduction
 from matplotlib.figure import Figure
 from style import STYLE
 
@@ -21,7 +21,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     draw.__name__: draw
     for draw in (
         reproduction, protocol, memory, shared_range, recon, batch_norm, timeline, video_06,
-        memory_size, false_alarms, patch_sizes, beyond_ped2, denoiser,
+        memory_size, false_alarms, patch_sizes, beyond_ped2, denoiser, memories,
     )
 }  # fmt: skip
 

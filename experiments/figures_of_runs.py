@@ -186,3 +186,36 @@ def memory_size() -> Figure:
     line = Line2D([], [], color=BLUE, marker="o", mfc="none", lw=1)
     figure.legend([line], ["two seeds and the mean of each pair"], loc="outside lower center")
     return figure
+
+
+def memories() -> Figure:
+    """Draw each memory on two cameras by six metrics, a mark per seed."""
+    rows = {
+        "mnad": "MNAD's, 10 items", "growing": "growing", "memae": "MemAE's, 2000 items",
+        "multiscale": "MemAE's at two scales", "none": "no memory",
+    }  # fmt: skip
+    panels = {
+        "test/auroc": "published score", "test/auroc_psnr": "PSNR alone",
+        "test/auroc_patch": "worst patch", "test/auroc_distance": "distance, mean",
+        "test/auroc_distance_farthest": "distance, farthest place", "test/rbdc": "RBDC",
+    }  # fmt: skip
+    cameras = {"ped2": ("Ped2", BLUE, "o"), "upcam": ("upCam", VERMILION, "s")}
+    found = runs("memories")
+    figure = Figure(figsize=(WIDTH, 4.2))
+    figure.suptitle("Prediction with five memories")
+    grid = figure.subplots(2, 3, sharey=True)
+    for axes, (key, title) in zip(grid.flat, panels.items(), strict=True):
+        for camera, (_, colour, marker) in cameras.items():
+            for place, memory in enumerate(rows):
+                tests = [run for run in seeds(found, f"{camera}_{memory}") if key in run]
+                values = [100 * test[key] for test in tests]
+                axes.plot(values, [place] * len(values), marker, ms=4, mfc="none", color=colour)
+        label_rows(axes, list(rows.values()))
+        axes.set_title(title)
+    figure.supxlabel("%, a mark per seed", fontsize=8)
+    marks = [
+        Line2D([], [], ls="", marker=marker, mfc="none", color=colour, label=label)
+        for label, colour, marker in cameras.values()
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=2)
+    return figure

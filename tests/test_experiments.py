@@ -22,7 +22,7 @@ COLUMNS = ["video", "frame", "psnr", "distance", "regular", "written", "score", 
 FIGURES = [
     "reproduction", "protocol", "memory", "shared_range", "recon", "batch_norm", "timeline",
     "video_06", "memory_size", "false_alarms", "patch_sizes", "beyond_ped2",
-    "denoiser",
+    "denoiser", "memories",
 ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from memguard.detection.lookahead import most_at_once
 from memguard.detection.reference import Reference
 from memguard.live.stream_scorer import FEWEST_FRAMES as FEWEST_FRAMES
 from memguard.live.stream_scorer import ScoredFrames, StreamScorer, require_alarm
+from memguard.model.folding import fold_batch_norm
 from memguard.model.layout import channels_last
 from memguard.scoring import squared_error
 from memguard.training.trained import restore
@@ -55,6 +56,7 @@ class LiveScorer(StreamScorer):
         fabric = Fabric(accelerator=trainer.accelerator, precision=trainer.precision, devices=1)
         self._precision = fabric.autocast
         self.detector = detector.to(fabric.device).eval()
+        fold_batch_norm(self.detector)
         self.detector.lay_out(channels_last=channels_last(trainer.precision, training=False))
         self.detector.begin_test()
         super().__init__(
