@@ -316,13 +316,15 @@ def test_a_camera_that_sends_more_than_the_model_knows_is_thinned(server: Server
     assert [picture.follows for picture in pictures] == [False] + [True] * 10
 
 
-def test_the_rate_of_mjpeg_is_measured() -> None:
-    server = Server(video_mjpg=[part(jpeg) for jpeg in jpegs(moving_square(60))])
+@pytest.mark.parametrize("at_once", [1, 24])
+def test_the_rate_of_mjpeg_is_measured_after_what_comes_at_once(at_once: int) -> None:
+    parts = [part(jpeg) for jpeg in jpegs(moving_square(60))]
+    server = Server(video_mjpg=[b"".join(parts[:at_once]), *parts[at_once:]])
     server.pause = 0.1
     camera = Camera(f"{server.place}/video.mjpg")
-    pictures = [each for each in islice(camera, 25) if isinstance(each, Pictures)]
+    pictures = [each for each in islice(camera, at_once + 24) if isinstance(each, Pictures)]
     assert camera.fps == pytest.approx(10, rel=0.1)
-    gaps = np.diff([picture.seconds[0] for picture in pictures[1:]])
+    gaps = np.diff([picture.seconds[0] for picture in pictures[at_once:]])
     assert gaps == pytest.approx(np.full(23, 0.1), abs=0.05)
     assert all(picture.follows for picture in pictures[1:])
     server.stop()

@@ -31,6 +31,9 @@ NO_TIMESTAMPS = 0x80
 # The time to measure the rate of a camera, and the most packets to hold meanwhile.
 MEASURED_SECONDS, MEASURED_PACKETS = 2.0, 500
 
+# What comes while a camera is opened arrives at once, within this time.
+BURST_SECONDS = 0.1
+
 # Cameras that send no key frames refresh the whole picture in this time, seconds.
 REFRESH_SECONDS = 10.0
 
@@ -253,7 +256,9 @@ class Connection:
             return credible_rate(*declared)
         if self._is_stamped:
             return frame_rate(stamps, declared, float(stream.time_base or 0))
-        return frame_rate([arrival.at for arrival in self._held], ())
+        times = [arrival.at for arrival in self._held]
+        at_once = sum(time - times[0] <= BURST_SECONDS for time in times)
+        return frame_rate(times[max(at_once - 1, 0) :], ())
 
     def _stamp_the_first(self) -> None:
         """Give stamps to the first packets of RTSP, which may have none, from the one after."""
