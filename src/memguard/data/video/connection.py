@@ -31,7 +31,7 @@ NO_TIMESTAMPS = 0x80
 # The time to measure the rate of a camera, and the most packets to hold meanwhile.
 MEASURED_SECONDS, MEASURED_PACKETS = 2.0, 500
 
-# What comes while a camera is opened arrives at once, within this time.
+# Seconds within which the pictures arrive that are sent while a camera is opened.
 BURST_SECONDS = 0.1
 
 # Cameras that send no key frames refresh the whole picture in this time, seconds.
