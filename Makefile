@@ -44,7 +44,7 @@ platforms: $(READY)  ## Resolve metadata and lock for each platform and Python
 			x86_64-pc-windows-msvc; do \
 		for python in 3.10 3.11 3.12 3.13; do \
 			for file in pyproject.toml requirements.lock; do \
-				MACOSX_DEPLOYMENT_TARGET=14.0 $(BIN)/uv pip compile $$file --quiet --output-file - \
+				MACOSX_DEPLOYMENT_TARGET=14.0 $(BIN)/uv pip compile $$file --quiet \
 					--python-platform $$platform --python-version $$python --only-binary :all: \
 					--no-binary antlr4-python3-runtime --no-binary sqlalchemy > /dev/null; \
 				echo "$$platform, Python $$python: $$file resolves"; \
