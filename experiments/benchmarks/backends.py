@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -139,17 +139,17 @@ def opened(backend: str, precision: str, path: str) -> Any:
 
 
 @contextmanager
-def timed_parts(scorer: Any) -> Iterator[Counter[str]]:
+def timed_parts(scorer: Any) -> Iterator[dict[str, float]]:
     """Add up the seconds of the parts that are functions; decoding is the rest."""
     from memguard.data.video.fitting import fitted
 
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
 
     def timed(part: str, run: Callable[..., Any]) -> Callable[..., Any]:
         def timing(*given: Any, **named: Any) -> Any:
             began = time.process_time()
             answer = run(*given, **named)
-            seconds[part] += time.process_time() - began  # type: ignore[assignment]
+            seconds[part] += time.process_time() - began
             return answer
 
         return timing
