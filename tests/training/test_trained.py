@@ -9,7 +9,9 @@ import torch
 
 import memguard
 from memguard.errors import CheckpointError, ConfigError
+from memguard.live.scorer import restored
 from memguard.training.checkpoints import CONFIG_KEY
+from memguard.training.trained import restore
 
 TRAINED = Path(__file__).with_name("before_the_rooms.ckpt")
 
@@ -46,6 +48,22 @@ def test_a_value_of_the_command_that_cannot_work_names_its_key_alone(bad: Path) 
 def test_a_value_of_the_command_replaces_that_of_the_checkpoint(bad: Path) -> None:
     with pytest.raises(memguard.UserError, match="nowhere"):  # all settings can work
         evaluate(bad, "scoring.weight=0.5")
+
+
+def test_a_detector_of_a_gpu_works_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = {"cpu"}
+    monkeypatch.setattr("memguard.config.trainer._is_available", lambda kind: kind in here)
+    saved = torch.load(TRAINED, weights_only=True)
+    path = tmp_path / "gpu.ckpt"
+    for name in ("gpu", "cuda"):
+        saved[CONFIG_KEY]["trainer"]["accelerator"] = name
+        torch.save(saved, path)
+        assert restore(path, with_dataset=False)[1].trainer.accelerator == "auto"
+        restored(path)  # for live scoring, which opens the device
+    here.add("cuda")
+    assert restore(path, with_dataset=False)[1].trainer.accelerator == "cuda"
 
 
 def test_a_detector_loads_as_lightning_modules_do() -> None:

@@ -166,17 +166,25 @@ def require_accelerator(config: DictConfig) -> None:
     Raises:
         ConfigError: The message names the key and the available accelerators.
     """
-    from pytorch_lightning.accelerators import AcceleratorRegistry
-
     name = config.trainer.get("accelerator")
-    if not isinstance(name, str) or name == "auto":
-        return
-    here = [kind for kind in AcceleratorRegistry if _is_available(kind)]
-    if not any(kind in here for kind in (("cuda", "mps") if name == "gpu" else (name,))):
+    if isinstance(name, str) and not has_accelerator(name):
+        here = _available()
         raise ConfigError(
             f"trainer.accelerator={name} cannot work on this machine: set it to "
             f"{', '.join(['auto', *here[:-1]])} or {here[-1]}."
         )
+
+
+def has_accelerator(name: str) -> bool:
+    """Return whether this machine has an accelerator; ``auto`` is any, ``gpu`` one of two kinds."""
+    kinds = ("cuda", "mps") if name == "gpu" else (name,)
+    return name == "auto" or not set(kinds).isdisjoint(_available())
+
+
+def _available() -> list[str]:
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+
+    return [kind for kind in AcceleratorRegistry if _is_available(kind)]
 
 
 def _is_available(kind: str) -> bool:

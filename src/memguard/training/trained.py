@@ -16,6 +16,7 @@ from memguard.config.compose import register_resolvers
 from memguard.config.problems import find_problems
 from memguard.config.schema import DetectorSettings
 from memguard.config.sentences import Problem, listed, shown
+from memguard.config.trainer import has_accelerator
 from memguard.config.trust import NOBODY, PARTS, TARGET, Trust, trust_of
 from memguard.data.datasets.street import is_complete
 from memguard.detection.detector import Detector
@@ -256,8 +257,11 @@ def _require_whole(path: Path, settings: DictConfig) -> None:
 def _taken(settings: Mapping[str, Any], *, dataset: bool) -> dict[str, Any]:
     """Select the settings that an evaluation takes from a training."""
     tree = dict(settings)
-    trainer = tree.get("trainer", {})
-    tree["trainer"] = {name: trainer[name] for name in TAKEN_OF_TRAINER if name in trainer}
+    trainer = {k: v for k, v in tree.get("trainer", {}).items() if k in TAKEN_OF_TRAINER}
+    # A detector of a machine with a GPU is also read where there is none.
+    if not has_accelerator(trainer.get("accelerator", "auto")):
+        del trainer["accelerator"]
+    tree["trainer"] = trainer
     tree["data"] = _without(tree.get("data", {}), LOADING_KEYS)
     tree["dataset"] = _without(tree.get("dataset", {}), LOADING_KEYS) if dataset else {}
     return tree
