@@ -29,6 +29,16 @@ def test_an_hour_supports_three_alarms_an_hour() -> None:
     assert low < float(level) < high
 
 
+def test_a_rate_that_is_named_as_supported_is_supported() -> None:
+    counts = [20, 21, 25, 47, 1300]
+    named = [supported_rates(of_peaks(count), fps=1).split("support ")[1] for count in counts]
+    rates = [float(words.split()[0]) for words in named]
+    assert rates == [5.4, 5.2, 4.4, 2.3, 0.084]
+    for count, rate in zip(counts, rates, strict=True):
+        assert rate >= of_peaks(count).rarest_rate(fps=1)
+    assert supported_rates(of_peaks(25), fps=60).endswith(" 260 false alarms an hour or more.")
+
+
 def test_few_peaks_support_no_rate() -> None:
     assert supported_rates(of_peaks(12), fps=1) == (
         "0.33 hours of normal video (1200 frames, 12 peaks) support no rate."

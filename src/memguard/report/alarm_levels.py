@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from math import isfinite, isnan
+from math import ceil, floor, isfinite, isnan, log10
 
 from rich.table import Table
 
@@ -41,11 +41,19 @@ def supported_rates(alarm: AlarmScale, fps: float) -> str:
     """
     frames, peaks = alarm.sample_counts
     rarest = alarm.rarest_rate(fps)
-    rates = f"{rarest:.2g} false alarms an hour or more" if isfinite(rarest) else "no rate"
+    rates = (
+        f"{_rounded_up(rarest):g} false alarms an hour or more" if isfinite(rarest) else "no rate"
+    )
     return (
         f"{alarm.hours(fps):.2g} hours of normal video ({frames} frames, {peaks} peaks) "
         f"support {rates}."
     )
+
+
+def _rounded_up(rate: float) -> float:
+    """Round a rate up to two digits: one that is named as supported is no rarer."""
+    unit = 10.0 ** (floor(log10(rate)) - 1)
+    return ceil(round(rate / unit, 6)) * unit  # 5, which may be 5.000000001, stays 5
 
 
 def interval(alarm: AlarmScale, per_hour: float, fps: float) -> str:
