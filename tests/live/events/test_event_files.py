@@ -193,5 +193,6 @@ def test_a_folder_that_cannot_be_written_is_one_warning(
         found.peak("anomaly", grey(1), (1, 1, 20, 20))
         assert found.begin(f"door-{number}", 0.0) is None
         assert found.snapshot("anomaly", f"door-{number}") is None
-    assert caplog.text.count("events: a picture of an event cannot be written (No such file") == 1
+    assert caplog.text.count("events: a picture or clip of an event cannot be written") == 1
+    assert "(No such file" in caplog.text
     assert not (tmp_path / "gone").exists()

@@ -49,7 +49,7 @@ class EventFiles:
     """Write snapshots and clips into a folder, and remove old ones.
 
     A file that cannot be written raises nothing: the event is reported all the same, and a warning
-    names the file.
+    names the folder.
 
     Args:
         folder: The folder of the files, made for the first one. The folder that it is in exists.
@@ -153,8 +153,8 @@ class EventFiles:
         except OSError as error:
             if not self._failed:
                 log.warning(
-                    "%s: a picture of an event cannot be written (%s); make room on its disk or "
-                    "correct its permissions.",
+                    "%s: a picture or clip of an event cannot be written (%s); make room on its "
+                    "disk or correct its permissions.",
                     self._folder, error.strerror or error,
                 )  # fmt: skip
             self._failed = True
