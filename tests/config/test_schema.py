@@ -222,6 +222,8 @@ OF_OTHER_COMMANDS: dict[tuple[str, str], list[Any]] = {
     ("calibrate", "paths.cache_dir"): [*NOT_PATHS, None],
     ("export", "checkpoint"): [*NOT_PATHS, None],
     ("export", "format"): [*NOT_NAMES, None],
+    ("export", "precision"): [*NOT_NAMES, None, "int8"],
+    ("export", "video"): NOT_PATHS,
     ("export", "output"): [*NOT_PATHS, None, "door.xml", "door"],
     ("export", "paths.cache_dir"): [*NOT_PATHS, None],
     ("watch", "cameras"): [*NOT_PATHS, None],

@@ -12,6 +12,11 @@ import pytest
 import torch
 
 import memguard
+from memguard.convert.exporting import export
+from memguard.errors import UserError
+from memguard.live.graph.description import Description
+from memguard.live.graph.runtime import open_graph
+from memguard.live.graph.scorer import GraphScorer
 from tests.conftest import moving_square, write_video
 from tests.end_to_end.conftest import run_command
 
@@ -67,10 +72,76 @@ def test_the_guard_is_exported_as_the_command_changes_it(checkpoint: Path, tmp_p
     assert json.loads((tmp_path / "door.json").read_text())["guard"]["threshold"] == 0.25
 
 
-def test_a_name_of_another_format_is_refused(checkpoint: Path, tmp_path: Path) -> None:
-    done = run_command("export", f"checkpoint={checkpoint}", "output=door.xml", folder=tmp_path)
+def psnr_of(graph: Path, video: Path) -> np.ndarray:
+    scorer = GraphScorer(open_graph(graph, "openvino"), Description.of_graph(graph))
+    return np.array(scorer.score(video)["psnr"])
+
+
+def export_int8(checkpoint: Path, frames: int, folder: Path) -> "subprocess.CompletedProcess[str]":
+    normal = write_video(folder / "normal.mp4", moving_square(frames, seed=1))
+    words = ["format=openvino", "precision=int8", f"video={normal}", "output=small.xml"]
+    return run_command("export", f"checkpoint={checkpoint}", *words, folder=folder)
+
+
+def test_int8_has_smaller_weights_and_nearly_the_scores(
+    openvino_door: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    done = export_int8(checkpoint, 50, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "its scores differ from PyTorch's by at most 0." in done.stdout
+    assert "on 4 normal windows, where 0 is" in done.stdout
+
+    small = tmp_path / "small.xml"
+    sizes = [path.with_suffix(".bin").stat().st_size for path in (small, openvino_door)]
+    assert sizes[0] < 0.5 * sizes[1]
+    video = write_video(tmp_path / "door.mp4", moving_square(40, seed=3))
+    found, expected = (psnr_of(path, video) for path in (small, openvino_door))
+    assert 0 < np.abs(found - expected).max() < 0.5
+
+
+def test_int8_with_other_scores_is_reported(checkpoint: Path, tmp_path: Path) -> None:
+    done = export_int8(checkpoint, 60, tmp_path)  # at its end, the square jumps back
     assert done.returncode == 1
-    sentence = "output=door.xml cannot work with format=onnx: its name must end in .onnx."
+    assert "small.xml gives other scores than PyTorch, by up to" in done.stderr
+
+
+def test_int8_without_its_package_is_refused(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    words = ["format=openvino", "precision=int8", "video=normal.mp4", f"output={tmp_path}/door.xml"]
+    config = memguard.compose([f"checkpoint={checkpoint}", *words], "export")
+    with pytest.raises(UserError, match=r"needs nncf .*: pip install '.*\[export,openvino\]'"):
+        export(config)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["output=door.xml"],
+            "output=door.xml cannot work with format=onnx: its name must end in .onnx.",
+        ),
+        (
+            ["output=door.onnx", "precision=int8", "video=door.mp4"],
+            "precision=int8 cannot work with format=onnx: set format=openvino.",
+        ),
+        (
+            ["output=door.xml", "format=openvino", "precision=int8"],
+            "precision=int8 needs normal video: set video to a file, or a folder of videos.",
+        ),
+        (
+            ["output=door.xml", "format=openvino", "video=door.mp4"],
+            "video=door.mp4 cannot work with precision=fp32: leave it out.",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(
+    words: list[str], sentence: str, checkpoint: Path, tmp_path: Path
+) -> None:
+    done = run_command("export", f"checkpoint={checkpoint}", *words, folder=tmp_path)
+    assert done.returncode == 1
     assert done.stderr.strip().endswith(sentence)
     assert list(tmp_path.iterdir()) == []
 

@@ -42,6 +42,17 @@ def named_by_format(output: str, form: str) -> Iterator[str]:
         yield f"output={output} cannot work with format={form}: its name must end in {suffix}."
 
 
+@reads("precision", "format", "video")
+def calibrated_int8(precision: str, form: str, video: str | None) -> Iterator[str]:
+    """Refuse int8 in another format than OpenVINO's, and without the video that it needs."""
+    if precision == "int8" and form != "openvino":
+        yield f"precision=int8 cannot work with format={form}: set format=openvino."
+    elif precision == "int8" and video is None:
+        yield "precision=int8 needs normal video: set video to a file, or a folder of videos."
+    elif precision != "int8" and video is not None:
+        yield f"video={video} cannot work with precision={precision}: leave it out."
+
+
 @reads("backend", "guard.threshold", "guard.quantile", "trainer.precision")
 def without_torch(backend: str, threshold: Any, quantile: Any, precision: Any) -> Iterator[str]:
     """Refuse what an exported graph does not have."""

@@ -36,6 +36,7 @@ from memguard.config.values import (
     Backend,
     FilePath,
     GraphFormat,
+    GraphPrecision,
     Hours,
     Packages,
     Places,
@@ -249,10 +250,12 @@ class CalibrationSettings(LiveSettings, PictureSettings, extra="forbid"):
 class ExportSettings(LiveSettings, extra="forbid"):
     """The graph and changes of a detector's settings, which ``conf/export.yaml`` composes."""
 
-    checks = (of.named_by_format,)
+    checks = (of.named_by_format, of.calibrated_int8)
 
     checkpoint: FilePath = Field(description="The last.ckpt of a training.")
     format: GraphFormat = Field(description="Format of the graph.")
+    precision: GraphPrecision = Field(description="Numbers of the network: fp32, or int8.")
+    video: FilePath | None = Field(description="Normal video that precision=int8 calibrates on.")
     output: FilePath = Field(description="Where the graph is written.")
 
 

@@ -106,6 +106,7 @@ Hours = Annotated[list[Span], Field(min_length=1), Words(HOURS)]
 OnError = Literal["raise", "skip"]
 Cache = Literal["none", "disk", "ram"]
 GraphFormat = Literal["onnx", "openvino", "torch_export"]
+GraphPrecision = Literal["fp32", "int8"]
 Backend = Literal["torch", "onnx", "openvino"]
 
 

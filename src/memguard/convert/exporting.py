@@ -6,7 +6,9 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from memguard.config.schema import ExportSettings
 from memguard.config.trust import trust_of
 from memguard.config.validation import validate_by
 from memguard.config.values import GraphFormat
+from memguard.convert.quantisation import imported_nncf, normal_windows, parted, quantised
 from memguard.convert.window_graph import OUTPUTS, WindowGraph
 from memguard.data.video.frame_size import sides
 from memguard.detection.alarm import Alarm
@@ -27,14 +30,16 @@ from memguard.detection.detector import Detector
 from memguard.errors import CheckpointError, UserError
 from memguard.files import written_whole
 from memguard.live.graph.description import DescribedAlarm, DescribedGuard, Description
-from memguard.live.graph.runtime import open_graph
+from memguard.live.graph.runtime import Values, open_graph
 from memguard.live.scorer import changes_of
 from memguard.live.stream_scorer import require_alarm
 from memguard.report.rows import not_written
+from memguard.scoring.patch_places import worst_patch
 from memguard.training.trained import restore
 
 OPSET = 18  # of ONNX, that torch's conversions are written in
 TOLERANCE = 1e-4  # of each value, between PyTorch and the graph
+INT8_TOLERANCE = 0.25  # of a score: 0 is the median normal frame, one of a hundred exceeds 1
 
 
 def export(config: DictConfig) -> None:
@@ -54,14 +59,25 @@ def export(config: DictConfig) -> None:
     detector, settings = restore(checkpoint, OmegaConf.create(changes), trusted, with_dataset=False)
     require_alarm(checkpoint, detector.alarm)
     described = describe(detector, settings, form)
-    graph, inputs = WindowGraph(detector), example(described)
-    program = traced(graph, inputs, checkpoint)
+    graph, write = WindowGraph(detector), WRITERS[form]
+    if config.precision == "int8":
+        with _installed("nncf"):
+            imported_nncf()
+        cache_dir = Path(config.paths.cache_dir).expanduser()
+        windows, compared = parted(normal_windows(Path(config.video), cache_dir, described))
+        quantise = partial(quantised, windows=windows, items=described.items)
+        write = partial(write_openvino, quantise=quantise)
+    program = traced(graph, example(described), checkpoint)
     try:
-        WRITERS[form](program, output, checkpoint)
+        write(program, output, checkpoint)
         described.write(output)
     except OSError as error:
         raise not_written(output, error) from None
-    print_exported(output, described, largest_difference(graph, described, output))
+    if config.precision == "int8":
+        difference = score_difference(graph, described, output, compared)
+    else:
+        difference = value_difference(graph, described, output)
+    print_exported(output, described, difference)
 
 
 def describe(detector: Detector, settings: DictConfig, form: GraphFormat) -> Description:
@@ -104,10 +120,14 @@ def example(described: Description, windows: int = 2) -> tuple[Tensor, ...]:
     """Make random inputs of a graph: frames and, with a memory, the trained items."""
     generator = torch.Generator().manual_seed(0)
     shape = (windows, described.length, *described.frame_size, described.channels)
-    frames = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
+    return with_items(torch.randint(256, shape, generator=generator, dtype=torch.uint8), described)
+
+
+def with_items(frames: Tensor, described: Description) -> tuple[Tensor, ...]:
+    """Join windows with the trained items to the inputs of a graph."""
     if not len(described.items):
         return (frames,)
-    return frames, torch.from_numpy(described.items).expand(windows, -1, -1).clone()
+    return frames, torch.from_numpy(described.items).expand(len(frames), -1, -1).clone()
 
 
 def traced(graph: WindowGraph, inputs: tuple[Tensor, ...], checkpoint: Path) -> ExportedProgram:
@@ -149,8 +169,19 @@ def write_onnx(program: ExportedProgram, output: Path, checkpoint: Path) -> None
         converted.save(unfinished, external_data=False)
 
 
-def write_openvino(program: ExportedProgram, output: Path, checkpoint: Path) -> None:
-    """Write a graph of OpenVINO in 32 bits: ``….xml``, and its weights beside it in ``….bin``.
+def write_openvino(
+    program: ExportedProgram,
+    output: Path,
+    checkpoint: Path,
+    quantise: Callable[[Any], Any] = lambda model: model,
+) -> None:
+    """Write a graph of OpenVINO: ``….xml``, and its weights beside it in ``….bin``.
+
+    Args:
+        program: The graph.
+        output: Its file.
+        checkpoint: Its name in errors.
+        quantise: Replaces the model in 32 bits by another.
 
     Raises:
         CheckpointError: An operation has no form in ONNX, from which it is converted.
@@ -161,7 +192,8 @@ def write_openvino(program: ExportedProgram, output: Path, checkpoint: Path) -> 
     with tempfile.TemporaryDirectory() as folder:
         onnx = Path(folder) / "graph.onnx"
         write_onnx(program, onnx, checkpoint)
-        model = openvino.Core().read_model(onnx)  # OpenVINO's converter may report its use
+        # OpenVINO's converter may report its use.
+        model = quantise(openvino.Core().read_model(onnx))
     weights = output.with_suffix(".bin")
     with written_whole(weights) as weights_unfinished, written_whole(output) as unfinished:
         openvino.save_model(model, unfinished, compress_to_fp16=False)
@@ -175,41 +207,75 @@ WRITERS: dict[str, Callable[[ExportedProgram, Path, Path], None]] = {
 }
 
 
-def largest_difference(graph: WindowGraph, described: Description, output: Path) -> float:
+def value_difference(graph: WindowGraph, described: Description, output: Path) -> str:
     """Run a written graph, and compare its values with PyTorch's on three random windows.
 
     Raises:
         CheckpointError: They differ by more than 1e-4.
     """
-    inputs = example(described, windows=3)
-    with torch.no_grad():
-        expected = graph(*inputs)
-        if described.format == "torch_export":
-            found = torch.export.load(output).module()(*inputs)
-        else:
-            arrays = zip(("frames", "items"), inputs, strict=False)
-            run = open_graph(output, described.format)
-            found = run(**{name: tensor.numpy() for name, tensor in arrays})
-    largest = max(
-        float(np.abs(np.asarray(found[name]) - expected[name].numpy()).max(initial=0))
-        for name in OUTPUTS
-    )
+    found, expected = _by_both(graph, described, output, example(described, windows=3))
+    largest = max(float(np.abs(found[name] - expected[name]).max(initial=0)) for name in OUTPUTS)
     if not largest <= TOLERANCE:
         raise CheckpointError(
             f"{output} gives other values than PyTorch, by up to {largest:.2g}: do not use it. "
             "Another format=… may not, or an operation of your own encoder or memory computes "
             "otherwise there."
         )
-    return largest
+    return f"its values differ from PyTorch's by at most {largest:.1g}"
 
 
-def print_exported(output: Path, described: Description, largest: float) -> None:
-    """Print what was written."""
+def score_difference(
+    graph: WindowGraph, described: Description, output: Path, windows: np.ndarray
+) -> str:
+    """Run a written graph in int8, and compare its scores with PyTorch's.
+
+    Args:
+        graph: The graph on PyTorch.
+        described: Its description.
+        output: The file.
+        windows: uint8 (N, T, H, W, C), normal windows that it is not calibrated on.
+
+    Raises:
+        CheckpointError: They differ by more than a quarter of the scale.
+    """
+    inputs = with_items(torch.from_numpy(windows), described)
+    scores = [
+        graph.detector.alarm.score(worst_patch(values["patch"]))
+        for values in _by_both(graph, described, output, inputs)
+    ]
+    largest = float(np.abs(scores[0] - scores[1]).max())
+    if not largest <= INT8_TOLERANCE:
+        raise CheckpointError(
+            f"{output} gives other scores than PyTorch, by up to {largest:.2g} on normal windows, "
+            "whose scores are mostly between 0 and 1: do not use it. Set video to normal video "
+            "of all hours, or precision=fp32."
+        )
+    return (
+        f"its scores differ from PyTorch's by at most {largest:.1g} on {len(windows)} normal "
+        "windows, where 0 is the median frame and one of a hundred exceeds 1"
+    )
+
+
+def _by_both(
+    graph: WindowGraph, described: Description, output: Path, inputs: tuple[Tensor, ...]
+) -> tuple[Values, Values]:
+    """Run a written graph, and the same on PyTorch."""
+    with torch.no_grad():
+        expected = {name: values.numpy() for name, values in graph(*inputs).items()}
+        if described.format == "torch_export":
+            values = torch.export.load(output).module()(*inputs)
+            return {name: values[name].numpy() for name in OUTPUTS}, expected
+    arrays = zip(("frames", "items"), inputs, strict=False)
+    run = open_graph(output, described.format)
+    return run(**{name: tensor.numpy() for name, tensor in arrays}), expected
+
+
+def print_exported(output: Path, described: Description, difference: str) -> None:
+    """Print what was written, and how it differs from PyTorch."""
     console = Console(markup=False, highlight=False)
     console.print(
         f"{output} scores windows of {described.length} frames of "
-        f"{' × '.join(map(str, described.frame_size))} pixels; its values differ from PyTorch's by "
-        f"at most {largest:.1g}.",
+        f"{' × '.join(map(str, described.frame_size))} pixels; {difference}.",
         soft_wrap=True,
     )
 
@@ -234,7 +300,7 @@ def _installed(*packages: str) -> Iterator[None]:
     except ImportError as error:
         raise UserError(
             f"this format needs {' and '.join(packages)} ({error}): pip install "
-            "memguard-vad[export]."
+            "'memguard-vad[export,openvino]'."
         ) from error
 
 
