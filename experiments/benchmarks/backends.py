@@ -47,7 +47,6 @@ BACKENDS = (
     Backend("torch", "bf16-mixed"),
     Backend("onnx", "fp32", "graph.onnx"),
     Backend("openvino", "fp32", "graph.xml"),
-    Backend("openvino", "bf16", "bf16.xml"),
     Backend("openvino", "int8", "int8.xml"),
 )
 
