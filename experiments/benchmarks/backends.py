@@ -72,7 +72,7 @@ def main(checkpoint: Path, normal: Path, videos: list[Path]) -> None:
             for video, each in zip(videos, found, strict=True):
                 parts = (f"{100 * each['parts'][part]:.0f}" for part in PARTS)
                 shares.add_row(f"{backend.name} {backend.precision}", video.name, *parts)
-    Console().print(rates, shares)
+    Console(width=120).print(rates, shares)
 
 
 def difference(found: list[dict[str, Any]], first: list[dict[str, Any]]) -> float:
