@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from recorded import Metrics, runs, seeds
-from style import BLUE, GREY, PERCENT, SEEDS, VERMILION, WIDTH, label_rows
+from style import BLUE, GREEN, GREY, PERCENT, SEEDS, VERMILION, WIDTH, label_rows
 
 
 def reproduction() -> Figure:
@@ -199,23 +199,28 @@ def memories() -> Figure:
         "test/auroc_patch": "worst patch", "test/auroc_distance": "distance, mean",
         "test/auroc_distance_farthest": "distance, farthest place", "test/rbdc": "RBDC",
     }  # fmt: skip
-    cameras = {"ped2": ("Ped2", BLUE, "o"), "upcam": ("upCam", VERMILION, "s")}
-    found = runs("memories")
+    cameras = {
+        "ped2": ("Ped2", BLUE, "o"), "ped1": ("Ped1", GREEN, "^"),
+        "upcam": ("upCam", VERMILION, "s"),
+    }  # fmt: skip
+    found, ped1 = runs("memories"), runs("beyond_ped2")
+    for kind, name in {"mnad": "ped1", "none": "ped1_no_memory"}.items():
+        for seed, run in enumerate(seeds(ped1, name)):
+            found[f"ped1_{kind}_seed{seed}"] = run
     figure = Figure(figsize=(WIDTH, 4.2))
-    figure.suptitle("Prediction with five memories")
+    figure.suptitle("Prediction with five memories: values in %, a mark per seed")
     grid = figure.subplots(2, 3, sharey=True)
     for axes, (key, title) in zip(grid.flat, panels.items(), strict=True):
         for camera, (_, colour, marker) in cameras.items():
-            for place, memory in enumerate(rows):
-                tests = [run for run in seeds(found, f"{camera}_{memory}") if key in run]
+            for place, kind in enumerate(rows):
+                tests = [run for run in seeds(found, f"{camera}_{kind}") if key in run]
                 values = [100 * test[key] for test in tests]
                 axes.plot(values, [place] * len(values), marker, ms=4, mfc="none", color=colour)
         label_rows(axes, list(rows.values()))
         axes.set_title(title)
-    figure.supxlabel("%, a mark per seed", fontsize=8)
     marks = [
         Line2D([], [], ls="", marker=marker, mfc="none", color=colour, label=label)
         for label, colour, marker in cameras.values()
     ]
-    figure.legend(handles=marks, loc="outside lower center", ncols=2)
+    figure.legend(handles=marks, loc="outside lower center", ncols=3)
     return figure
