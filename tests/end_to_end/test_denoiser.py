@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 import memguard
+from memguard.detection.detector import Detector
 from memguard.live.scorer import load
 from memguard.model.denoiser import Denoiser
 from tests.end_to_end.conftest import SMALL, run_command
@@ -37,9 +38,9 @@ def test_the_denoiser_of_a_training_travels_in_its_checkpoint(
     tested = memguard.evaluate(test, tmp_path / "test")
     assert {name: trained[name] for name in tested} == tested
 
-    scorer = load(checkpoint)
-    assert isinstance(scorer.detector.denoiser, Denoiser)
+    denoiser = Detector.load_from_checkpoint(checkpoint).denoiser
+    assert isinstance(denoiser, Denoiser)
     held = torch.load(checkpoint, weights_only=True)["state_dict"]
-    for name, value in scorer.detector.denoiser.state_dict().items():
+    for name, value in denoiser.state_dict().items():
         assert torch.equal(value, held[f"denoiser.{name}"]), name
-    assert len(scorer.score(shared_scene / "test" / "0.mp4")) == 16
+    assert len(load(checkpoint).score(shared_scene / "test" / "0.mp4")) == 16
