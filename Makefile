@@ -40,7 +40,7 @@ lock:  ## Resolve requirements.lock again
 
 # Wheels alone, but for two packages that every machine builds without a compiler.
 platforms: $(READY)  ## Resolve metadata and lock for each platform and Python
-	@set -e; for platform in x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin \
+	@set -e; for platform in x86_64-manylinux_2_28 aarch64-manylinux_2_35 aarch64-apple-darwin \
 			x86_64-pc-windows-msvc; do \
 		for python in 3.10 3.11 3.12 3.13; do \
 			for file in pyproject.toml requirements.lock; do \
